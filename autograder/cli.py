@@ -1,0 +1,177 @@
+"""The commands. Errors are one clear line on stderr; exit codes: 0 done, 1 what was checked is wrong, 2 wrong usage."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from autograder.course import Course, UsageError
+
+# jsonschema looks for these when it is imported, and they take over a second to load; we check no such formats
+for _name in ("rfc3987_syntax", "isoduration"):
+    sys.modules.setdefault(_name, None)  # type: ignore[arg-type]
+
+
+def _plain_errors(command: Callable[..., int | None]) -> Callable[..., None]:
+    """A user's mistake is a line that says what to do, never a traceback."""
+
+    @wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        before = signal.signal(signal.SIGTERM, _terminate)
+        try:
+            sys.exit(command(*args, **options) or 0)
+        except UsageError as error:
+            _fail(str(error), 2)
+        except OSError as error:
+            if error.filename is None or error.strerror is None:
+                raise
+            _fail(f"{error.filename}: {error.strerror}", 2)
+        except KeyboardInterrupt as how:
+            code = 143 if isinstance(how, _Terminated) else 130
+            _fail("interrupted: run the same command again, it goes on where it stopped", code)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    return run
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: as Ctrl-C, but for the exit code."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise _Terminated
+
+
+class _Commands(click.Group):
+    """Says in one line what is wrong with a command, like everything else here."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """As click's; its own errors become ours."""
+        try:
+            return super().main(*args, **{**options, "standalone_mode": False})
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message())
+            sys.exit(2)
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx is not None else "autograder"
+            _fail(f"{error.format_message().rstrip('.')}; see: {where} --help", 2)
+        except click.ClickException as error:
+            _fail(error.format_message(), 2)
+        except (click.Abort, KeyboardInterrupt):
+            _fail("interrupted", 130)
+
+
+def _fail(line: str, code: int) -> None:
+    click.echo(f"autograder: {line}", err=True)
+    sys.exit(code)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="resilience-course")
+def main() -> None:
+    """Build the course's notebooks, check one's own answers, grade a class."""
+
+
+@main.command()
+@click.argument("sections", nargs=-1)
+@click.option("--check", is_flag=True, help="Change nothing; say what is stale or wrong.")
+@click.option("--force", is_flag=True, help="Replace notebooks that somebody has worked in, too.")
+@_plain_errors
+def build(sections: tuple[str, ...], check: bool, force: bool) -> int:
+    """Build notebooks/ from solutions/."""
+    from autograder import authoring
+    from autograder.build import Rules, build
+
+    rules = Rules((authoring.rules, authoring.warmups), (authoring.worth,))
+    problems = build(Course.find(), list(sections), check=check, force=force, rules=rules)
+    for problem in problems:
+        click.echo(problem, err=True)
+    return 1 if problems else 0
+
+
+@main.command()
+@click.argument("notebooks", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--watch", is_flag=True, help="Check again each time a notebook is saved.")
+@_plain_errors
+def check(notebooks: tuple[Path, ...], watch: bool) -> int:
+    """Check your own notebooks: the visible tests."""
+    from autograder.terminal import check_all, watch_all
+
+    return watch_all(notebooks) if watch else check_all(notebooks)
+
+
+@main.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--section", help="Only this section.")
+@click.option("--student", help="Only this student.")
+@click.option("--jobs", type=click.IntRange(1), default=None, help="Side by side; as many as cores unless given.")
+@click.option("--seed", type=int, default=0, help="Vary what isn't fixed by the exercise.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write a line for each result.")
+@click.option("--force", is_flag=True, help="Grade again what hasn't changed, too.")
+@click.option("--allow-unsandboxed", is_flag=True, help="Run the code with no protection: for your own code only.")
+@_plain_errors
+def grade(folder: Path | None, json_file: Path | None, **options: Any) -> int:
+    """Grade a class: FOLDER (submitted/) holds <student>/<section>/<notebook>.ipynb."""
+    from autograder.classroom import grade_course
+
+    return grade_course(Course.find(folder if folder and folder.exists() else None), folder, json_file, **options)
+
+
+@main.command()
+@click.option("--jobs", type=click.IntRange(1), default=None, help="Side by side; as many as cores unless given.")
+@click.option("--allow-unsandboxed", is_flag=True, help="Run the code with no protection: for your own code only.")
+@_plain_errors
+def demo(jobs: int | None, allow_unsandboxed: bool) -> int:
+    """Grade a small bundled class and write the report."""
+    from autograder.classroom import grade_demo
+
+    return grade_demo(Course.find(), jobs=jobs, allow_unsandboxed=allow_unsandboxed)
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@_plain_errors
+def lab(folder: Path | None, arguments: tuple[str, ...]) -> int:
+    """JupyterLab on your own copy of the notebooks (work/ unless FOLDER is given)."""
+    from autograder.lab import lab
+
+    return lab(Course.find(), folder, arguments)
+
+
+@main.command()
+@click.option("--html", "html", type=click.Path(path_type=Path), help="Write the page here, too.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Your copy of the notebooks (work/).")
+@_plain_errors
+def progress(html: Path | None, folder: Path | None) -> int:
+    """What you have passed, section by section."""
+    from autograder.terminal import show_progress
+
+    return show_progress(Course.find(), folder, html)
+
+
+@main.command()
+@click.argument("exercise")
+@click.option("--folder", type=click.Path(path_type=Path), help="Your copy of the notebooks (work/).")
+@_plain_errors
+def compare(exercise: str, folder: Path | None) -> int:
+    """Once your answer passes: the worked one, and other right ones, beside it."""
+    from autograder.terminal import compare_answers
+
+    return compare_answers(Course.find(), exercise, folder)
+
+
+@main.command()
+@_plain_errors
+def doctor() -> int:
+    """Which sandbox this machine allows, and how to get a better one."""
+    from autograder.terminal import show_doctor
+
+    return show_doctor()

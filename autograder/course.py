@@ -1,0 +1,344 @@
+"""Where things are: sections, exercises, submissions.
+
+A course is the folder with `nbgrader_config.py`; a section is a folder under `solutions/` (what instructors keep) and
+under `notebooks/` (what students get). The notebook of `NN_topic/` is `topic.ipynb`. Nothing here knows a section by
+name, and nothing here is imported but the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+from typing import Any
+
+CONFIG = "nbgrader_config.py"
+MAX_NOTEBOOK = 16 * 1024 * 1024
+"""Bytes of a submission that are read; honest notebooks with pictures stay far below."""
+
+_EXERCISE = re.compile(r"^# %%[^\n]*?\sexercise=\"([^\"]*)\"", re.MULTILINE)
+_STUDENT = re.compile(r"[\w@+][\w.@+-]{0,63}")
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+
+
+class UsageError(Exception):
+    """Wrong usage: the command line prints the line and exits with 2."""
+
+
+class UnreadableSubmission(Exception):
+    """A submission's file that isn't opened, with the line that says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One section: its name is its folder's."""
+
+    name: str
+    course: Course
+
+    @property
+    def notebook(self) -> str:
+        """The notebook's name without `.ipynb`: the section's without its number."""
+        return re.sub(r"^\d+_", "", self.name)
+
+    @property
+    def folder(self) -> Path:
+        """What instructors keep."""
+        return self.course.solutions / self.name
+
+    @property
+    def source(self) -> Path:
+        """The notebook as text, solution included."""
+        return self.folder / f"{self.notebook}.py"
+
+    @property
+    def released(self) -> Path:
+        """The folder that students get."""
+        return self.course.notebooks / self.name
+
+    @property
+    def built(self) -> Path:
+        """nbgrader's source folder of this section."""
+        return self.course.source / self.name
+
+    @property
+    def tests(self) -> Path:
+        """The visible tests; beside the notebook where `solutions/` isn't there."""
+        kept = self.folder / f"test_{self.notebook}.py"
+        return kept if kept.exists() or self.source.exists() else self.released / kept.name
+
+    @property
+    def hidden(self) -> Path:
+        """The tests that are kept back."""
+        return self.folder / "hidden" / f"test_{self.notebook}.py"
+
+    @property
+    def scenarios(self) -> Path:
+        """What is done to a student's code; beside the notebook where `solutions/` isn't there."""
+        kept = self.folder / "scenarios.py"
+        return kept if kept.exists() or self.source.exists() else self.released / kept.name
+
+    @property
+    def exercise(self) -> str | None:
+        """The graded exercise's name, None when the section has none."""
+        names = self.exercises
+        return names[0] if names else None
+
+    @property
+    def exercises(self) -> list[str]:
+        """The names marked in the source, or found in the released notebook where there is no source."""
+        if self.source.exists():
+            return _EXERCISE.findall(self.source.read_text(encoding="utf-8"))
+        return _solution_cells(self.released / f"{self.notebook}.ipynb")
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One student's notebook of one section; `problem` says why it can't be graded, if so."""
+
+    student: str
+    section: Section
+    path: Path
+    problem: str = ""
+
+    @property
+    def missing(self) -> bool:
+        """The student handed in the section's folder without its notebook."""
+        return not self.problem and not os.path.lexists(self.path)
+
+    def read(self) -> bytes:
+        """The notebook's bytes, of a regular file only, links not followed.
+
+        Raises UnreadableSubmission, with a line that says why.
+        """
+        if self.problem:
+            raise UnreadableSubmission(self.problem)
+        return read_regular(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A course's folders, all below its root."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, start: Path | str | None = None) -> Course:
+        """The course that contains `start` (the working directory): the nearest folder upward with its configuration.
+
+        Raises UsageError when there is none.
+        """
+        here = Path(start or Path.cwd()).resolve()
+        for folder in (here, *here.parents):
+            if (folder / CONFIG).is_file():
+                return cls(folder)
+        raise UsageError(f"no course here: neither {here} nor a folder above it holds {CONFIG}; go to the course first")
+
+    @property
+    def solutions(self) -> Path:
+        """What instructors keep."""
+        return self.root / "solutions"
+
+    @property
+    def notebooks(self) -> Path:
+        """What students get: nbgrader's release."""
+        return self.root / "notebooks"
+
+    @property
+    def build(self) -> Path:
+        """What can be made again, outside git."""
+        return self.root / "build"
+
+    @property
+    def source(self) -> Path:
+        """nbgrader's source folder."""
+        return self.build / "source"
+
+    @property
+    def submitted(self) -> Path:
+        """Where submissions are collected."""
+        return self.root / "submitted"
+
+    @property
+    def autograded(self) -> Path:
+        """Where graded copies are written."""
+        return self.root / "autograded"
+
+    @property
+    def feedback(self) -> Path:
+        """Where what students read afterwards is written."""
+        return self.root / "feedback"
+
+    @property
+    def gradebook(self) -> Path:
+        """nbgrader's database, unless its configuration names another."""
+        return self.root / "gradebook.db"
+
+    @property
+    def sections(self) -> list[Section]:
+        """Every section, in order: of `solutions/`, or of `notebooks/` where there are no solutions."""
+        kept = [Section(name, self) for name in _folders(self.solutions)]
+        kept = [section for section in kept if section.source.is_file()]
+        released = [Section(name, self) for name in _folders(self.notebooks)]
+        return kept or [section for section in released if (section.released / f"{section.notebook}.ipynb").is_file()]
+
+    def section(self, name: str) -> Section:
+        """The section of this name. Raises UsageError when there is none."""
+        sections = {section.name: section for section in self.sections}
+        if name not in sections:
+            known = ", ".join(sections) or "none"
+            raise UsageError(f"there is no section {name!r}; there are: {known}")
+        return sections[name]
+
+    def select(self, names: Sequence[str] = ()) -> list[Section]:
+        """The sections of these names, all when none is given. Raises UsageError for an unknown one."""
+        return [self.section(name) for name in names] if names else self.sections
+
+    def submissions(
+        self, folder: Path | None = None, *, section: str | None = None, student: str | None = None
+    ) -> Iterator[Submission]:
+        """What was handed in below `folder` (`submitted/`), students and sections in order.
+
+        What must not be opened (an id that is no student's, a linked folder, twins) comes with its problem.
+        Raises UsageError when the folder isn't there.
+        """
+        folder = folder or self.submitted
+        if not folder.is_dir():
+            raise UsageError(f"there is no folder {folder}: collect the submissions there, or name another one")
+        sections = self.select([section] if section else [])
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+        twins = _twins(names)
+        for name in names:
+            if student is None or name == student:
+                problem = student_problem(name) or twins.get(name, "")
+                yield from _handed_in(folder / name, sections, problem)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep a second grading of this course out. Raises UsageError when one is under way."""
+        import fcntl
+
+        self.build.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.build / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(f"{self.root} is being graded already: wait until it's done, then run again") from None
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def student_problem(student: str) -> str:
+    """Why a folder's name is no student's id; empty when it is one."""
+    if unicodedata.normalize("NFC", student) != student:
+        return f"student {student!a}: the id isn't in Unicode's composed form (NFC); rename the folder"
+    if not _STUDENT.fullmatch(student):
+        return f"student {student!a}: an id has 1 to 64 letters, digits, _ . @ + - and begins with no dot or dash"
+    if student.split(".")[0].casefold() in _RESERVED:
+        return f"student {student!a}: the id is a reserved name on Windows; rename the folder"
+    return ""
+
+
+def read_regular(path: Path, limit: int = MAX_NOTEBOOK) -> bytes:
+    """The bytes of a regular file; a link, a pipe or a device is never opened for reading.
+
+    Raises UnreadableSubmission, with a line that says why.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        reason = "a link, not a file" if path.is_symlink() else (error.strerror or "can't be opened").lower()
+        raise UnreadableSubmission(f"{str(path)!a}: {reason}") from None
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode):
+        os.close(descriptor)
+        raise UnreadableSubmission(f"{str(path)!a}: not a regular file")
+    with open(descriptor, "rb") as file:
+        if facts.st_size > limit:
+            raise UnreadableSubmission(f"{str(path)!a}: larger than {limit // 1024 // 1024} MB")
+        return file.read(limit)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write beside, sync, rename: whoever reads `path` sees the old bytes or the new ones."""
+    staged = stage(path, data)
+    os.replace(staged, path)
+
+
+def write_alone(path: Path, data: bytes) -> None:
+    """As `write_atomically`, where nobody else can be writing `path`: what killed processes left staged goes first."""
+    sweep(path)
+    write_atomically(path, data)
+
+
+def stage(path: Path, data: bytes, mode: int = 0o666) -> Path:
+    """Write `data` beside `path` and sync it; renaming what is returned to `path` completes the write."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with open(staged, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException as error:
+        with suppress(OSError):
+            staged.unlink()
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk is found out while writing, which names no file
+        raise
+    return staged
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed processes left staged beside `path`; only where nobody else can be writing it now."""
+    for left in path.parent.glob(f".{escape(path.name)}.*.new"):
+        if left.name.removeprefix(f".{path.name}.").removesuffix(".new").isdigit():
+            left.unlink(missing_ok=True)
+
+
+def _folders(parent: Path) -> list[str]:
+    if not parent.is_dir():
+        return []
+    return sorted(entry.name for entry in os.scandir(parent) if entry.is_dir() and entry.name[0] not in "._")
+
+
+def _handed_in(folder: Path, sections: list[Section], problem: str) -> Iterator[Submission]:
+    for section in sections:
+        place = folder / section.name
+        if not os.path.lexists(place):
+            continue
+        linked = next((path for path in (folder, place) if path.is_symlink()), None)
+        reason = problem or (f"{str(linked)!a}: a link, not a folder" if linked else "")
+        yield Submission(folder.name, section, place / f"{section.notebook}.ipynb", reason)
+
+
+def _twins(names: list[str]) -> dict[str, str]:
+    """Names that a file system or a person takes for one another: none of them is graded, whoever came first."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(unicodedata.normalize("NFKC", name).casefold(), []).append(name)
+    return {
+        name: f"student {name!a}: can't be told from {', '.join(ascii(other) for other in group if other != name)}"
+        for group in alike.values()
+        if len(group) > 1
+        for name in group
+    }
+
+
+def _solution_cells(notebook: Path) -> list[str]:
+    try:
+        cells: list[dict[str, Any]] = json.loads(notebook.read_bytes())["cells"]
+        marks = [cell["metadata"].get("nbgrader", {}) for cell in cells]
+        return [mark["grade_id"] for mark in marks if mark.get("solution") and mark.get("grade_id")]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []

@@ -1,0 +1,62 @@
+"""The bundled class: some of every section's right answers and typical mistakes, and some real life, as submissions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from autograder.course import Course, Section
+
+REAL_LIFE = {
+    "untouched": None,
+    "syntax_error": "async def (:\n",
+    "endless_loop": "while True:\n    pass\n",
+    "exits": "import os\nos._exit(0)\n",
+}
+"""What happens besides right and wrong answers: the text of the student's cell, None for the stub."""
+SHOWN = {"right": 2, "wrong": 6}
+"""So many of each kind are in the class: it shows what there is, the tests judge all."""
+
+
+def make_class(course: Course, folder: Path) -> Path:
+    """Write the demo class's submissions into `folder` (made anew) and return it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for section in course.sections:
+        if section.exercise is not None:
+            for student, answer in answers(section):
+                write_submission(section, folder / student / section.name, answer)
+    return folder
+
+
+def answers(section: Section) -> Iterator[tuple[str, str | None]]:
+    """A student's id and the text of the student's cell: some of what is in `right/` and `wrong/`, and real life."""
+    for kind, number in SHOWN.items():
+        for path in _spread(sorted((section.folder / kind).glob("*.py")), number):
+            yield f"{kind}_{path.stem}", path.read_text(encoding="utf-8")
+    for student, answer in REAL_LIFE.items():
+        yield f"some_{student}", answer
+
+
+def _spread(paths: list[Path], number: int) -> list[Path]:
+    """At most so many of them, from all over the list."""
+    return [paths[index * len(paths) // number] for index in range(number)] if len(paths) > number else paths
+
+
+def write_submission(section: Section, folder: Path, answer: str | None) -> Path:
+    """A submission of the released notebook with this text in the student's cell (the stub when None)."""
+    released = section.released / f"{section.notebook}.ipynb"
+    notebook = json.loads(released.read_bytes())
+    for cell in notebook["cells"]:
+        if answer is not None and _is_answer(cell, section.exercise):
+            cell["source"] = answer
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / released.name
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    return path
+
+
+def _is_answer(cell: dict[str, Any], exercise: str | None) -> bool:
+    return bool(cell["metadata"].get("nbgrader", {}).get("grade_id") == exercise)

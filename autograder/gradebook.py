@@ -1,0 +1,634 @@
+"""Results -> nbgrader: its database, its graded copies, and our engine inside its own commands.
+
+Two ways lead here. Batch grading hands its results to `write`. Stock `nbgrader autograde` runs the preprocessors
+below, named in `nbgrader_config.py`: they put the submission right, grade it and save the scores. Both ways pass
+through `sanitise` and `with_result`, so the copy that people open is the same: of a student's notebook it keeps text
+and code, nothing that a browser would run or fetch.
+
+Importing this module imports nbgrader, which takes seconds: do it beside something else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import nbgrader
+from nbconvert.exporters import HTMLExporter, NotebookExporter
+from nbformat import NotebookNode
+from nbgrader.api import (
+    Assignment,
+    Comment,
+    Grade,
+    Gradebook,
+    InvalidEntry,
+    MissingEntry,
+    Student,
+    SubmittedAssignment,
+    SubmittedNotebook,
+)
+from nbgrader.converters import Autograde
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import AssignLatePenalties, NbGraderPreprocessor, SaveAutoGrades
+from nbgrader.utils import compute_checksum, find_all_files
+from sqlalchemy import select
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import selectinload
+from traitlets.config import Config
+
+from autograder import release
+from autograder.course import (
+    Course,
+    Section,
+    UnreadableSubmission,
+    UsageError,
+    read_regular,
+    stage,
+    student_problem,
+    sweep,
+)
+from autograder.result import Result
+
+Cell = dict[str, Any]
+
+MAX_CELLS = 1000
+"""Cells of a submission that are kept in its graded copy; the marked ones always are."""
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_NBGRADER_TEMPLATES = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader" / "templates"
+_TIMESTAMP = "timestamp.txt"
+# everything but a tab and a line end that a terminal or a browser takes for more than text
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+_WEB_LINK = re.compile(r"(?<!!)\[[^\[\]<>&\\`$!]*\]\(https?://[\w./%?=:@+,;~#&-]*\)")
+# whatever could begin HTML, a link, an image, an entity or a formula
+_ACTIVE = re.compile(r"<(?![\s=\d])|[\[\]&\\$]|:\s*//|www\.", re.IGNORECASE)
+
+
+class GradebookProblem(Exception):
+    """The gradebook can't be read or written: one line that says what to do."""
+
+
+def write(course: Course, results: Iterable[Result], notebooks: Mapping[tuple[str, str], bytes]) -> None:
+    """Write these results into the gradebook, and beside them the graded copies.
+
+    `notebooks` holds the submissions' bytes by (student, section); where there are none, no copy is made for a missing
+    one, and an empty one for an unreadable one. Writing twice is writing once. Scores are nbgrader's automatic ones:
+    what people entered by hand stays. Copies are staged first and renamed when the database has them.
+
+    Raises GradebookProblem, and then nothing has changed.
+    """
+    place = database(course)
+    staged: list[tuple[Path, Path]] = []
+    try:
+        entries = {section: _entries(place, section, found, notebooks) for section, found in _batch(course, results)}
+        with opened(place) as gradebook:
+            assignments = {section: _assignment(gradebook, section) for section in entries}
+            for entry in chain.from_iterable(entries.values()):
+                _stage(entry, staged)
+            for section, assignment in assignments.items():
+                _save(gradebook.db, place, assignment, entries[section])
+            gradebook.db.commit()
+        for new, path in staged:
+            new.replace(path)
+        for entry in chain.from_iterable(entries.values()):
+            if entry.notebook is None:
+                _copy(entry).unlink(missing_ok=True)
+    except OSError as error:
+        raise GradebookProblem(
+            f"{error.filename}: {error.strerror}; make room or allow writing, then run again"
+        ) from None
+    finally:
+        for new, _ in staged:
+            new.unlink(missing_ok=True)
+
+
+def sanitise(notebook: Mapping[str, Any] | None, source: NotebookNode) -> NotebookNode:
+    """A submission as people may open it, for `source` as `release.graded_notebook` gives it.
+
+    Kept: text and code. Taken from the source: metadata, the graded cells, what is missing (a solution cell comes back
+    empty). Dropped: outputs, attachments, doubled cells. Markdown that isn't the course's own is made inert.
+    """
+    return _node(_sanitised(notebook, _known(source)))
+
+
+def with_result(notebook: NotebookNode, result: Result) -> NotebookNode:
+    """The notebook with the score and the feedback of each part as its graded cell's output."""
+    _add_outputs(notebook, result)
+    return notebook
+
+
+def load(data: bytes) -> dict[str, Any] | None:
+    """The notebook in these bytes as plain data, None when there is none."""
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(body, dict) or not isinstance(body.get("cells", body.get("worksheets")), list):
+        return None
+    return body
+
+
+def database(course: Course) -> CourseDirectory:
+    """nbgrader's view of the course's folders and database, as the course configures it."""
+    return CourseDirectory(config=release.nbgrader_config(course))
+
+
+def register(section: Section) -> list[str]:
+    """Tell the gradebook of assignment, notebook and cells, as `nbgrader generate_assignment` does; what is wrong."""
+    place = database(section.course)
+    try:
+        with opened(place) as gradebook:
+            gradebook.update_or_create_assignment(section.name)
+            release.save_cells(section, place.db_url)
+    except GradebookProblem as problem:
+        return [f"{section.name}: {problem}"]
+    except RuntimeError as error:
+        return [f"{section.name}: {error}; to start anew, run: nbgrader db assignment remove {section.name}"]
+    return []
+
+
+@contextmanager
+def opened(place: CourseDirectory) -> Iterator[Gradebook]:
+    """The gradebook, made if there is none.
+
+    Raises GradebookProblem when it is locked, damaged or of another nbgrader, before anything is written where it can.
+    """
+    try:
+        _probe(place.db_url)
+        with _alembic_on_path():
+            gradebook = Gradebook(place.db_url, place.course_id)
+        with gradebook:
+            yield gradebook
+    except (DatabaseError, sqlite3.DatabaseError, InvalidEntry) as error:
+        raise GradebookProblem(_database_problem(place.db_url, error)) from None
+
+
+# --- in place of nbgrader's own steps; nbgrader_config.py names them
+
+
+class SubmissionExporter(NotebookExporter):
+    """Reads a submission so that no file stops the class: one that holds no notebook is an empty notebook."""
+
+    def __init__(self, config: Config | None = None, **kw: Any) -> None:
+        super().__init__(config=config, **kw)  # type: ignore[no-untyped-call]
+        if isinstance(self.parent, Autograde):
+            self._need_sandbox(self.parent)
+
+    def _need_sandbox(self, parent: Autograde) -> None:
+        """Before nbgrader has touched a file: without a sandbox there is nothing but this line, and exit code 2."""
+        from autograder.grade import need_sandbox
+
+        try:
+            need_sandbox(Course(Path(parent.coursedir.root)))
+        except UsageError as error:
+            self.log.critical("%s", error)
+            sys.exit(2)
+
+    def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> Any:
+        """As nbconvert's; links aren't followed, and of a submission only what `sanitise` keeps is looked at."""
+        place: CourseDirectory = getattr(self.parent, "coursedir", None) or CourseDirectory(config=self.config)
+        path = Path(filename)
+        if not path.is_relative_to(Path(place.root, place.submitted_directory)):
+            return super().from_filename(filename, resources=resources, **kw)
+        try:
+            body = load(read_regular(path))
+        except UnreadableSubmission as problem:
+            self.log.warning("%s", problem)
+            body = None
+        empty = _node({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+        resources = dict(resources or {})
+        resources["metadata"] = {"name": path.stem, "path": str(path.parent)}
+        resources["submission"] = body
+        return super().from_notebook_node(empty, resources=resources, **kw)  # type: ignore[no-untyped-call]
+
+
+class Sanitise(NbGraderPreprocessor):
+    """The first of nbgrader's sanitising steps: afterwards the others find nothing to stumble over."""
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        """See `sanitise`; what else the student handed in doesn't stay beside the copy."""
+        section = _section(self.config, resources)
+        place = CourseDirectory(config=self.config)
+        _drop_extra_files(place, section, resources["nbgrader"]["student"])
+        source = release.graded_notebook(section)
+        return sanitise(resources.pop("submission", nb), source), resources
+
+
+class GradeAnswers(NbGraderPreprocessor):
+    """In place of nbgrader's Execute: our engine grades the file as it was handed in."""
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        """Give each graded cell its output; nothing of the notebook is run in this process."""
+        section = _section(self.config, resources)
+        if section.exercise is None:
+            return nb, resources
+        student = resources["nbgrader"]["student"]
+        place = CourseDirectory(config=self.config)
+        folder = Path(place.format_path(place.submitted_directory, student, section.name))
+        result = _graded(folder / f"{section.notebook}.ipynb", section, student)
+        resources["nbgrader"]["needs_review"] = result.verdict == "unreadable"
+        self.log.info("%s %s: %s, %g of %g", student, section.name, result.verdict, result.score, result.max_score)
+        return with_result(nb, result), resources
+
+
+class SaveScores(SaveAutoGrades):
+    """nbgrader's SaveAutoGrades; what couldn't be read is marked for a person too."""
+
+    def _add_score(self, cell: NotebookNode, resources: Any) -> None:
+        super()._add_score(cell, resources)
+        if resources["nbgrader"].get("needs_review"):
+            names = (cell.metadata.nbgrader.grade_id, self.notebook_id, self.assignment_id, self.student_id)
+            self.gradebook.find_grade(*names).needs_manual_grade = True
+            self.gradebook.db.commit()
+
+
+class FeedbackExporter(HTMLExporter):
+    """nbgrader's feedback page with a template of ours: nothing is fetched, no script runs."""
+
+    def __init__(self, config: Config | None = None, **kw: Any) -> None:
+        # said as configuration of this very class: what nbgrader configures for HTMLExporter wins over plain defaults
+        ours = Config(config or {})
+        ours.FeedbackExporter.template_name = "course_feedback"
+        ours.FeedbackExporter.extra_template_basedirs = [str(_TEMPLATES)]
+        ours.FeedbackExporter.extra_template_paths = [str(_NBGRADER_TEMPLATES)]
+        super().__init__(config=ours, **kw)  # type: ignore[no-untyped-call]
+
+
+def _section(config: Any, resources: Any) -> Section:
+    course = Course(Path(CourseDirectory(config=config).root))
+    name = resources["nbgrader"]["assignment"]
+    try:
+        section = course.section(name)
+    except UsageError as error:
+        raise ValueError(f"{error}; this course's nbgrader grades its own sections only") from None
+    if resources["nbgrader"]["notebook"] != section.notebook:
+        raise ValueError(f"{name} has no notebook {resources['nbgrader']['notebook']!r}, only {section.notebook!r}")
+    return section
+
+
+def _graded(path: Path, section: Section, student: str) -> Result:
+    from autograder.grade import grade_bytes
+
+    try:
+        if problem := student_problem(student):
+            raise UnreadableSubmission(problem)
+        return grade_bytes(read_regular(path), section, student)
+    except UnreadableSubmission as problem:
+        exercise = section.exercise or ""
+        return Result(student, section.name, exercise, "unreadable", "", 0.0, line=str(problem))
+
+
+def _drop_extra_files(place: CourseDirectory, section: Section, student: str) -> None:
+    """nbgrader has copied whatever lay beside the submission, through links too: only the course's files stay."""
+    folder = Path(place.format_path(place.autograded_directory, student, section.name))
+    source = Path(place.format_path(place.source_directory, ".", section.name))
+    kept = {Path(path).relative_to(source) for path in find_all_files(str(source), place.ignore)}
+    if not Path(place.format_path(place.submitted_directory, student, section.name), _TIMESTAMP).is_symlink():
+        kept.add(Path(_TIMESTAMP))
+    for path in [path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()]:
+        if path.relative_to(folder) not in kept:
+            path.unlink()
+
+
+# --- the graded copy; plain dictionaries here, nbformat's own are several times slower
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The course's own cells of a notebook: the marked ones by name, the others by kind and text."""
+
+    marked: dict[str, Cell]
+    others: dict[tuple[str, str], Cell]
+    head: dict[str, Any]
+
+
+def _known(source: NotebookNode) -> _Known:
+    body = json.loads(nbformat.writes(source, version=4))
+    for cell in body["cells"]:
+        cell["source"] = "".join(cell["source"])
+    marked = {name: cell for cell in body["cells"] if (name := _grade_id(cell))}
+    others = {(cell["cell_type"], cell["source"]): cell for cell in body["cells"] if not _grade_id(cell)}
+    return _Known(marked, others, {key: value for key, value in body.items() if key != "cells"})
+
+
+def _sanitised(notebook: Mapping[str, Any] | None, known: _Known) -> dict[str, Any]:
+    found = [_kept(cell, known) for cell in _last_of_each(_read_cells(notebook))]
+    cells = [cell for number, cell in enumerate(found) if number < MAX_CELLS or _grade_id(cell)]
+    for name, cell in known.marked.items():
+        if all(_grade_id(other) != name for other in cells):
+            cells.insert(_place(name, list(known.marked), cells), _restored(cell))
+    ids = [_grade_id(cell) or f"cell-{number}" for number, cell in enumerate(cells)]
+    return {**known.head, "cells": [cell | {"id": name} for cell, name in zip(cells, ids, strict=True)]}
+
+
+def _add_outputs(notebook: dict[str, Any], result: Result) -> None:
+    for cell in notebook["cells"]:
+        if _marks(cell).get("grade"):
+            cell["outputs"] = [_node(_output(cell, result))]
+
+
+def _output(cell: Cell, result: Result) -> dict[str, Any]:
+    from autograder.feedback import part_html
+
+    hidden = _marks(cell)["grade_id"].endswith("_hidden")
+    score = sum(behaviour.points for behaviour in result.part(hidden=hidden))
+    score = min(max(score, 0.0), float(_marks(cell)["points"]))
+    data = {"text/plain": f"{score:g}", "text/html": part_html(result, hidden=hidden)}
+    return {"output_type": "execute_result", "data": data, "metadata": {}, "execution_count": None}
+
+
+def _read_cells(notebook: Mapping[str, Any] | None) -> list[Cell]:
+    """Of whatever shape: the cells' kind, text and grade_id, everything else left behind."""
+    body = notebook or {}
+    sheets = body.get("worksheets") if "cells" not in body else [body]  # nbformat 3 had sheets
+    found = [sheet.get("cells") for sheet in sheets if isinstance(sheet, dict)] if isinstance(sheets, list) else []
+    cells = chain.from_iterable(part for part in found if isinstance(part, list))
+    return [_read_cell(cell) for cell in cells if isinstance(cell, dict)]
+
+
+def _read_cell(cell: Cell) -> Cell:
+    source = cell.get("source", cell.get("input", ""))
+    if isinstance(source, list):
+        source = "".join(line for line in source if isinstance(line, str))
+    text = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", source) if isinstance(source, str) else ""
+    kind = cell.get("cell_type") if cell.get("cell_type") in ("code", "markdown") else "raw"
+    metadata = cell.get("metadata")
+    marks = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    name = marks.get("grade_id") if isinstance(marks, dict) else None
+    kept = {"nbgrader": {"grade_id": name}} if isinstance(name, str) else {}
+    return {"cell_type": kind, "source": text, "metadata": kept}
+
+
+def _last_of_each(cells: list[Cell]) -> Iterator[Cell]:
+    """Of cells with one grade_id the last counts, as in nbgrader; a doubled solution stays as plain code."""
+    last = {_grade_id(cell): cell for cell in cells}
+    for cell in cells:
+        name = _grade_id(cell)
+        if name is None or last[name] is cell:
+            yield cell
+        elif not name.endswith(("_score", "_hidden")):
+            yield cell | {"metadata": {}}
+
+
+def _kept(cell: Cell, known: _Known) -> Cell:
+    ours = known.marked.get(_grade_id(cell) or "")
+    if ours is not None:
+        return _fresh(ours, cell["source"] if _marks(ours).get("solution") else ours["source"])
+    ours = known.others.get((cell["cell_type"], cell["source"]))
+    if ours is not None:
+        return _fresh(ours, ours["source"])
+    if cell["cell_type"] == "code":
+        return _fresh({"cell_type": "code", "metadata": {}}, cell["source"])
+    text = _inert(cell["source"], plain=cell["cell_type"] == "markdown")
+    return _fresh({"cell_type": "markdown", "metadata": {}}, text)
+
+
+def _restored(cell: Cell) -> Cell:
+    return _fresh(cell, "" if _marks(cell).get("solution") else cell["source"])
+
+
+def _fresh(cell: Cell, source: str) -> Cell:
+    outputs: Cell = {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else {}
+    return {"cell_type": cell["cell_type"], "source": source, "metadata": cell["metadata"], **outputs}
+
+
+def _place(name: str, order: list[str], cells: list[dict[str, Any]]) -> int:
+    """Where a missing cell goes: after the marked cell before it, else before the one after it, else to the end."""
+    places = {_grade_id(cell): number for number, cell in enumerate(cells)}
+    before = [places[other] + 1 for other in order[: order.index(name)] if other in places]
+    after = [places[other] for other in order[order.index(name) :] if other in places]
+    return before[-1] if before else after[0] if after else len(cells)
+
+
+def _inert(text: str, *, plain: bool) -> str:
+    """Markdown that can only be read: plain prose and web links stay, anything else is shown as typed.
+
+    Renderers differ in what they take for HTML, a link or a formula, and formgrader's adds MathJax, which has links of
+    its own; a block of code is one thing in all of them.
+    """
+    if plain and not _ACTIVE.search(_WEB_LINK.sub("", text)):
+        return text
+    longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def _marks(cell: Cell) -> dict[str, Any]:
+    return cell["metadata"].get("nbgrader") or {}
+
+
+def _grade_id(cell: Cell) -> str | None:
+    return _marks(cell).get("grade_id") or None
+
+
+def _node(value: dict[str, Any]) -> NotebookNode:
+    node: NotebookNode = nbformat.from_dict(value)
+    return node
+
+
+# --- the database
+
+
+def _probe(db_url: str) -> None:
+    """nbgrader answers a locked or damaged database with a traceback: ask before it does."""
+    path = db_url.removeprefix("sqlite:///")
+    if path != db_url and os.path.exists(path):
+        with closing(sqlite3.connect(path, timeout=5)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.rollback()
+            connection.execute("SELECT name FROM sqlite_master").fetchall()
+
+
+@contextmanager
+def _alembic_on_path() -> Iterator[None]:
+    """nbgrader runs `alembic` by name when it makes a database; our environment need not be the active one."""
+    path = os.environ.get("PATH", "")
+    os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), path])
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = path
+
+
+def _database_problem(db_url: str, error: Exception) -> str:
+    said = str(getattr(error, "orig", error)).splitlines()[0]
+    where = f"the gradebook {db_url.removeprefix('sqlite:///')}"
+    if "locked" in said:
+        return f"{where} is in use by another program: close formgrader or nbgrader, then run again"
+    if "is full" in said:
+        return f"{where} can't grow: there is no room left on its disk; make room, then run again"
+    if "readonly" in said or "unable to open" in said:
+        return f"{where} can't be opened for writing: allow writing to it and to its folder, then run again"
+    if "no such column" in said or "no such table" in said:
+        return f"{where} is of another nbgrader: back it up, then run: nbgrader db upgrade"
+    return f"{where} can't be used ({said}): move it away or restore a backup, then run again"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One student's result of one section, ready to be written."""
+
+    result: Result
+    section: Section
+    notebook: dict[str, Any] | None
+    timestamp: datetime | None
+    stamp: bytes
+
+
+def _batch(course: Course, results: Iterable[Result]) -> Iterator[tuple[Section, list[Result]]]:
+    """The results by section; one whose student's id is no id has no place in a gradebook."""
+    by_name: dict[str, list[Result]] = {}
+    for result in results:
+        if not student_problem(result.student):
+            by_name.setdefault(result.section, []).append(result)
+    yield from ((course.section(name), found) for name, found in by_name.items())
+
+
+def _entries(
+    place: CourseDirectory, section: Section, results: list[Result], notebooks: Mapping[tuple[str, str], bytes]
+) -> list[_Entry]:
+    known = _known(release.graded_notebook(section))
+    entries = []
+    for result in results:
+        notebook = None
+        if result.verdict != "missing":
+            notebook = _sanitised(load(notebooks.get((result.student, section.name), b"")), known)
+            _add_outputs(notebook, result)
+        folder = Path(place.format_path(place.submitted_directory, result.student, section.name))
+        entries.append(_Entry(result, section, notebook, *_timestamp(place, folder)))
+    return entries
+
+
+def _copy(entry: _Entry) -> Path:
+    section = entry.section
+    return section.course.autograded / entry.result.student / section.name / f"{section.notebook}.ipynb"
+
+
+def _timestamp(place: CourseDirectory, folder: Path) -> tuple[datetime | None, bytes]:
+    try:
+        stamp = read_regular(folder / _TIMESTAMP, limit=200)
+        return place.get_existing_timestamp(str(folder)), stamp
+    except (UnreadableSubmission, ValueError, OverflowError):
+        return None, b""
+
+
+def _stage(entry: _Entry, staged: list[tuple[Path, Path]]) -> None:
+    """Files beside their places; the timestamp goes with the copy so that nbgrader sees which submission it is of."""
+    if entry.notebook is None:
+        return
+    text = json.dumps(entry.notebook, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    files = {_copy(entry): f"{text}\n".encode()}
+    if entry.stamp:
+        files[_copy(entry).with_name(_TIMESTAMP)] = entry.stamp
+    for path, data in files.items():
+        sweep(path)
+        new = stage(path, data)
+        staged.append((new, path))
+        new.chmod(0o444)  # nbgrader's own mode for graded copies
+
+
+def _assignment(gradebook: Gradebook, section: Section) -> Assignment:
+    try:
+        gradebook.find_notebook(section.notebook, section.name)
+    except MissingEntry:
+        if problems := register(section):
+            raise GradebookProblem("; ".join(problems)) from None
+        gradebook.db.rollback()  # to see what another connection has written
+    return gradebook.find_assignment(section.name)
+
+
+def _save(session: Any, place: CourseDirectory, assignment: Assignment, entries: list[_Entry]) -> None:
+    """The whole batch in one transaction: what nbgrader's own steps do to these rows, without their commits."""
+    names = {cell.id: cell.name for notebook in assignment.notebooks for cell in notebook.grade_cells}
+    late = AssignLatePenalties(config=place.config)
+    late.init_plugin()
+    with session.no_autoflush:
+        _add_students(session, [entry.result.student for entry in entries])
+        submissions = _submissions(session, assignment)
+        for entry in entries:
+            student = entry.result.student
+            if student not in submissions:
+                submissions[student] = _new_submission(assignment, student)
+                session.add(submissions[student])
+            if entry.timestamp is not None:
+                submissions[student].timestamp = entry.timestamp
+            _score(submissions[student], entry, names)
+    session.flush()
+    for entry in entries:
+        _penalise(session, late, submissions[entry.result.student], assignment)
+
+
+def _add_students(session: Any, names: list[str]) -> None:
+    known = set(session.scalars(select(Student.id)))
+    session.add_all(Student(id=name) for name in dict.fromkeys(names) if name not in known)
+    session.flush()
+
+
+def _submissions(session: Any, assignment: Assignment) -> dict[str, SubmittedAssignment]:
+    notebooks = selectinload(SubmittedAssignment.notebooks)
+    query = (
+        select(SubmittedAssignment)
+        .where(SubmittedAssignment.assignment_id == assignment.id)
+        .options(notebooks.selectinload(SubmittedNotebook.grades), notebooks.selectinload(SubmittedNotebook.comments))
+    )
+    return {submission.student_id: submission for submission in session.scalars(query)}
+
+
+def _new_submission(assignment: Assignment, student: str) -> SubmittedAssignment:
+    """A submission that mirrors its assignment, as `Gradebook.add_submission` makes it."""
+    submission = SubmittedAssignment(assignment_id=assignment.id, student_id=student)
+    for notebook in assignment.notebooks:
+        submitted = SubmittedNotebook(notebook_id=notebook.id, assignment=submission)
+        submitted.grades = [Grade(cell_id=cell.id) for cell in notebook.grade_cells]
+        submitted.comments = [Comment(cell_id=cell.id) for cell in notebook.solution_cells]
+    return submission
+
+
+def _score(submission: SubmittedAssignment, entry: _Entry, names: Mapping[str, str]) -> None:
+    """What nbgrader's SaveAutoGrades writes, and for a missing notebook what its converter does."""
+    scores, unanswered = _scores(entry.notebook)
+    for notebook in submission.notebooks:
+        for grade in notebook.grades:
+            grade.auto_score = scores.get(names[grade.cell_id], 0.0)
+            by_hand = grade.manual_score is not None or entry.result.verdict == "unreadable"
+            grade.needs_manual_grade = by_hand and entry.notebook is not None
+        for comment in notebook.comments:
+            if entry.notebook is not None:
+                comment.auto_comment = "No response." if unanswered else None
+
+
+def _scores(notebook: dict[str, Any] | None) -> tuple[dict[str, float], bool]:
+    """The scores, and whether the stub was left as it was."""
+    cells = notebook["cells"] if notebook is not None else []
+    graded = [cell for cell in cells if _marks(cell).get("grade")]
+    answers = [cell for cell in cells if _marks(cell).get("solution")]
+    untouched = [_marks(cell)["checksum"] == compute_checksum(_node(cell)) for cell in answers]
+    scores = {_marks(cell)["grade_id"]: float(cell["outputs"][0]["data"]["text/plain"]) for cell in graded}
+    return scores, bool(untouched) and all(untouched)
+
+
+def _penalise(session: Any, late: AssignLatePenalties, submission: SubmittedAssignment, assignment: Assignment) -> None:
+    """Late penalties by the course's own plugin, which sees each score."""
+    due = assignment.duedate is not None and submission.timestamp is not None
+    seconds = submission.total_seconds_late if due else 0
+    for notebook in submission.notebooks:
+        notebook.late_submission_penalty = None
+        if seconds > 0:
+            session.expire(notebook, ["score"])
+            penalty = late.plugin_inst.late_submission_penalty(submission.student_id, notebook.score, seconds)
+            if penalty is not None:
+                notebook.late_submission_penalty = late._check_late_penalty(notebook, penalty)

@@ -1,0 +1,97 @@
+"""What grading one submission yields: plain data, without a database or a folder in it.
+
+Gradebook, feedback, report and exports read results; nothing reads them back into grading.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from faultlab.scenario import Played
+from faultlab.timeline import Timeline
+
+VerdictName = Literal["graded", "timeout", "crashed", "tampered", "unreadable", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """One judged behaviour: what was expected, whether it was seen, and what the student hears."""
+
+    test: str
+    """Stable id: the test's name without `test_`; the visible and the hidden part of one behaviour share it."""
+    title: str
+    """What was expected, in a sentence."""
+    passed: bool
+    points: float
+    max_points: float
+    message: str = ""
+    """What was seen instead; empty when it passed."""
+    hint: str = ""
+    hidden: bool = False
+    step: str | None = None
+    """The rung of a long exercise that it belongs to."""
+    timeline: Timeline | None = None
+    """The student's own run."""
+    intended: Timeline | None = None
+    """The worked solution's run of the same scenario."""
+    scenario: Played | None = None
+    """The scenario that the timeline is of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The verdict on one student's notebook of one section."""
+
+    student: str
+    section: str
+    exercise: str
+    verdict: VerdictName
+    sandbox: str
+    """The tier that the submission ran in: full, landlock or none; empty when nothing was run."""
+    seconds: float
+    behaviours: tuple[Behaviour, ...] = ()
+    line: str = ""
+    """One readable line about anything but a plain verdict: what happened, what to do."""
+    notes: tuple[str, ...] = field(default=())
+    """What was put right on the way: restored check cells and the like."""
+    mistakes: tuple[str, ...] = ()
+    """Headlines of the typical mistakes that the answer behaves like."""
+    unsettled: bool = False
+    """Whether the machine's bad luck may have decided, not the submission: the next run grades it again."""
+
+    @property
+    def score(self) -> float:
+        """Points earned, never above `max_score`."""
+        return sum(behaviour.points for behaviour in self.behaviours)
+
+    @property
+    def max_score(self) -> float:
+        """Points that the exercise is worth."""
+        return sum(behaviour.max_points for behaviour in self.behaviours)
+
+    def part(self, *, hidden: bool) -> tuple[Behaviour, ...]:
+        """The behaviours of the visible or of the hidden tests."""
+        return tuple(behaviour for behaviour in self.behaviours if behaviour.hidden is hidden)
+
+    def row(self) -> dict[str, Any]:
+        """The result as one line of `--json`: the fields and their order are fixed."""
+        return {
+            "student": self.student,
+            "section": self.section,
+            "score": self.score,
+            "max_score": self.max_score,
+            "verdict": self.verdict,
+            "sandbox": self.sandbox,
+            "seconds": round(self.seconds, 3),
+            "behaviours": [
+                {
+                    "test": behaviour.test,
+                    "passed": behaviour.passed,
+                    "points": behaviour.points,
+                    "max_points": behaviour.max_points,
+                    "message": behaviour.message,
+                }
+                for behaviour in self.behaviours
+            ],
+        }

@@ -1,0 +1,322 @@
+"""The judge's side of the sandbox: a Box starts one warm zygote and has it launch, kill and reap children.
+
+A Box only starts processes and says how they ended. What is said over a child's socket is the session's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.tiers import BEST_FIRST, Lost, SandboxUnavailable, Tier, TierName, advice, require_linux
+
+RUNNER = "autograder.sandbox.runner:main"
+PROBE = "autograder.sandbox.probe:main"
+FINE = b"fine"
+
+_START_SECONDS = 120
+_END_SECONDS = 5
+_CACHE = "/cache"
+
+
+class ZygoteDied(Exception):
+    """The zygote is gone, and all its children with it; the text holds its last words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One submission's process."""
+
+    id: int
+    socket: socket.socket
+    """The judge's end: non-blocking, SEQPACKET."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How one child ended. Status 0 says that the runner returned, not that anything was right."""
+
+    id: int
+    status: int
+    """As os.waitstatus_to_exitcode(): a signal is negative."""
+    cpu: float
+    """Seconds."""
+    max_rss: int
+    """KiB."""
+    timed_out: bool = False
+    """A time limit, of the processor or of the wall, ended it."""
+    failure: str = ""
+    """Why the child couldn't be locked in: then the student's code never ran."""
+
+
+class _Refused(Exception):
+    """The zygote can't work in this tier, or (`final`) in none."""
+
+    def __init__(self, call: str, *, final: bool) -> None:
+        super().__init__(call)
+        self.final = final
+
+
+class Box:
+    """One warm zygote in the best tier there is, or in the one that was asked for.
+
+    `preload`: modules that submissions find imported. `core`: the processor that all its processes stay on. `private`:
+    folders that submissions must not see. Raises SandboxUnavailable, with a line for the person, when submissions
+    can't be locked in or one of the modules can't be imported in there. Without any lock only if `allow_unsandboxed`.
+    """
+
+    def __init__(
+        self,
+        *,
+        tier: TierName | None = None,
+        preload: Sequence[str] = (),
+        core: int | None = None,
+        allow_unsandboxed: bool = False,
+        private: Sequence[Path] = (),
+        runner: str = RUNNER,
+        landlock_version: int = sys.maxsize,
+    ) -> None:
+        require_linux()
+        if tier == "none" and not allow_unsandboxed:
+            raise SandboxUnavailable("running submissions unprotected has to be asked for: --allow-unsandboxed")
+        self._runner = runner
+        self._started = 0
+        self._limits: dict[int, Limits] = {}
+        self._ended: list[Exit] = []
+        setup: dict[str, Any] = {
+            "preload": list(preload),
+            "core": core,
+            "private": [str(path) for path in (*private, *_own_secrets())],
+            "entries": [runner, PROBE],
+            "landlock_version": landlock_version,
+        }
+        self.tier = self._start_best(tier, setup, allow_unsandboxed=allow_unsandboxed)
+
+    def launch(self, payload: bytes, limits: Limits = Limits()) -> Child:  # noqa: B008  (frozen)
+        """Fork a child, lock it in, and have it call the runner with its socket and this payload."""
+        return self._launch(payload, limits, self._runner)
+
+    def kill(self, child: Child) -> None:
+        """End a child; its exit is reported like any other. One that has ended already is left in peace."""
+        self._tell({"kill": child.id})
+
+    def fileno(self) -> int:
+        """Readable when there are exits to be read."""
+        return self._control.fileno()
+
+    def exits(self) -> list[Exit]:
+        """The children that have ended since the last call; doesn't wait.
+
+        Raises ZygoteDied.
+        """
+        while True:
+            try:
+                message = self._control.recv(1 << 16, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            except ConnectionError:
+                message = b""
+            if not message:
+                raise ZygoteDied(self._last_words())
+            self._ended.append(self._exit(json.loads(message)))
+        ended, self._ended = self._ended, []
+        return ended
+
+    def close(self) -> None:
+        """End the zygote and every child."""
+        self._control.close()
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start_best(self, tier: TierName | None, setup: dict[str, Any], *, allow_unsandboxed: bool) -> Tier:
+        lost: list[Lost] = []
+        for name in [tier] if tier else BEST_FIRST:
+            if name == "none" and not allow_unsandboxed:
+                continue
+            try:
+                self._start_again(name, setup)
+            except _Refused as refused:
+                if refused.final:
+                    raise SandboxUnavailable(str(refused), lost) from None
+                lost.append(Lost(name, str(refused), advice(name, str(refused))))
+            else:
+                return Tier(name, tuple(lost))
+        raise SandboxUnavailable(
+            f"submissions can't be locked in on this machine: {' '.join(map(str, lost))}"
+            " `autograder doctor` says more; --allow-unsandboxed runs them unprotected.",
+            lost,
+        )
+
+    def _start_again(self, tier: TierName, setup: dict[str, Any]) -> None:
+        """As `_start`, a second time after a death: one accident doesn't mean that the machine can't do better."""
+        try:
+            self._start(tier, setup)
+        except ZygoteDied:
+            try:
+                self._start(tier, setup)
+            except ZygoteDied as died:
+                raise _Refused(str(died), final=False) from None
+
+    def _start(self, tier: TierName, setup: dict[str, Any]) -> None:
+        """One zygote that is ready and whose probe came back; or _Refused or ZygoteDied, and nothing left behind."""
+        folder = _folder("autograder-")
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._log: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the Box)
+        try:
+            self._process = subprocess.Popen(
+                _command(theirs.fileno()),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._log,
+                env=_environment(_CACHE if tier == "full" else folder),
+                cwd="/",
+                start_new_session=True,  # Ctrl-C is for the judge, who then closes the Box
+            )
+            theirs.close()
+            self._tell({**setup, "tier": tier, "folder": folder})
+            hello = self._next_message()
+            if "refused" in hello:
+                raise _Refused(hello["refused"], final=hello["final"])
+            self._probe(tier, setup["preload"])
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            # What libraries put there they have read; the full tier's new root was only born there.
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _probe(self, tier: TierName, preload: list[str]) -> None:
+        child = self._launch(json.dumps({"tier": tier, "preload": preload}).encode(), Limits(), PROBE)
+        with child.socket:
+            ended = self._exit(self._next_message())
+            try:
+                answer = child.socket.recv(1 << 16)
+            except OSError:
+                answer = b""
+        if ended.failure:
+            raise _Refused(ended.failure, final=False)
+        if ended.status == -signal.SIGKILL and not ended.timed_out:
+            raise ZygoteDied("a first trial in the sandbox was killed")
+        if answer != FINE:
+            words = answer.decode(errors="replace") or f"it ended with status {ended.status}"
+            raise _Refused(f"a first trial in the sandbox failed: {words}", final=False)
+
+    def _launch(self, payload: bytes, limits: Limits, entry: str) -> Child:
+        self._started += 1
+        number = self._started
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        with theirs, open(os.memfd_create("payload"), "wb") as file:
+            file.write(payload)
+            file.flush()
+            try:
+                self._tell({"launch": number, "limits": asdict(limits), "entry": entry}, theirs.fileno(), file.fileno())
+            except ZygoteDied:
+                ours.close()
+                raise
+        self._limits[number] = limits
+        return Child(number, ours)
+
+    def _tell(self, message: dict[str, Any], *descriptors: int) -> None:
+        try:
+            socket.send_fds(self._control, [json.dumps(message).encode()], descriptors)
+        except ConnectionError:
+            raise ZygoteDied(self._last_words()) from None
+
+    def _next_message(self) -> dict[str, Any]:
+        """Wait for one message: only at the start."""
+        readable, _, _ = select.select([self._control], [], [], _START_SECONDS)
+        if not readable:
+            raise ZygoteDied(f"no answer within {_START_SECONDS} seconds")
+        with contextlib.suppress(ConnectionError):
+            if message := self._control.recv(1 << 16):
+                answer: dict[str, Any] = json.loads(message)
+                return answer
+        raise ZygoteDied(self._last_words())
+
+    def _exit(self, message: dict[str, Any]) -> Exit:
+        limits = self._limits.pop(message["exit"])
+        status, cpu = message["status"], message["cpu"]
+        # The kernel's limit counts ticks, its statistics count more finely: on a busy machine they stay well below.
+        out_of_cpu = status == -signal.SIGKILL and cpu >= 0.5 * limits.cpu
+        return Exit(message["exit"], status, cpu, message["max_rss"], message["late"] or out_of_cpu, message["failure"])
+
+    def _last_words(self) -> str:
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it ended without a word"
+
+
+def try_tier(name: TierName) -> Lost | None:
+    """Start a sandbox of this tier and end it again: why there is none, or None when there is."""
+    try:
+        Box(tier=name).close()
+    except SandboxUnavailable as refused:
+        return refused.reasons[0] if refused.reasons else Lost(name, str(refused), "")
+    return None
+
+
+def _folder(prefix: str) -> str:
+    """A folder of the zygote's own."""
+    return tempfile.mkdtemp(prefix=prefix)
+
+
+def _command(control: int) -> list[str]:
+    """How a zygote is started.
+
+    Not with -I, which ignores PYTHONHASHSEED too. The rest of what -I keeps out, _environment doesn't let in.
+    """
+    return [sys.executable, "-P", "-s", "-B", str(Path(__file__).with_name("zygote.py")), str(control)]
+
+
+def _environment(cache: str) -> dict[str, str]:
+    """All that the zygote and its children know of the environment: nothing of this process's own."""
+    return {
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "HOME": cache,
+        "IPYTHONDIR": cache,
+        "JUPYTER_CONFIG_DIR": cache,
+        "MPLBACKEND": "agg",
+        "MPLCONFIGDIR": cache,
+        "PYTHONHASHSEED": "0",
+        # One thread, as only the thread that forks lives on in the child; two arenas, as each takes address space.
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "MALLOC_ARENA_MAX": "2",
+    }
+
+
+def _own_secrets() -> list[Path]:
+    """The project's own folder, when it is used in place: solutions and grades lie beside the packages."""
+    root = Path(__file__).resolve().parents[2]
+    return [] if root.name in ("site-packages", "dist-packages") else [root]

@@ -1,0 +1,226 @@
+"""Play a submission's scenarios in sandboxes: sockets, limits and exits around the pure `session`.
+
+Each group of scenarios gets a fresh child. One that hangs or dies costs the scenario under way; the group's others go
+on in another child, a few times over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import select
+import signal
+import socket
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from autograder.sandbox.host import Box, Child, Exit
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.session import Session, Task
+from autograder.sandbox.tiers import SandboxUnavailable
+from autograder.sandbox.wire import MESSAGE_BYTES, Tampered
+from faultlab.scenario import Played, Scenario
+from faultlab.timeline import Event, Timeline
+
+TRUSTED_CPU = 0.5
+"""Seconds of our own CPU time that one scenario's messages may cost."""
+SILENCE = 20.0
+"""Seconds of wall time without a message. Generous: the child's CPU limit comes first."""
+TOTAL = 60.0
+"""Seconds of wall time for one child."""
+PATIENCE = 2
+"""After so many scenarios that used up their time the rest isn't played."""
+KILLED = ("crashed", "its process was killed by signal 9")
+"""The mishap of a child that was killed from outside, as a machine short of memory does, or that killed itself."""
+FRESH_STARTS = 4
+"""How often a group goes on in a fresh child."""
+
+
+@dataclass
+class Outcome:
+    """What became of a submission: the timelines, and what ended its processes early."""
+
+    timelines: dict[Played, Timeline] = field(default_factory=dict)
+    cell_errors: list[tuple[int, str, str]] = field(default_factory=list)
+    mishaps: list[tuple[str, str]] = field(default_factory=list)
+    """(how, message) of each child that didn't end as it should: timeout, crashed or tampered."""
+    killed: int = 0
+    """How many children somebody killed who was neither the judge nor a limit; after the first it was played again."""
+
+    @property
+    def endless(self) -> int:
+        """How many scenarios computed until their time was up."""
+        return _endless(self.timelines.values())
+
+
+def play_all(
+    box: Box,
+    given: Mapping[str, Any],
+    scenarios: Mapping[str, Scenario],
+    wanted: Sequence[tuple[Played, int]],
+    limits: Limits | None = None,
+) -> Outcome:
+    """Play every wanted scenario (with its seed) against a notebook, group by group.
+
+    `given` is what each child gets: the "cells", the names "wanted" of them, the "scenarios" as text.
+    """
+    played = Outcome()
+    numbers = {name: number for number, name in enumerate(scenarios)}
+    groups: dict[str, list[tuple[Played, Task]]] = {}
+    for one, seed in wanted:
+        scenario = scenarios[one.name]
+        task = Task(scenario, one.options, seed, numbers[one.name])
+        groups.setdefault(scenario.group, []).append((one, task))
+    for group in groups.values():
+        _play_group(box, given, group, limits or Limits(), played)
+    return played
+
+
+def _play_group(
+    box: Box,
+    given: Mapping[str, Any],
+    group: list[tuple[Played, Task]],
+    limits: Limits,
+    played: Outcome,
+) -> None:
+    left = group
+    for _ in range(FRESH_STARTS):
+        if played.endless >= PATIENCE:
+            return
+        session, mishap = _play_in_a_child(box, given, left, limits, played)
+        if mishap == KILLED:
+            played.killed += 1
+            if played.killed == 1:
+                session, mishap = _play_in_a_child(box, given, left, limits, played)
+                played.killed += mishap == KILLED
+        for (one, _), timeline in zip(left, session.timelines, strict=False):
+            played.timelines[one] = timeline
+        if session.cell_errors is not None:
+            played.cell_errors = session.cell_errors
+        left = left[len(session.timelines) :]
+        if mishap is None:
+            return
+        if mishap[0] == "endless":
+            return
+        played.mishaps.append(mishap)
+        if session.cell_errors is None or mishap[0] == "tampered":
+            break
+        if not left:
+            return
+    how, message = played.mishaps[-1]
+    for one, _ in left:
+        played.timelines[one] = Timeline((Event(0, "end", "", {"how": how, "message": message}),))
+
+
+def _play_in_a_child(
+    box: Box, given: Mapping[str, Any], left: list[tuple[Played, Task]], limits: Limits, played: Outcome
+) -> tuple[Session, tuple[str, str] | None]:
+    session = Session([task for _, task in left])
+    payload = json.dumps({**given, "token": session.token}).encode()
+    return session, converse(box, session, payload, limits, patience=PATIENCE - played.endless)
+
+
+def converse(
+    box: Box, session: Session, payload: bytes, limits: Limits, *, patience: int = PATIENCE
+) -> tuple[str, str] | None:
+    """Run one child to its end; returns None when it played everything, else (how, message) of its mishap.
+
+    The mishap "endless" says that so many scenarios as `patience` computed until their time was up.
+    """
+    child = box.launch(payload, limits)
+    mishap: tuple[str, str] | None = None
+    with child.socket:
+        try:
+            with _no_collection():
+                mishap = _listen(child, session, patience)
+        finally:
+            box.kill(child)
+            end = _reap(box, child)
+    if session.over:
+        return None
+    mishap = mishap or _died(end)
+    session.give_up(*mishap)
+    return mishap
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep the garbage collector away: walking through all of our own memory isn't the child's doing, and once took a
+    right answer over `TRUSTED_CPU`. What a child can make us keep is capped."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _listen(child: Child, session: Session, patience: int) -> tuple[str, str] | None:
+    """Answer the child until it is done or silent; the mishap if there was one."""
+    poll = select.poll()
+    poll.register(child.socket, select.POLLIN)
+    began = time.monotonic()
+    spent, playing = 0.0, 0
+    while not session.over:
+        left = min(SILENCE, began + TOTAL - time.monotonic())
+        if left <= 0 or not poll.poll(left * 1000):
+            return ("timeout", "it was silent for too long")
+        if playing != len(session.timelines):
+            if _endless(session.timelines) >= patience:
+                session.abandon()
+                return ("endless", "")
+            spent, playing = 0.0, len(session.timelines)
+        mark = time.thread_time()
+        try:
+            data, ancillary, flags, _ = child.socket.recvmsg(MESSAGE_BYTES)
+            if not data and not flags & socket.MSG_TRUNC and _hung_up(poll):
+                return None
+            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or ancillary:
+                raise Tampered("a message that is too long, or brings something along")
+            child.socket.send(session.receive(data))
+        except Tampered as reason:
+            return ("tampered", str(reason))
+        except BlockingIOError:
+            return ("tampered", "it doesn't read its replies")
+        except ConnectionError:
+            pass  # it is gone, but what it said before is still to be read: the end of the stream comes after it
+        except Exception as error:
+            return ("crashed", f"the grader couldn't follow what it said ({type(error).__name__})")
+        spent += time.thread_time() - mark
+        if spent > TRUSTED_CPU:
+            return ("tampered", "it keeps the grader too busy")
+    return None
+
+
+def _hung_up(poll: select.poll) -> bool:
+    """Whether reading nothing meant the end, and not an empty message."""
+    return any(event & select.POLLHUP for _, event in poll.poll(0))
+
+
+def _reap(box: Box, child: Child) -> Exit:
+    while True:
+        for end in box.exits():
+            if end.id == child.id:
+                return end
+        select.select([box], [], [], 5.0)
+
+
+def _died(end: Exit) -> tuple[str, str]:
+    if end.failure:
+        raise SandboxUnavailable(f"a submission couldn't be locked in: {end.failure}; run `autograder doctor`")
+    if end.timed_out:
+        return ("timeout", f"it used up its time ({end.cpu:.0f} s of CPU time)")
+    if end.status == -signal.SIGKILL:
+        return KILLED
+    if end.status < 0:
+        return ("crashed", f"its process was killed by signal {-end.status}")
+    return ("crashed", f"its process ended by itself (exit code {end.status})")
+
+
+def _endless(timelines: Iterable[Timeline]) -> int:
+    ends = (timeline.ending for timeline in timelines)
+    return sum(end is not None and end.data["how"] in ("endless", "timeout") for end in ends)

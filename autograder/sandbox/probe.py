@@ -1,0 +1,67 @@
+"""What runs in the first child of a zygote: does the box work, and is it shut?
+
+`execute` runs any program in the sandbox; that is how the tests try to get out.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import socket
+import threading
+import traceback
+
+FINE = b"fine"
+
+
+def main(sock: socket.socket, payload: bytes) -> None:
+    """Try what honest submissions need and what none may have; answer FINE, or what is wrong."""
+    task = json.loads(payload)
+    try:
+        for name in task["preload"]:
+            importlib.import_module(name)
+        _think()
+        if task["tier"] != "none":
+            _stay_inside(task["tier"])
+    except BaseException as error:
+        sock.send(f"{type(error).__name__}: {error}".encode()[:4000])
+    else:
+        sock.send(FINE)
+
+
+def execute(sock: socket.socket, payload: bytes) -> None:
+    """Run a Python program that has `sock` to answer through; what it raises is an answer too."""
+    try:
+        exec(compile(payload, "<probe>", "exec"), {"sock": sock})
+    except Exception:
+        sock.send(json.dumps(traceback.format_exc()).encode())
+        raise
+
+
+def _think() -> None:
+    """Memory, a thread, a socket pair, randomness."""
+    bytearray(1 << 20)
+    thread = threading.Thread(target=os.urandom, args=(8,))
+    thread.start()
+    thread.join()
+    for end in socket.socketpair():
+        end.close()
+
+
+def _stay_inside(tier: str) -> None:
+    try:
+        os.fork()
+    except PermissionError:
+        pass
+    else:
+        raise RuntimeError("the sandbox lets a submission fork")
+    for path in ("/etc/shadow", "/sys", "/proc/self") if tier == "full" else ():
+        if os.path.lexists(path):
+            raise RuntimeError(f"the sandbox shows {path}")
+    try:
+        os.open("/usr/lib/written-by-a-submission", os.O_CREAT | os.O_WRONLY)
+    except OSError:
+        pass
+    else:
+        raise RuntimeError("the sandbox lets a submission write")

@@ -1,0 +1,178 @@
+"""The trusted side of one child's conversation: bytes in, bytes out, timelines as the result.
+
+A session plays some scenarios, one after the other, with one child. It holds the world of each: clock, services and
+the timeline's pen are here, the child only asks. No socket and no clock of the machine in here, so that it can be
+tested, and fuzzed, as the pure function that it is.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from autograder.sandbox import wire
+from autograder.sandbox.wire import Tampered
+from faultlab.scenario import Scenario
+from faultlab.timeline import Event, Timeline
+from faultlab.world import Answer, World
+
+MESSAGES = 5_000
+EVENTS = 20_000
+WEIGHT = 8 << 20
+"""Bytes of one scenario's messages, as `wire.weight` counts them: they stay in memory until all is judged."""
+TIME_LIMIT = 2 * 10**15
+"""Virtual nanoseconds: 23 days, twice as long as an honest child's clock goes before it says so itself."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A scenario to be played: its halves, its parameters, its seed, and the driver's number on the wire."""
+
+    scenario: Scenario
+    parameters: Mapping[str, Any]
+    seed: int
+    driver: int
+
+
+@dataclass
+class _Stage:
+    """One scenario under way: its world and what the lease says of it."""
+
+    world: World
+    floor: int = 0
+    horizon: int = 0
+    calls: int = 0
+    messages: int = 0
+    events: int = 0
+    weight: int = 0
+    called: bool = False
+    ended: bool = False
+
+
+@dataclass
+class Session:
+    """Plays `tasks` with one child. `timelines` fills up as they end, in order."""
+
+    tasks: list[Task]
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+    timelines: list[Timeline] = field(default_factory=list)
+    cell_errors: list[tuple[int, str, str]] | None = None
+    _stage: _Stage | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether everything was played."""
+        return self.cell_errors is not None and len(self.timelines) == len(self.tasks)
+
+    def receive(self, data: bytes) -> bytes:
+        """Take one message and return the reply to it. Raises Tampered."""
+        message = wire.decode(data)
+        if message.token != self.token:
+            raise Tampered("a message out of turn")
+        self.token = secrets.token_hex(8)
+        if isinstance(message, wire.Cells):
+            if self.cell_errors is not None:
+                raise Tampered("the cells were run twice")
+            self.cell_errors = list(message.errors)
+            return self._next()
+        stage = self._stage
+        if stage is None or message.scenario != len(self.timelines):
+            raise Tampered("a message for a scenario that isn't being played")
+        stage.messages += 1
+        if stage.messages > MESSAGES:
+            raise Tampered("too many messages")
+        stage.weight += wire.weight(data)
+        if stage.weight > WEIGHT:
+            raise Tampered("too much to remember")
+        for event in message.events:
+            self._take(stage, event)
+        if isinstance(message, wire.Part):
+            return wire.encode("ack", self.token)
+        if isinstance(message, wire.Done):
+            if not stage.ended:
+                raise Tampered("a scenario without an end")
+            self.timelines.append(stage.world.timeline())
+            return self._next()
+        return self._advance(stage, message.upcoming)
+
+    def give_up(self, how: str, message: str = "") -> None:
+        """The child is gone, or dishonest: the scenario under way ends so."""
+        if self._stage is not None:
+            events = self._stage.world.timeline().events
+            at = events[-1].at if events else 0
+            self.timelines.append(Timeline((*events, Event(at, "end", "", {"how": how, "message": message}))))
+            self._stage = None
+
+    def abandon(self) -> None:
+        """Nobody plays the scenario under way, nor those after it."""
+        self._stage = None
+
+    def _next(self) -> bytes:
+        self._stage = None
+        number = len(self.timelines)
+        if number == len(self.tasks):
+            return wire.encode("over", self.token)
+        task = self.tasks[number]
+        world = World(task.seed)
+        brief = dict(task.scenario.setup(world, **task.parameters) or {})
+        self._stage = _Stage(world, horizon=world.horizon)
+        lease = self._stage.horizon, world.leases_through_calls
+        return wire.encode("play", self.token, number, task.driver, brief, world.child_seed, *lease)
+
+    def _take(self, stage: _Stage, event: wire.Event) -> None:
+        stage.events += 1
+        if stage.events > EVENTS:
+            raise Tampered("too many events")
+        if stage.ended:
+            raise Tampered("an event after the end")
+        # At the horizon the world's results come first: who goes there has to ask.
+        if event.at != stage.floor and not stage.floor < event.at < stage.horizon:
+            raise Tampered("an event at an instant that was not its own")
+        stage.floor = event.at
+        world = stage.world
+        match event:
+            case wire.CallEvent():
+                if event.number != stage.calls or event.service not in world.services:
+                    raise Tampered("a call that can't be")
+                stage.calls += 1
+                world.call(event.at, event.number, event.service, event.lane, tuple(event.args))
+                if not world.leases_through_calls:
+                    stage.horizon = event.at  # its answer may be due at once: the batch may claim no later instant
+            case wire.CancelEvent():
+                if event.number >= stage.calls:
+                    raise Tampered("a cancellation of a call that never was")
+                world.cancel(event.at, event.number)
+            case wire.SleepEvent():
+                data = {"timer": event.timer, "until": event.until, "what": event.what}
+                world.write(event.at, "sleep", event.lane, data)
+            case wire.WakeEvent():
+                world.write(event.at, "wake", event.lane, {"timer": event.timer, "how": event.how})
+            case wire.BlockedEvent():
+                world.write(event.at, "blocked", event.lane, {"seconds": event.seconds})
+            case wire.MarkEvent():
+                world.write(event.at, "mark", event.lane, {"name": event.name, "value": event.value})
+            case wire.NoteEvent():
+                world.write(event.at, "note", "", {"what": "warning", "text": event.text})
+            case wire.EndEvent():
+                stage.ended = True
+                told = {"error": event.error, "message": event.message}
+                world.write(event.at, "end", "", {"how": event.how} | {key: text for key, text in told.items() if text})
+
+    def _advance(self, stage: _Stage, upcoming: int | None) -> bytes:
+        if stage.ended or (upcoming is not None and upcoming < stage.floor):
+            raise Tampered("a question about the past")
+        news = stage.world.ask(upcoming)
+        if news is None:
+            stage.horizon = stage.floor
+            return wire.encode("dead", self.token)
+        now, answers = news
+        if now > TIME_LIMIT:
+            raise Tampered("more virtual time than there is")
+        stage.floor, stage.horizon = now, stage.world.horizon
+        return wire.encode("go", self.token, now, stage.horizon, [_packed(answer) for answer in answers])
+
+
+def _packed(answer: Answer) -> list[Any]:
+    return list(answer)

@@ -1,0 +1,238 @@
+"""A warm process: Python started, libraries imported, locked in; it forks a child for each submission.
+
+Started as a program by `host.Box`, with a socket and a clean environment, so that nothing of the judge is in its
+memory. Starting Python and importing take a hundred times as long as a fork.
+
+What comes through the socket, one JSON object a message: first how to set up; then `{"launch": id, "limits": ...}` with
+the child's socket and a file that holds its payload, or `{"kill": id}`. What goes back: `{"ready": ...}` or
+`{"refused": line}` once, then `{"exit": id, ...}` for each child. When the socket ends, everybody dies.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# Where this file lies is where the packages are, whether or not they are installed. Last, so that it hides nothing.
+if (_root := str(Path(__file__).resolve().parents[2])) not in sys.path:
+    sys.path.append(_root)
+
+import fcntl
+import gc
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from autograder.sandbox import confinement
+from autograder.sandbox.confinement import Confinement, Unsuitable
+from autograder.sandbox.limits import Limits
+
+Entry = Callable[[socket.socket, bytes], object]
+"""What runs in the child, after the lock: `main(sock, payload)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One child, as the zygote knows it."""
+
+    id: int
+    pid: int
+    deadline: float
+    problem: int
+    """The read end of a pipe into which the child writes only if it can't be locked in."""
+
+
+def main() -> None:
+    control = socket.socket(fileno=int(sys.argv[1]))
+    setup = json.loads(control.recv(1 << 16))
+    try:
+        confined, entries = prepare(setup)
+    except Exception as error:
+        no_tier_would_do = isinstance(error, Unsuitable)
+        control.send(json.dumps({"refused": line(error), "final": no_tier_would_do}).encode())
+        return
+    control.send(json.dumps({"ready": os.getpid()}).encode())
+    serve(control, confined, entries)
+
+
+def prepare(setup: dict[str, Any]) -> tuple[Confinement, dict[str, Entry]]:
+    """Move into the sandbox, import there what submissions need, and seal it."""
+    while os.open("/dev/null", os.O_RDONLY) < REPORT:
+        pass  # what is opened from now on keeps clear of the numbers that a child gives new meanings
+    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
+    if setup["core"] is not None:
+        os.sched_setaffinity(0, {setup["core"]})
+    confined: Confinement
+    match setup["tier"]:
+        case "full":
+            confined = confinement.Full(proc)
+        case "landlock":
+            confined = confinement.Landlock(proc, setup["landlock_version"])
+        case _:
+            confined = confinement.Bare(proc)
+    confinement.refuse_visible(setup["private"])
+    os.chdir("/")
+    confined.enter(setup["folder"])
+    for name in setup["preload"]:
+        load(name)
+    entries = {name: entry(name) for name in setup["entries"]}
+    threads = len(os.listdir(os.open("self/task", os.O_RDONLY, dir_fd=proc)))
+    if threads != 1:
+        raise Unsuitable(
+            f"importing {', '.join(setup['preload'])} started {threads - 1} threads, which no fork survives"
+        )
+    confined.seal()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    return confined, entries
+
+
+def load(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise Unsuitable(f"submissions couldn't import {name}: {line(error)}") from error
+
+
+def entry(name: str) -> Entry:
+    module, _, function = name.partition(":")
+    found: Entry = getattr(load(module), function)
+    return found
+
+
+def serve(control: socket.socket, confined: Confinement, entries: dict[str, Entry]) -> NoReturn:
+    """Launch, kill and reap until the judge's end of the socket closes."""
+    running: dict[int, Running] = {}
+    poller = select.poll()
+    poller.register(control, select.POLLIN)
+    while True:
+        deadline = min((child.deadline for child in running.values()), default=None)
+        patience = None if deadline is None else max(0, int((deadline - time.monotonic()) * 1000) + 1)
+        for ready, _ in poller.poll(patience):
+            if ready != control.fileno():
+                poller.unregister(ready)
+                control.send(json.dumps(reap(confined, ready, running.pop(ready))).encode())
+                continue
+            message, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 2)
+            if not message:
+                for pidfd in running:
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                for child in running.values():
+                    os.waitpid(child.pid, 0)
+                    confined.ended(child.pid)
+                os._exit(0)
+            request = json.loads(message)
+            if "kill" in request:
+                for pidfd in [pidfd for pidfd, child in running.items() if child.id == request["kill"]]:
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            else:
+                try:
+                    pidfd, child = launch(confined, entries, request, descriptors)
+                except OSError as error:  # no process left, no namespace left: not this submission's fault
+                    control.send(json.dumps(never_lived(request["launch"], error)).encode())
+                else:
+                    running[pidfd] = child
+                    poller.register(pidfd, select.POLLIN)
+                for descriptor in descriptors:
+                    os.close(descriptor)
+        now = time.monotonic()
+        for pidfd, child in running.items():
+            if now >= child.deadline:
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
+def launch(
+    confined: Confinement, entries: dict[str, Entry], request: dict[str, Any], descriptors: list[int]
+) -> tuple[int, Running]:
+    limits = Limits(**request["limits"])
+    problem, report = os.pipe()
+    try:
+        pid = confined.fork()
+    except OSError:
+        os.close(problem)
+        raise
+    else:
+        if pid == 0:
+            talk, payload = descriptors
+            be_the_child(confined, entries[request["entry"]], limits, talk, payload, report)
+    finally:
+        os.close(report)
+    return os.pidfd_open(pid), Running(request["launch"], pid, time.monotonic() + limits.wall, problem)
+
+
+def reap(confined: Confinement, pidfd: int, child: Running) -> dict[str, Any]:
+    """The end of one child, as the judge is told of it."""
+    late = time.monotonic() >= child.deadline
+    _, status, usage = os.wait4(child.pid, 0)
+    confined.ended(child.pid)
+    os.close(pidfd)
+    failure = os.read(child.problem, 4096)
+    os.close(child.problem)
+    return {
+        "exit": child.id,
+        "status": os.waitstatus_to_exitcode(status),
+        "cpu": usage.ru_utime + usage.ru_stime,
+        "max_rss": usage.ru_maxrss,
+        "late": late,
+        "failure": failure.decode(errors="replace"),
+    }
+
+
+def never_lived(number: int, error: OSError) -> dict[str, Any]:
+    """The end of a child that couldn't be forked."""
+    return {"exit": number, "status": 1, "cpu": 0.0, "max_rss": 0, "late": False, "failure": f"fork: {line(error)}"}
+
+
+def be_the_child(confined: Confinement, run: Entry, limits: Limits, talk: int, payload: int, report: int) -> NoReturn:
+    """In the child: lock, run, end. Whatever happens, nothing returns to the zygote's code."""
+    status = 1
+    try:
+        # Signals to a process group reach across pid namespaces: kill(0, 9) ended the zygote.
+        os.setsid()
+        with open(payload, "rb") as file:
+            file.seek(0)
+            data = file.read()
+        arrange_descriptors(talk, report)
+        try:
+            confined.lock(limits)
+        except BaseException as error:
+            os.write(REPORT, line(error).encode()[:4000])
+            os._exit(1)
+        os.close(REPORT)
+        gc.enable()
+        run(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=TALK), data)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+TALK, REPORT = 3, 4
+
+
+def arrange_descriptors(talk: int, report: int) -> None:
+    """Standard streams to nowhere, the child's socket at 3 and the report at 4; what else is open is closed later."""
+    nowhere = os.open("/dev/null", os.O_RDWR)
+    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 512) for descriptor in (nowhere, talk, report)]
+    for source, target in zip((high[0], high[0], high[0], high[1], high[2]), range(5), strict=True):
+        os.dup2(source, target, inheritable=False)
+
+
+def line(error: BaseException) -> str:
+    """An error in one line."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    text = " ".join((text or type(error).__name__).split())
+    return text if isinstance(error, (OSError, Unsuitable)) else f"{type(error).__name__}: {text}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Grade the same class again and again, and compare: every result's bytes are the same, but for `seconds`.
+
+    uv run python benchmarks/regrade.py [--times 1000] [--load 16] [--section 02_retry] [--jobs 2]
+
+The class is the bundled one of `autograder demo`: right and wrong answers of every section, and some real life.
+`--load` keeps so many processes busy meanwhile. Ends with 1, and shows the first difference, as soon as there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from autograder.course import Course
+from autograder.demo import make_class
+from autograder.grade import Setting, everything
+from autograder.result import Result
+
+
+def main() -> int:
+    """Grade, compare, and say how often it was the same."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=1000)
+    parser.add_argument("--load", type=int, default=0)
+    parser.add_argument("--section")
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    course = Course.find(Path(__file__).parent)
+    with tempfile.TemporaryDirectory() as folder, load(options.load):
+        submitted = make_class(course, Path(folder) / "submitted")
+        first: dict[str, bytes] = {}
+        for turn in range(1, options.times + 1):
+            found = graded(course, submitted, options.section, options.jobs)
+            first = first or found
+            if different := [name for name in {**first, **found} if first.get(name) != found.get(name)]:
+                name = different[0]
+                print(f"turn {turn}: {len(different)} of {len(first)} differ, first {name}")
+                print(f"  {first.get(name)!r}\n  {found.get(name)!r}")
+                return 1
+            print(f"{turn} of {options.times}: {len(found)} results, all the same", flush=True)
+    return 0
+
+
+def graded(course: Course, submitted: Path, section: str | None, jobs: int) -> dict[str, bytes]:
+    """Each submission's result as bytes, without the seconds."""
+    submissions = course.submissions(submitted, section=section)
+    results = [result for _, result in everything(course, submissions, Setting(jobs=jobs))]
+    found = {f"{result.section}/{result.student}": as_bytes(result) for result in results}
+    assert len(found) == len(results) > 0, "nothing was graded, or somebody twice"
+    return found
+
+
+def as_bytes(result: Result) -> bytes:
+    """The line of `--json`, what is said of it, and the notes."""
+    more = {"line": result.line, "notes": result.notes, "mistakes": result.mistakes}
+    return json.dumps({**result.row(), "seconds": 0, **more}).encode()
+
+
+@contextmanager
+def load(count: int) -> Iterator[None]:
+    """So many busy processes."""
+    busy = [multiprocessing.get_context("spawn").Process(target=burn, daemon=True) for _ in range(count)]
+    try:
+        for process in busy:
+            process.start()
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+
+
+def burn() -> None:
+    """Compute for ever."""
+    while True:
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,681 @@
+"""A virtual clock for asyncio: an event loop that jumps from timer to timer instead of waiting.
+
+Between two timers nothing can happen, so there is nothing to wait for: whenever every task is suspended, the clock
+moves straight to the next instant at which one can go on. Thirty seconds of an open circuit breaker cost
+microseconds, and a run repeats to the byte, because nothing in it depends on the machine: time is whole nanoseconds,
+equal deadlines fire in the order in which they were set, and tasks and futures hash by a number, so that sets of them
+have one order.
+
+What is outside the loop (scripted services, the timeline's pen) is reached through one object, `outside`; see
+`world.py` for what stands behind it. Prior art: tokio's paused clock, trio's MockClock, looptime.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import heapq
+import itertools
+import linecache
+import time
+from asyncio import base_events, events, futures, tasks, timeouts
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+from faultlab.plain import short
+from faultlab.threads import inline
+from faultlab.timeline import NS, Timeline
+
+T = TypeVar("T")
+
+EPOCH = 1_700_000_000.0
+"""What `time.time()` reads when a simulation starts, in seconds."""
+FOREVER = 10**18
+"""An instant that never comes, in nanoseconds."""
+CREEP_TURNS, CREEP_NS = 2_000, 1_000
+"""A stalled clock moves on by a microsecond every 2,000 turns: libraries that compare floats exactly need it."""
+
+
+class SimulationError(RuntimeError):
+    """The simulated program can't go on. Raised by the loop itself, so that no task can swallow it."""
+
+    how = "error"
+    timeline: Timeline
+    """What happened up to there; set by `simulate`."""
+
+
+class DeadlockError(SimulationError):
+    """Every task waits for something that can't happen any more."""
+
+    how = "deadlock"
+
+
+class LivelockError(SimulationError):
+    """The program keeps running without time ever moving on."""
+
+    how = "livelock"
+
+
+class LimitError(SimulationError):
+    """The program took more turns, or more simulated time, than it was given."""
+
+    how = "limit"
+
+
+class Outside(Protocol):
+    """What the loop knows of the world around it. Instants are whole nanoseconds."""
+
+    horizon: int
+    """Before this instant nothing from outside can arrive, so the loop may run its own timers."""
+
+    timers: bool
+    """Whether it wants to hear of timers."""
+
+    def ask(self, upcoming: int | None) -> tuple[int, list[tuple[int, Any, BaseException | None]]] | None:
+        """The next instant and what arrives then (call, value, error); None when nothing can ever arrive."""
+
+    def call(self, at: int, service: str, lane: str, args: tuple[Any, ...]) -> int:
+        """Call a service; returns the call's number."""
+
+    def cancel(self, at: int, number: int) -> None:
+        """Nobody waits for this call any more."""
+
+    def write(self, at: int, kind: str, lane: str, data: Mapping[str, Any]) -> None:
+        """Put an event of the loop itself on the timeline."""
+
+
+class _Timer(events.TimerHandle):
+    """Equal deadlines fire in the order they were set; the standard heap promises no order."""
+
+    __slots__ = ("_closed", "_lane", "_ns", "_sequence")
+    _ns: int
+    _sequence: int
+    _lane: str | None
+    _closed: bool
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, _Timer):
+            return NotImplemented
+        return self._ns < other._ns or (self._ns == other._ns and self._sequence < other._sequence)
+
+    def __hash__(self) -> int:
+        return self._sequence
+
+    def _run(self) -> None:
+        if self._lane is not None:
+            self._wake("fired")
+        super()._run()
+
+    def cancel(self) -> None:
+        if self._lane is not None and not self._cancelled:
+            self._wake("cancelled")
+        super().cancel()
+
+    def _wake(self, how: str) -> None:
+        if not self._closed:
+            self._closed = True
+            loop: VirtualLoop = self._loop  # type: ignore[attr-defined]
+            loop.write("wake", {"timer": self._sequence, "how": how}, lane=self._lane)
+
+
+class _Task(asyncio.Task[Any]):
+    """A task that hashes by its number, so that a set of tasks has the same order in every process."""
+
+    _number = 0
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+class _Future(asyncio.Future[Any]):
+    _number = 0
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+class _Jump:
+    """Stands where the selector stands: asked to wait, it moves the clock."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+
+    def select(self, timeout: float | None) -> tuple[()]:
+        self._loop.turn(idle=timeout != 0)
+        return ()
+
+
+class VirtualLoop(base_events.BaseEventLoop):
+    """An asyncio event loop on virtual time.
+
+    `max_turns` bounds the turns of the loop, `max_stall` the turns without time moving on, `max_time` the simulated
+    seconds, `max_events` what the code may put on the timeline, `max_questions` how often the world may be asked for
+    the next instant. `record` writes sleeps to the timeline.
+    """
+
+    def __init__(
+        self,
+        outside: Outside | None = None,
+        *,
+        max_turns: int = 5_000_000,
+        max_stall: int = 100_000,
+        max_time: float = 1e6,
+        max_events: int = 10**9,
+        max_questions: int = 10**9,
+        record: bool = True,
+    ) -> None:
+        super().__init__()
+        self.now = 0
+        self.outside = outside
+        self.max_turns, self.max_stall, self.max_ns = max_turns, max_stall, round(max_time * NS)
+        self.max_events, self.max_questions = max_events, max_questions
+        self.limit_hit: SimulationError | None = None
+        self._record = record and outside is not None and outside.timers
+        self._clock_resolution = 5e-10
+        self._selector: Any = _Jump(self)
+        # Each kind counts for itself: how many futures the library makes differs between Pythons.
+        self._task_numbers, self._future_numbers, self._timer_numbers = (itertools.count(1) for _ in range(3))
+        self._names: dict[str, int] = {}
+        self._tasks: list[_Task] = []
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._signals: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
+        self._turns = self._stall = self._spin = 0
+        self._events = self._questions = 0
+        self._inline = False
+        self._ahead = 0  # nanoseconds by which a thread's own clock is ahead, while its work runs inline
+
+    # -- the clock
+
+    def time(self) -> float:
+        """Seconds since the simulation began."""
+        return (self.now + self._ahead) / NS
+
+    @property
+    def reading(self) -> int:
+        """What a clock reads where code is running just now, in nanoseconds."""
+        return self.now + self._ahead
+
+    def turn(self, *, idle: bool) -> None:
+        """One turn of the loop: enforce the limits and, when nothing is ready, move on to the next instant."""
+        if self.limit_hit is not None:
+            raise self.limit_hit
+        self._turns += 1
+        self._stall += 1
+        if self._turns > self.max_turns:
+            raise self.end_with(LimitError(f"more than {self.max_turns:,} turns of the event loop"))
+        if self._stall > self.max_stall:
+            raise self.end_with(LivelockError(f"{self.max_stall:,} turns of the event loop and no time passes"))
+        if idle:
+            before, self._spin = self.now, 0
+            self._move_on()
+            if self.now > before:
+                self._stall = 0
+        else:
+            self._spin += 1
+            if self._spin % CREEP_TURNS == 0:
+                self._pass(self.now + CREEP_NS)
+
+    def _horizon(self) -> int:
+        return FOREVER if self.outside is None else self.outside.horizon
+
+    def _move_on(self) -> None:
+        upcoming: int | None = self._scheduled[0]._ns if self._scheduled else None  # type: ignore[attr-defined]
+        if upcoming is not None and upcoming >= FOREVER:
+            upcoming = None
+        if upcoming is not None and upcoming < self._horizon():
+            self.now = max(self.now, upcoming)
+        elif not self._ask(None if upcoming is None else min(upcoming, self.max_ns + 1)):
+            raise self.end_with(DeadlockError("nothing is scheduled, so nothing can ever wake anybody up"))
+        if self.now > self.max_ns:
+            raise self.end_with(self._too_late())
+
+    def _ask(self, upcoming: int | None) -> bool:
+        """Go where the world says, and take what arrives there; False when nothing ever will."""
+        if self.outside is None:
+            return False
+        self._questions += 1
+        if self._questions > self.max_questions:
+            raise self.end_with(LimitError(f"more than {self.max_questions:,} instants at which something happens"))
+        news = self.outside.ask(upcoming)
+        if news is None:
+            return False
+        self.now, answers = news
+        for number, value, error in answers:
+            self._deliver(number, value, error)
+        return True
+
+    def _pass(self, target: int) -> None:
+        """Let time pass up to `target`, taking what arrives on the way."""
+        while self.now < target and target >= self._horizon() and self._ask(target):
+            pass
+        self.now = max(self.now, target)
+
+    def _too_late(self) -> LimitError:
+        return LimitError(f"more than {self.max_ns / NS:,.0f} simulated seconds passed")
+
+    def _deliver(self, number: int, value: Any, error: BaseException | None) -> None:
+        future = self._waiting.pop(number, None)
+        if future is None or future.done():
+            return
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)
+
+    async def call(self, service: str, lane: str, args: tuple[Any, ...]) -> Any:
+        """Call a service outside and wait for its answer. Raises SimulationError when there is no outside."""
+        if self.outside is None:
+            raise SimulationError(f"nobody answers for {service!r}: this run has no world, or it is over")
+        if self.limit_hit is not None:
+            raise self.limit_hit
+        self._count_event()
+        number = self.outside.call(self.now, service, short(lane) or self.lane(), args)
+        future = self._waiting[number] = self.create_future()
+        try:
+            return await future
+        except (asyncio.CancelledError, GeneratorExit):
+            if self._waiting.pop(number, None) is not None and self.outside is not None:
+                self._count_event()
+                self.outside.cancel(self.now, number)
+            raise
+        finally:
+            del future  # an error refers to this frame: it must not refer back
+
+    def block(self, seconds: float) -> None:
+        """A `time.sleep`: the clock moves on and nobody else runs."""
+        seconds = float(seconds + 0.0)
+        if not seconds >= 0:
+            raise ValueError("sleep length must be a number that isn't negative")
+        target = min(self.reading + round(min(seconds, 1e9) * NS), self.max_ns + 1)
+        if self._inline:
+            self._ahead = target - self.now
+        else:
+            self.write("blocked", {"seconds": min(seconds, 1e9)})
+            self._pass(target)
+        if target > self.max_ns:
+            raise self.end_with(self._too_late())
+
+    # -- timers, tasks, futures: everything has a number
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        if when is None:
+            raise TypeError("when cannot be None")
+        self._check_closed()  # type: ignore[attr-defined]
+        instant = round(when * NS) if when < FOREVER / NS else FOREVER
+        timer = _Timer(instant / NS, callback, args, self, context)
+        timer._ns, timer._sequence, timer._lane, timer._closed = instant, next(self._timer_numbers), None, False
+        if self._record:
+            timer._lane = self.lane()
+            data = {"timer": timer._sequence, "until": max(instant, self.now), "what": _purpose(callback)}
+            self.write("sleep", data, lane=timer._lane)
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
+
+    def create_task(self, coro: Any, *, name: object = None, context: Any = None, **options: Any) -> asyncio.Task[Any]:
+        self._check_closed()  # type: ignore[attr-defined]
+        task = _Task.__new__(_Task)
+        task._number = next(self._task_numbers)
+        if context is not None:
+            options["context"] = context
+        options.pop("eager_start", None)
+        unnamed = self._name(coro)  # always counted: some Pythons create a task first and name it then
+        task.__init__(coro, loop=self, name=unnamed if name is None else str(name), **options)  # type: ignore[misc]
+        self._tasks.append(task)  # strong references: the garbage collector must never change a timeline
+        return task
+
+    def _name(self, coro: Any) -> str:
+        base = getattr(coro, "__name__", "task")
+        count = self._names[base] = self._names.get(base, 0) + 1
+        return base if count == 1 else f"{base}#{count}"
+
+    def create_future(self) -> asyncio.Future[Any]:
+        future = _Future.__new__(_Future)
+        future._number = next(self._future_numbers)
+        future.__init__(loop=self)  # type: ignore[misc]
+        return future
+
+    # -- the timeline
+
+    def lane(self) -> str:
+        """The running task's name; empty outside a task."""
+        task = asyncio.current_task(self)
+        return "" if task is None else short(task.get_name())
+
+    def write(self, kind: str, data: Mapping[str, Any], *, lane: str | None = None) -> None:
+        """Put an event on the timeline, now."""
+        if self.outside is not None and self.limit_hit is None:
+            self._count_event()
+            self.outside.write(self.now, kind, self.lane() if lane is None else lane, data)
+
+    def _count_event(self) -> None:
+        self._events += 1
+        if self._events >= self.max_events:
+            self.end_with(LimitError(f"more than {self.max_events:,} things happened"))  # raised at the next turn
+
+    # -- threads, signals, and what the virtual world doesn't have
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> Any:
+        """Run `func` here and now; its result arrives after the time that it slept."""
+        future = self.create_future()
+        cost, value, error = self._work(func, args)
+
+        def done() -> None:
+            if not future.done():
+                future.set_result(value) if error is None else future.set_exception(error)
+
+        self.call_at((self.reading + cost) / NS, done)
+        return future
+
+    def _work(self, func: Callable[..., Any], args: tuple[Any, ...]) -> tuple[int, Any, Exception | None]:
+        """A thread's work: the time that it takes, and its outcome. A frame of its own, so that no cycle is left."""
+        outer = self._inline, self._ahead
+        self._inline = True
+        value: Any = None
+        try:
+            value = func(*args)
+        except Exception as error:
+            return self._ahead - outer[1], None, error
+        else:
+            return self._ahead - outer[1], value, None
+        finally:
+            self._inline, self._ahead = outer
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """There is no executor, and no timer may outlive the run."""
+
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> asyncio.Handle:
+        if self._inline:
+            raise self.end_with(
+                SimulationError(
+                    "code in a thread asked the event loop for something and would wait for ever: on the virtual "
+                    "clock threads run inline; await it in a coroutine instead"
+                )
+            )
+        return super().call_soon_threadsafe(callback, *args, context=context)
+
+    def _process_events(self, event_list: Any) -> None:
+        pass
+
+    def _write_to_self(self) -> None:
+        pass
+
+    def add_signal_handler(  # type: ignore[override]
+        self, sig: int, callback: Callable[..., object], *args: Any
+    ) -> None:
+        self._signals[sig] = (callback, args)
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        return self._signals.pop(sig, None) is not None
+
+    def deliver_signal(self, sig: int) -> None:
+        """What the operating system would do: `loop.call_at(12, loop.deliver_signal, signal.SIGTERM)`.
+
+        Raises SimulationError when no handler is installed: a real process would die here.
+        """
+        if sig not in self._signals:
+            message = f"signal {sig!r} arrives and nobody handles it: a real process would die here"
+            raise self.end_with(SimulationError(message))
+        callback, args = self._signals[sig]
+        self.call_soon(callback, *args)
+
+    # -- the end
+
+    def end_with(self, error: SimulationError) -> SimulationError:
+        """The simulation ends with this error at the next turn at the latest, whatever a task makes of it."""
+        if self.limit_hit is None:
+            error.args = (f"{error.args[0]} (at t={self.time():g} s){self.where()}",)
+            self.limit_hit = error
+        return self.limit_hit
+
+    def where(self) -> str:
+        """A line for each task that isn't done: where in the code it is suspended."""
+        pending = [task for task in self._tasks if task.get_name() and not task.done()]
+        lines = [f"\n  task {task.get_name()!r} waits at " + " > ".join(suspended(task)) for task in pending[:8]]
+        more = f"\n  and {len(pending) - 8} more tasks" if len(pending) > 8 else ""
+        return "".join(lines) + more
+
+    def clean_up(self) -> None:
+        """Cancel what is left, within bounds, and break every cycle, so that runs leave no garbage.
+
+        The clock shows the run's end afterwards: how long what was left took to go is no part of the run.
+        """
+        ended = self.now
+        self._turns = self._stall = self._spin = 0
+        self.max_turns = self.max_stall = 2_000
+        self.max_ns = self.now + 10**6 * NS
+        self.outside, self.limit_hit, self._record = None, None, False
+        self._tell_unheard()
+        try:
+            for _ in range(3):
+                pending = [task for task in self._tasks if not task.done()]
+                if not pending:
+                    break
+                for task in pending:
+                    task.cancel()
+                self.run_until_complete(asyncio.wait(pending, timeout=60))
+            self.run_until_complete(self.shutdown_asyncgens())
+        except SimulationError:
+            pass
+        finally:
+            for task in self._tasks:
+                task._log_destroy_pending = task._log_traceback = False  # type: ignore[attr-defined]
+                if task.cancelled():
+                    task._make_cancelled_error()  # type: ignore[attr-defined]  # lets go of the error, and its frames
+            if not self.is_running():
+                self.close()
+            self._tasks.clear()
+            self._waiting.clear()
+            self._selector = None
+            self.now = ended
+
+    def _tell_unheard(self) -> None:
+        """Exceptions that nobody asked for: told now, in order, and not whenever the garbage collector comes by."""
+        for task in self._tasks:
+            if task._log_traceback and isinstance(task.exception(), Exception):
+                text = f"the task {task.get_name()!r} failed and nobody awaited it"
+                self.call_exception_handler({"message": text, "exception": task.exception(), "task": task})
+                task._log_traceback = False
+
+
+def suspended(task: asyncio.Task[Any]) -> list[str]:
+    """Where a task waits, from the outermost call to the innermost: `name:line "source"`, library frames left out."""
+    steps, innermost = [], ""
+    waiting: Any = task.get_coro()
+    while waiting is not None:
+        frame = next((f for a in ("cr_frame", "gi_frame", "ag_frame") if (f := getattr(waiting, a, None))), None)
+        if frame is None:
+            break
+        step = f"{frame.f_code.co_name}:{frame.f_lineno} `{_source(frame.f_code.co_filename, frame.f_lineno)}`"
+        innermost = step
+        if not _is_library(frame.f_code.co_filename):
+            steps.append(step)
+        waiting = next((w for a in ("cr_await", "gi_yieldfrom", "ag_await") if (w := getattr(waiting, a, None))), None)
+    return steps or ([innermost] if innermost else ["its first line"])
+
+
+def _source(filename: str, line: int) -> str:
+    return linecache.getline(filename, line).strip()
+
+
+_OURS = __file__.rpartition("/")[0] if "/" in __file__ else __file__.rpartition("\\")[0]
+
+
+def _is_library(filename: str) -> bool:
+    path = filename.replace("\\", "/")
+    return "/asyncio/" in path or path.startswith(_OURS.replace("\\", "/") + "/")
+
+
+def _purpose(callback: Any) -> str:
+    inner = callback.func if isinstance(callback, functools.partial) else callback
+    if inner is futures._set_result_unless_cancelled:  # type: ignore[attr-defined]
+        return "sleep"
+    owner = getattr(inner, "__self__", None)
+    if isinstance(owner, timeouts.Timeout) or inner is getattr(tasks, "_release_waiter", None):
+        return "timeout"
+    if type(owner).__module__.startswith("anyio"):
+        return "timeout"
+    return "timer"
+
+
+def _absent(name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+    async def refuse(self: VirtualLoop, *args: Any, **options: Any) -> Any:
+        raise self.end_with(
+            SimulationError(
+                f"loop.{name}() needs the real world, which the virtual clock hasn't got: "
+                "use the laboratory's services, or run the cell on the real clock"
+            )
+        )
+
+    return refuse
+
+
+for _name in [
+    "create_connection",
+    "create_server",
+    "create_datagram_endpoint",
+    "create_unix_connection",
+    "create_unix_server",
+    "subprocess_exec",
+    "subprocess_shell",
+    "getaddrinfo",
+    "getnameinfo",
+    "sock_connect",
+    "sock_recv",
+    "sock_sendall",
+    "sock_accept",
+    "connect_read_pipe",
+    "connect_write_pipe",
+    "start_tls",
+    "sendfile",
+]:
+    setattr(VirtualLoop, _name, _absent(_name))
+
+
+@contextmanager
+def detached() -> Iterator[None]:
+    """Make this thread look as if no loop were running; inside a notebook's cell one always is."""
+    loop = events._get_running_loop()
+    task = None if loop is None else asyncio.current_task(loop)
+    if loop is not None and task is not None:
+        tasks._leave_task(loop, task)
+    events._set_running_loop(None)
+    try:
+        yield
+    finally:
+        events._set_running_loop(loop)
+        if loop is not None and task is not None:
+            tasks._enter_task(loop, task)
+
+
+def run_virtual(loop: VirtualLoop, main: Coroutine[Any, Any, T], *, name: str | None = None) -> T:
+    """Run `main` to its end on `loop`, inline, whether or not a loop is already running in this thread.
+
+    `name` is its task's, and so its lane's; an empty one keeps it out of the pictures. Raises what `main` raises, or a
+    SimulationError when it can't end.
+    """
+    inline(VirtualLoop)
+    with detached():
+        try:
+            value: T = loop.run_until_complete(loop.create_task(main, name=name))
+            if loop.limit_hit is not None:
+                raise loop.limit_hit
+            return value
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if loop.limit_hit is not None and error is not loop.limit_hit:
+                raise loop.limit_hit from None
+            _drop_library_frames(error)
+            raise
+        finally:
+            loop.clean_up()
+
+
+def _drop_library_frames(error: BaseException) -> None:
+    """So that a reader sees only code of their own."""
+    trace = error.__traceback__
+    while trace is not None and _is_library(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    error.__traceback__ = trace
+
+
+# -- time.time and its relatives: virtual on a virtual loop, real elsewhere
+
+_real = {
+    name: getattr(time, name)
+    for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep")
+}
+
+
+def _running() -> VirtualLoop | None:
+    loop = events._get_running_loop()
+    return loop if isinstance(loop, VirtualLoop) else None
+
+
+def _reader(name: str) -> Callable[[], float | int]:
+    real = _real[name]
+    epoch = EPOCH if name.startswith("time") else 0.0
+    whole = name.endswith("_ns")
+
+    def read() -> float | int:
+        loop = _running()
+        if loop is None:
+            return real()  # type: ignore[no-any-return]
+        return loop.reading + round(epoch * NS) if whole else loop.reading / NS + epoch
+
+    read.__name__ = name
+    read.__doc__ = real.__doc__
+    return read
+
+
+def _sleep(seconds: float) -> None:
+    loop = _running()
+    if loop is None:
+        _real["sleep"](seconds)
+    else:
+        loop.block(seconds)
+
+
+_sleep.__name__ = "sleep"
+
+
+def _ordered_as_completed(real: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(real)
+    def as_completed(fs: Any, *, timeout: float | None = None) -> Any:
+        if _running() is not None and not futures.isfuture(fs) and not asyncio.iscoroutine(fs):
+            # The standard one makes a set of coroutines; a dict drops doubles too, and keeps the order.
+            fs = [asyncio.ensure_future(awaitable) for awaitable in dict.fromkeys(fs)]
+        return real(fs, timeout=timeout)
+
+    return as_completed
+
+
+def _ordered_all_tasks(real: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(real)
+    def all_tasks(loop: Any = None) -> Any:
+        loop = _running() if loop is None else loop
+        if not isinstance(loop, VirtualLoop):
+            return real(loop)
+        return {task for task in loop._tasks if not task.done()}  # the standard one goes through a set of every loop's
+
+    return all_tasks
+
+
+def _install() -> None:
+    if getattr(time.sleep, "__module__", "") == __name__:
+        return
+    for name in _real:
+        setattr(time, name, _sleep if name == "sleep" else _reader(name))
+    asyncio.as_completed = tasks.as_completed = _ordered_as_completed(asyncio.as_completed)
+    asyncio.all_tasks = tasks.all_tasks = _ordered_all_tasks(asyncio.all_tasks)
+
+
+_install()

@@ -1,0 +1,237 @@
+"""Pictures for notebooks: the same sheets as matplotlib figures, a house style for plain charts, and `show`.
+
+What a notebook's author needs::
+
+    from faultlab.figure import axes, figure, show
+    from faultlab.lanes import compare, lanes
+    from faultlab.raster import Interval, in_flight, marked, occupancy, raster, slots
+    from faultlab.explore import explore
+
+    show(run.timeline)                                  # lanes, described by its own events, their table beneath
+    show(run.timeline, alt="...", title="...", until=3, order=["alice", "bob"], limit=20)
+    show(run.timeline, fold="What happens")             # hidden until opened: after a question
+    show(compare(mine, intended))                       # "your run" above, "intended run" below, one axis
+    show(raster(run.timeline, bin=0.1, until=4))        # a dot a call, arrivals counted below
+    show(raster(run.timeline, state="state", states={"closed": "ok", "open": "failed"}))       # ribbon of states above
+    show(slots(occupancy(run.timeline, "pool", tenant=lambda call: call.lane.split("-")[0]),   # who holds which slot
+               steps={"queue": marked(run.timeline, "queue"), "in flight": in_flight(run.timeline)}))
+
+    fig, ax = axes("Time waited", "attempt", "seconds")  # house style; it isn't pyplot's, so nothing shows by itself
+    ax.plot(attempts, waits, label="no cap"); ax.legend()
+    show(fig, alt="What is to be seen, in a sentence.")  # a chart can't describe itself: alt is required
+
+    explore(run_herd, alt="...", clients=(1, 100), jitter=["none", "full"])   # sliders around a pure function
+
+`show` displays HTML (an <svg> with aria-label, or an <img> with alt) and returns nothing. matplotlib is imported where
+it is used: a picture of a timeline doesn't need it.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from faultlab.lanes import lanes
+from faultlab.sheet import STYLES, Bar, Dots, Line, Sheet, Text, hatching, with_words
+from faultlab.svg import svg
+from faultlab.timeline import Timeline
+from faultlab.words import safe, table_html
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 144
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+def show(
+    picture: Timeline | Sheet | Figure | str, alt: str = "", *, table: bool = True, fold: str = "", **layout: Any
+) -> None:
+    """Display a timeline, a sheet, an SVG string or a matplotlib figure, with words for who can't see it.
+
+    A timeline is laid out as lanes, with `layout` as `faultlab.lanes.lanes` takes it; timelines and sheets have their
+    events beneath as a folded table, unless `table` is false. `fold` is the line behind which the picture stays hidden
+    until somebody opens it: after a question, so that running all cells spoils nothing. Raises ValueError for a chart
+    without `alt`.
+    """
+    markup, words = rendered(picture, alt, table=table, **layout)
+    if fold:
+        markup, words = f"<details><summary>{safe(fold)}</summary>{markup}</details>", fold
+    display_html(f'<div style="overflow-x:auto">{markup}</div>', words)
+
+
+def rendered(
+    picture: Timeline | Sheet | Figure | str, alt: str = "", *, table: bool = True, **layout: Any
+) -> tuple[str, str]:
+    """The HTML that `show` displays, and the words that stand for it in plain text."""
+    if isinstance(picture, Timeline):
+        picture = lanes(picture, **layout)
+    if isinstance(picture, Sheet):
+        sheet = with_words(picture, alt=alt) if alt else picture
+        return svg(sheet) + (tables(sheet) if table else ""), sheet.alt
+    if isinstance(picture, str):
+        return _relabelled(picture, alt)
+    if not alt.strip():
+        raise ValueError('a chart can\'t describe itself: show(figure, alt="what is to be seen, in a sentence")')
+    return _img(picture, alt), alt
+
+
+def tables(sheet: Sheet, *, limit: int = 300) -> str:
+    """The events behind a sheet as folded tables, one for each timeline."""
+    single = len(sheet.sources) == 1
+    return "".join(
+        table_html(timeline, limit=limit, summary="The events as a table" if single else f"The events of {name}")
+        for name, timeline in sheet.sources
+    )
+
+
+def display_html(markup: str, words: str) -> None:
+    """Rich output where there is a notebook, the words alone where there is none."""
+    try:
+        from IPython.core.getipython import get_ipython
+        from IPython.display import display
+    except ImportError:
+        print(words)
+        return
+    if get_ipython() is None:
+        print(words)
+        return
+    display({"text/html": markup, "text/plain": words}, raw=True)  # type: ignore[no-untyped-call]
+
+
+def figure(picture: Timeline | Sheet, **layout: Any) -> Figure:
+    """The picture as a matplotlib figure: same lanes, same colours, same words as its SVG; a pixel is a point."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    sheet = lanes(picture, **layout) if isinstance(picture, Timeline) else picture
+    fig = Figure(figsize=(sheet.width / 72, sheet.height / 72), dpi=DPI, facecolor="white")
+    FigureCanvasAgg(fig)
+    ax = fig.add_axes((0.0, 0.0, 1.0, 1.0))
+    ax.set_xlim(0, sheet.width)
+    ax.set_ylim(sheet.height, 0)
+    ax.axis("off")
+    for depth, shape in enumerate(sheet.shapes):
+        _paint(ax, shape, depth)
+    return fig
+
+
+def axes(title: str = "", x: str = "", y: str = "", *, width: float = 7.2, height: float = 3.2) -> tuple[Figure, Axes]:
+    """A figure and its axes in the house style (inches); its lines differ in colour and in dashes."""
+    from cycler import cycler
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
+    FigureCanvasAgg(fig)
+    ax = fig.add_subplot()
+    dashes = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)))
+    ax.set_prop_cycle(cycler(color=PALETTE) + cycler(linestyle=dashes))
+    ax.set_title(title, loc="left", fontsize=12, fontweight="bold")
+    ax.set_xlabel(x, fontsize=10)
+    ax.set_ylabel(y, fontsize=10)
+    ax.tick_params(labelsize=9)
+    ax.grid(True, color="#E3E3E3", linewidth=0.8)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    return fig, ax
+
+
+# --- display ---------------------------------------------------------------------------------------------------------
+
+
+def _relabelled(markup: str, alt: str) -> tuple[str, str]:
+    if not markup.lstrip().startswith("<svg"):
+        raise ValueError(
+            "show takes a timeline, a sheet, an SVG string or a matplotlib figure: this string is no <svg>"
+        )
+    found = re.search(r'aria-label="([^"]*)"', markup)
+    if found is None:
+        if not alt.strip():
+            raise ValueError('this SVG has no aria-label: show(svg, alt="what is to be seen, in a sentence")')
+        return markup.replace("<svg", f'<svg role="img" aria-label="{safe(alt, 2000)}"', 1), alt
+    if not alt:
+        return markup, found[1]
+    return markup[: found.start(1)] + safe(alt, 2000) + markup[found.end(1) :], alt
+
+
+def _img(fig: Figure, alt: str) -> str:
+    data = BytesIO()
+    # Without the version of matplotlib in it, the same figure is the same bytes on this machine next month.
+    fig.savefig(data, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+    width, height = (round(inches * 96) for inches in fig.get_size_inches())
+    return (
+        f'<img alt="{safe(alt, 2000)}" width="{width}" height="{height}" style="background:#FFFFFF;max-width:none" '
+        f'src="data:image/png;base64,{b64encode(data.getvalue()).decode("ascii")}">'
+    )
+
+
+# --- painting --------------------------------------------------------------------------------------------------------
+
+_MARKERS = {"o": "o", "x": "x", "^": "^", "s": "s"}
+
+
+def _paint(ax: Axes, shape: Bar | Dots | Line | Text, depth: int) -> None:
+    if isinstance(shape, Bar):
+        _paint_bar(ax, shape, depth)
+    elif isinstance(shape, Dots):
+        _paint_dots(ax, shape, depth)
+    elif isinstance(shape, Line):
+        xs, ys = zip(*shape.points, strict=True)
+        ax.plot(xs, ys, color=shape.color, linewidth=shape.width, zorder=depth, solid_capstyle="butt")
+    elif shape.text:
+        _paint_text(ax, shape, depth)
+
+
+def _paint_bar(ax: Axes, bar: Bar, depth: int) -> None:
+    from matplotlib.collections import LineCollection
+    from matplotlib.patches import Rectangle
+
+    style = STYLES[bar.style]
+    inset = 0.75 if style.stroke else 0.0
+    size = (max(bar.width - 2 * inset, 1.0), bar.height - 2 * inset)
+    look: dict[str, Any] = {"facecolor": style.fill, "alpha": style.opacity, "zorder": depth}
+    look |= {"edgecolor": style.stroke, "linewidth": 1.5} if style.stroke else {"linewidth": 0.0}
+    ax.add_patch(Rectangle((bar.x + inset, bar.y + inset), *size, **look))
+    lines = [((x0, y0), (x1, y1)) for x0, y0, x1, y1 in hatching(bar)]
+    if lines:
+        color = "#FFFFFF" if style.opacity == 1 else style.fill
+        hatch = LineCollection(lines, colors=color, linewidths=1.4, zorder=depth, capstyle="butt")
+        ax.add_collection(hatch, autolim=False)
+
+
+def _paint_dots(ax: Axes, dots: Dots, depth: int) -> None:
+    style = STYLES[dots.style]
+    color = style.stroke or style.fill
+    xs, ys = zip(*dots.points, strict=True)
+    look: dict[str, Any] = {"marker": style.marker, "s": (2 * dots.radius) ** 2, "zorder": depth}
+    if style.marker == "x":
+        look |= {"color": color, "linewidths": max(1.0, dots.radius * 0.5)}
+    elif style.stroke:
+        look |= {"facecolors": "none", "edgecolors": color, "linewidths": max(1.0, dots.radius * 0.5)}
+    else:
+        look |= {"color": color, "linewidths": 0}
+    ax.scatter(xs, ys, **look)
+
+
+def _paint_text(ax: Axes, text: Text, depth: int) -> None:
+    from matplotlib.patheffects import withStroke
+
+    ax.text(
+        text.x,
+        text.y,
+        text.text,
+        fontsize=text.size,
+        color=text.color,
+        zorder=depth,
+        ha={"start": "left", "middle": "center", "end": "right"}[text.anchor],
+        va="baseline",
+        fontweight="bold" if text.bold else "normal",
+        family="DejaVu Sans",
+        # A dollar sign in somebody's task name is no formula.
+        parse_math=False,
+        path_effects=[withStroke(linewidth=3, foreground="white")] if text.halo else None,
+    )

@@ -1,0 +1,82 @@
+"""What a notebook's set-up cell starts, and what a kernel says when that cell was forgotten.
+
+    from faultlab.notebook import start
+
+    start()
+
+As an IPython extension (`autograder lab` loads it into its kernels) it adds the way out to a NameError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import sys
+from typing import Any
+
+PULSE = 0.2
+"""The heartbeat's period, in seconds: a stopped cell notices after so long at the latest."""
+FIX = "Run the set-up cell at the top of this notebook first: it makes the names that the other cells use."
+
+_started = False
+_heartbeat: asyncio.Task[None] | None = None  # the loop itself holds tasks only weakly
+
+
+def start() -> None:
+    """Print the versions, say what the clock is, and make the Stop button reach cells that await. Harmless anywhere."""
+    global _started
+    _started = True
+    _beat()
+    print(f"Python {platform.python_version()} · course {_version()} · the clock is virtual: waiting takes no time")
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Loaded by IPython: a NameError before `start` is followed by the line that names the fix."""
+    shell.events.register("post_run_cell", _explain)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Unloaded by IPython."""
+    shell.events.unregister("post_run_cell", _explain)
+
+
+def _explain(result: Any) -> None:
+    if not _started and type(result.error_in_exec) is NameError:
+        print(FIX)
+
+
+def _beat() -> None:
+    """One heartbeat in this kernel's loop.
+
+    An interrupt reaches a loop only when it runs Python code. While every task waits it would sleep on in the
+    selector, the interrupt unheard: so something wakes it again and again.
+    """
+    global _heartbeat
+    if not _in_kernel():
+        return
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    if _heartbeat is None or _heartbeat.done() or _heartbeat.get_loop() is not loop:
+        _heartbeat = loop.create_task(_pulse(), name="heartbeat")
+
+
+async def _pulse() -> None:
+    while True:  # noqa: ASYNC110  (nothing is waited for: waking is all it is for)
+        await asyncio.sleep(PULSE)
+
+
+def _in_kernel() -> bool:
+    ipython = sys.modules.get("IPython")  # where it isn't imported there is no kernel
+    shell = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None) is not None
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("resilience-course")
+    except (PackageNotFoundError, OSError):  # a plain copy of the folder; a sandbox without files
+        return "not installed"

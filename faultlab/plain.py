@@ -1,0 +1,87 @@
+"""Values -> plain data: what may stand on a timeline, and cross to whoever judges it.
+
+Only exact built-in types come out, of bounded depth and size: whoever reads them runs no code of their maker, and an
+honest run never says more than the grader's messages can carry.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+DEPTH = 6
+ITEMS = 1_000
+LETTERS = 2_000
+ROOM = 32_000
+"""About so many bytes of JSON a value may take; what is beyond is left out."""
+_NUMBER = 28
+"""Bytes of the longest number, with its comma."""
+
+
+def plain(value: Any) -> Any:
+    """A copy made of exact built-in types.
+
+    What doesn't fit (huge numbers, deep nests, long lists, other objects) becomes a short description of itself.
+    """
+    return _copy(value, 0, [ROOM])
+
+
+def short(name: Any) -> str:
+    """A name for a lane or a mark: at most 200 encodable letters."""
+    if type(name) is str and len(name) <= 200 and name.isascii():
+        return name
+    return _letters(name if type(name) is str else f"{plain(name)}", 200)
+
+
+def told(error: BaseException, letters: int = 300) -> str:
+    """An error's text, whatever its class makes of `str`."""
+    try:
+        text = str(error)
+        return _letters(text if type(text) is str else "".join(text), letters)
+    except Exception:
+        return "(its text can't be shown)"
+
+
+def _copy(value: Any, depth: int, room: list[int]) -> Any:
+    kind = type(value)
+    if kind is str:
+        text = _letters(value, LETTERS)
+        room[0] -= (2 if text.isascii() and text.isprintable() else 12) * len(text) + 4
+        return text
+    room[0] -= _NUMBER
+    if value is None or kind is bool:
+        return value
+    if kind is int:
+        return value if -(2**63) <= value < 2**63 else {"$int": hex(value)[:40]}
+    if kind is float:
+        return value if value - value == 0 else {"$float": repr(value)}
+    if depth > DEPTH:
+        return {"$deep": short(kind.__name__)[:80]}
+    if kind is list or kind is tuple:
+        return _items(value, depth, room)
+    if kind is dict:
+        return _pairs(value, depth, room)
+    return {"$object": short(kind.__name__)[:80]}
+
+
+def _items(values: list[Any] | tuple[Any, ...], depth: int, room: list[int]) -> list[Any]:
+    copied: list[Any] = []
+    for value in values[:ITEMS]:
+        if room[0] <= 0:
+            return [*copied, {"$more": len(values) - len(copied)}]
+        copied.append(_copy(value, depth + 1, room))
+    return copied
+
+
+def _pairs(values: dict[Any, Any], depth: int, room: list[int]) -> dict[str, Any]:
+    copied: dict[str, Any] = {}
+    for key, value in list(values.items())[:ITEMS]:
+        if room[0] <= 0:
+            return {**copied, "$more": len(values) - len(copied)}
+        name = _copy(key, depth + 1, room)
+        copied[name if type(name) is str else short(name)] = _copy(value, depth + 1, room)
+    return copied
+
+
+def _letters(text: str, most: int) -> str:
+    """The beginning of a text, half characters (lone surrogates) spelled out."""
+    return text[:most].encode("utf-8", "backslashreplace").decode()[:most]

@@ -1,0 +1,341 @@
+"""Scenarios: what is done to a student's code, and nothing of what is expected of it.
+
+A scenario has two halves. The first, an ordinary function, sets the scene: it gives a world its services and returns a
+*brief*, the little that the second half is told. The second half, the *driver*, is a coroutine that runs beside the
+student's code and calls it. In a notebook both stand in one process; when grading, the first half stays on the trusted
+side and only the brief crosses over.
+
+    @scenario
+    def flaky(world, failures=2, attempts=4):
+        world.service("op", [error("ConnectionError")] * failures)
+        return {"attempts": attempts}
+
+    @flaky.driver
+    async def _(lab, attempts):
+        await lab.outcome("result", lab.answer("retry"), lab.service("op"), max_attempts=attempts)
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import gc
+import inspect
+import io
+import random
+import signal
+import sys
+import threading
+import types
+import warnings
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from faultlab.chance import seeded
+from faultlab.clock import Outside, VirtualLoop, run_virtual
+from faultlab.plain import plain, told
+from faultlab.run import Here, ending
+from faultlab.service import Service, mark
+from faultlab.timeline import Timeline
+from faultlab.world import World
+
+CPU_SECONDS = 2.0
+"""What one scenario may burn, in seconds of CPU time, before it is stopped."""
+EVENTS, QUESTIONS = 18_000, 4_500
+"""So much may happen in one scenario: a little less than a grader's messages and events, so that who honestly does
+too much is told so."""
+
+Setup = Callable[..., Mapping[str, Any] | None]
+Drive = Callable[..., Awaitable[None]]
+
+
+class ScenarioError(Exception):
+    """A section's `scenarios.py` isn't as it must be; for its author."""
+
+
+class MissingAnswer(Exception):
+    """The notebook doesn't define what the exercise asks for."""
+
+
+class TooLong(KeyboardInterrupt):
+    """The CPU limit of one scenario is used up. Raised again and again, so that no `except` outlives it."""
+
+
+@dataclass
+class Scenario:
+    """One scenario: its name, the group whose process it shares, its two halves."""
+
+    name: str
+    setup: Setup
+    group: str = "main"
+    drive: Drive | None = None
+    fixed: bool = False
+    """Whether its seed is the same for every submission, as statistics over many runs need it."""
+
+    def driver(self, function: Drive) -> Drive:
+        """Decorator: the half that runs beside the student's code; takes the lab and the brief's items by name."""
+        self.drive = function
+        return function
+
+
+class Played(NamedTuple):
+    """One scenario as a test names it: its name and its parameters, in a form that can be a key."""
+
+    name: str
+    parameters: tuple[tuple[str, Any], ...]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The parameters by name."""
+        return {key: _thawed(value) for key, value in self.parameters}
+
+
+def played(name: str, parameters: Mapping[str, Any]) -> Played:
+    """A scenario's name and parameters (plain values) as a key."""
+    return Played(name, tuple(sorted((key, _frozen(value)) for key, value in parameters.items())))
+
+
+def scenario(setup: Setup | None = None, *, group: str = "main", fixed: bool = False) -> Any:
+    """Decorator: the half that sets the scene.
+
+    Scenarios of one `group` share a process when grading. A `fixed` one has the same seed for every submission.
+    """
+    if setup is not None:
+        return Scenario(setup.__name__, setup, group, fixed=fixed)
+    return lambda function: Scenario(function.__name__, function, group, fixed=fixed)
+
+
+def load(path: Path) -> dict[str, Scenario]:
+    """The scenarios of a `scenarios.py`, by name, in order. Raises ScenarioError when something is missing."""
+    return read(path.read_text(encoding="utf-8"), str(path))
+
+
+def read(source: str, filename: str = "scenarios.py") -> dict[str, Scenario]:
+    """The scenarios in a source text. Raises ScenarioError when one has no driver."""
+    module = types.ModuleType("scenarios")
+    module.__file__ = filename
+    exec(compile(source, filename, "exec"), module.__dict__)
+    found = {value.name: value for value in vars(module).values() if isinstance(value, Scenario)}
+    for name, item in found.items():
+        if item.drive is None:
+            raise ScenarioError(f"{filename}: scenario {name!r} has no driver; add one with @{name}.driver")
+    return found
+
+
+def asked(source: str) -> list[str]:
+    """The notebook's names that the drivers in a source text ask the lab for."""
+    calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    found = {
+        call.args[0].value
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "answer"
+        if call.args and isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
+    }
+    return sorted(found)
+
+
+@dataclass
+class Lab:
+    """What a driver holds: the student's names, the world's services, and a way to show what came back."""
+
+    namespace: Mapping[str, Any]
+    _known: dict[type, list[str]] = field(default_factory=dict, repr=False)
+
+    def answer(self, name: str) -> Any:
+        """What the notebook defines under this name. Raises MissingAnswer when it doesn't."""
+        if name not in self.namespace:
+            raise MissingAnswer(f"the notebook defines no `{name}`: run the cell that does, and check its spelling")
+        return self.namespace[name]
+
+    def service(self, name: str, lane: str = "") -> Service:
+        """One of the world's services, as seen by the caller `lane`."""
+        return Service(name, lane)
+
+    def random(self, seed: int) -> random.Random:
+        """A real `random.Random`."""
+        return random.Random(seed)
+
+    def mark(self, name: str, value: Any = None, lane: str | None = None) -> None:
+        """Show a value on the timeline."""
+        mark(name, value, lane=lane)
+
+    async def outcome(self, name: str, function: Callable[..., Any], *args: Any, **options: Any) -> dict[str, Any]:
+        """Call `function`, await what it returns, and show on the timeline how that ended.
+
+        The mark `name` gets {"how": "returned", "value"}, {"how": "raised", "error", "call", ...} or
+        {"how": "cancelled"}, which is also returned. "call" is the number of the service's call whose very error
+        object came out. A cancellation goes on.
+        """
+        try:
+            value = function(*args, **options)
+            if inspect.isawaitable(value):
+                value = await value
+            seen = {"how": "returned", "value": plain(value)}
+        except asyncio.CancelledError:
+            mark(name, {"how": "cancelled"})
+            raise
+        except Exception as error:
+            seen = {"how": "raised", **self.describe(error)}
+        mark(name, seen)
+        return seen
+
+    def start(self, name: str, function: Callable[..., Any], *args: Any, **options: Any) -> asyncio.Task[Any]:
+        """`outcome` in a task of its own, named `name`."""
+        return asyncio.create_task(self.outcome(name, function, *args, **options), name=name)
+
+    async def settle(self, *tasks: asyncio.Task[Any]) -> None:
+        """Wait until all of these tasks are over, however they end."""
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def describe(self, error: BaseException, depth: int = 0) -> dict[str, Any]:
+        """An exception as plain data: its class, the notebook's names for its classes, whose it is, its cause."""
+        kind = type(error)
+        if kind not in self._known:
+            self._known[kind] = [
+                name
+                for name, value in list(self.namespace.items())
+                if isinstance(value, type) and value in kind.__mro__
+            ]
+        seen: dict[str, Any] = {
+            "error": kind.__name__[:80],
+            "names": self._known[kind],
+            "builtins": [base.__name__ for base in kind.__mro__ if base.__module__ == "builtins"],
+            "call": plain(getattr(error, "__faultlab_call__", None)),
+            "args": plain(list(error.args)),
+            "message": told(error),
+            "notes": plain(list(getattr(error, "__notes__", []))),
+        }
+        if depth < 3 and error.__cause__ is not None:
+            seen["cause"] = self.describe(error.__cause__, depth + 1)
+        if depth < 3 and isinstance(error, BaseExceptionGroup):
+            seen["exceptions"] = [self.describe(inner, depth + 1) for inner in error.exceptions[:50]]
+        return seen
+
+
+def play(item: Scenario, parameters: Mapping[str, Any], namespace: Mapping[str, Any], *, seed: int = 0) -> Timeline:
+    """Play one scenario against the names of a notebook, with the world in this process."""
+    world = World(seed)
+    brief = item.setup(world, **parameters) or {}
+    perform(item, brief, namespace, Here(world, namespace), seed=world.child_seed)
+    return world.timeline()
+
+
+def perform(
+    item: Scenario,
+    brief: Mapping[str, Any],
+    namespace: Mapping[str, Any],
+    outside: Outside,
+    *,
+    seed: int,
+    cpu_seconds: float = CPU_SECONDS,
+) -> None:
+    """Run a scenario's driver against `outside`, and write down how it ended. Raises only KeyboardInterrupt."""
+    assert item.drive is not None
+    loop = VirtualLoop(outside, max_events=EVENTS, max_questions=QUESTIONS)
+    loop.set_exception_handler(lambda _, context: heard.append(str(context.get("exception") or context["message"])))
+    heard: list[str] = []
+    with listening(heard), seeded(seed), uncollected(), cpu_limit(cpu_seconds) as limit:
+        try:
+            run_virtual(loop, _drive(item.drive, Lab(namespace), brief), name="")
+            end: dict[str, Any] = {"how": "returned"}
+        except MissingAnswer as error:
+            end = {"how": "missing", "message": str(error)}
+        except TooLong:
+            end = {"how": "endless"}
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            end = ending(error)
+    if limit.hit:
+        end = {"how": "endless", "message": f"still computing after {cpu_seconds:g} s of CPU time"}
+    for text in dict.fromkeys(heard):
+        outside.write(loop.now, "note", "", {"what": "warning", "text": text[:300]})
+    outside.write(loop.now, "end", "", end)
+
+
+async def _drive(drive: Drive, lab: Lab, brief: Mapping[str, Any]) -> None:
+    await drive(lab, **brief)
+
+
+@contextlib.contextmanager
+def listening(heard: list[str]) -> Iterator[None]:
+    """Keep what the code prints off the page, and hear the interpreter's warnings."""
+    out, err = sys.stdout, sys.stderr
+    sys.stdout = sys.stderr = _Nowhere()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = lambda message, *rest, **options: heard.append(str(message))
+            yield
+    finally:
+        sys.stdout, sys.stderr = out, err
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the garbage collector out of a short run: it looks through all that pytest and jupytext hold, and halves
+    the speed; and what it finds, it finds at another moment in each process.
+    """
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
+
+
+class _Nowhere(io.TextIOBase):
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+@dataclass
+class _Limit:
+    hit: bool = False
+
+
+@contextlib.contextmanager
+def cpu_limit(seconds: float) -> Iterator[_Limit]:
+    """Stop the code inside after `seconds` of CPU time; does nothing where there is no such alarm.
+
+    CPU time, so that a loaded machine changes no verdict. The alarm can land anywhere, so who asks looks at `.hit`.
+    """
+    limit = _Limit()
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield limit
+        return
+
+    def alarm(number: int, frame: Any) -> None:
+        limit.hit = True
+        raise TooLong(f"still computing after {seconds:g} s of CPU time")
+
+    before = signal.signal(signal.SIGVTALRM, alarm)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds, 0.2)
+    try:
+        yield limit
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return ("list", tuple(_frozen(item) for item in value))
+    if isinstance(value, dict):
+        return ("dict", tuple(sorted((key, _frozen(item)) for key, item in value.items())))
+    return value
+
+
+def _thawed(value: Any) -> Any:
+    if isinstance(value, tuple):
+        kind, items = value
+        return [_thawed(item) for item in items] if kind == "list" else {key: _thawed(item) for key, item in items}
+    return value

@@ -1,0 +1,77 @@
+"""What the code under study holds of a service: something to call, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from faultlab.clock import SimulationError, VirtualLoop
+from faultlab.plain import plain, short
+
+ARGUMENTS = 50
+"""So many arguments of a call reach the world."""
+
+
+class Connection(Protocol):
+    """What connects running code to a world."""
+
+    async def call(self, service: str, lane: str, args: tuple[Any, ...]) -> Any:
+        """Call a service and wait for its answer."""
+
+
+class Line(Connection, Protocol):
+    """The same on the real clock."""
+
+    def mark(self, name: str, value: Any, lane: str) -> None:
+        """Show something on the timeline."""
+
+
+line: ContextVar[Line | None] = ContextVar("line", default=None)
+"""Set while `live` runs something on the real clock."""
+
+
+class Service:
+    """A service's name, callable: `await service(...)` asks the world and waits for its answer.
+
+    Each call returns a fresh coroutine. `lane` is who calls, in the pictures; the running task's name unless given.
+    """
+
+    def __init__(self, name: str, lane: str = "") -> None:
+        self.name = name
+        self.lane = lane
+
+    def __repr__(self) -> str:
+        return f"<service {self.name}>"
+
+    def for_lane(self, lane: str) -> Service:
+        """The same service, called by somebody else."""
+        return Service(self.name, lane)
+
+    async def __call__(self, *args: Any) -> Any:
+        return await _connection().call(self.name, self.lane, tuple(plain(args[:ARGUMENTS])))
+
+
+def mark(name: str, value: Any = None, *, lane: str | None = None) -> None:
+    """Show something on the timeline of the running simulation: a state, a permit, a result.
+
+    Outside a simulation it does nothing, so that the same code also runs on its own.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    if isinstance(loop, VirtualLoop):
+        loop.write("mark", {"name": short(name), "value": plain(value)}, lane=None if lane is None else short(lane))
+    elif (connection := line.get()) is not None:
+        connection.mark(short(name), plain(value), short(lane or ""))
+
+
+def _connection() -> Connection:
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, VirtualLoop):
+        return loop
+    connection = line.get()
+    if connection is None:
+        raise SimulationError("services answer only in a run: use simulate(...), or await live(...) on the real clock")
+    return connection

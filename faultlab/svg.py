@@ -1,0 +1,120 @@
+"""A sheet as SVG: one self-contained string, readable on light and dark pages, and for who can't see it.
+
+It holds no script, style sheet, id, reference or font of its own, so that several can stand on a page and a strict page
+may show them. Hatching is drawn line by line for the same reason. It has a width and a height and no viewBox
+(nbgrader's feedback lowercases that attribute). Equal sheets give equal bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from faultlab.lanes import compare, lanes
+from faultlab.sheet import FONT, STYLES, Bar, Dots, Line, Shape, Sheet, Style, Text, hatching, is_plain, measure
+from faultlab.timeline import Timeline
+from faultlab.words import describe, safe, table_html
+
+__all__ = ["compare_svg", "describe", "svg", "table_html"]
+
+
+def svg(picture: Timeline | Sheet, *, alt: str | None = None, **layout: Any) -> str:
+    """The picture as an SVG element. A timeline is laid out as lanes first; `layout` is what `lanes` takes.
+
+    `alt` says what is to be seen; without it the events themselves are described.
+    """
+    sheet = lanes(picture, **layout) if isinstance(picture, Timeline) else picture
+    body = "".join([_PAINTERS[type(shape)](shape) for shape in sheet.shapes])
+    size = f'width="{sheet.width}" height="{sheet.height}"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{safe(alt or sheet.alt, 2000)}" '
+        f'font-family="{FONT}" style="background:#FFFFFF"><title>{safe(sheet.title or "Picture")}</title>'
+        f'<rect {size} fill="#FFFFFF"/>{body}</svg>'
+    )
+
+
+def compare_svg(own: Timeline, intended: Timeline, *, alt: str | None = None, **layout: Any) -> str:
+    """Two timelines as one SVG on the same axis: the student's run above, the intended one below."""
+    return svg(compare(own, intended, alt=alt, **layout))
+
+
+def _bar(bar: Bar) -> str:
+    style = STYLES[bar.style]
+    look = f'fill="{style.fill}"' + (f' stroke="{style.stroke}" stroke-width="1.5"' if style.stroke else "")
+    look += f' fill-opacity="{style.opacity}"' if style.opacity < 1 else ""
+    x, y, width, height = bar[:4]
+    if style.stroke:
+        x, y, width, height = x + 0.75, y + 0.75, max(width - 1.5, 1.0), height - 1.5
+    place = f'x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}"'
+    tip = f"<title>{safe(bar.tip)}</title>" if bar.tip else ""
+    rect = f"<rect {place} {look}>{tip}</rect>" if tip else f"<rect {place} {look}/>"
+    return rect + _hatch(bar, style)
+
+
+def _hatch(bar: Bar, style: Style) -> str:
+    if not style.hatch:
+        return ""
+    path = "".join([f"M{_n(x0)} {_n(y0)}L{_n(x1)} {_n(y1)}" for x0, y0, x1, y1 in hatching(bar)])
+    light = "#FFFFFF" if style.opacity == 1 else style.fill
+    return f'<path d="{path}" stroke="{light}" stroke-width="1.4" pointer-events="none"/>' if path else ""
+
+
+def _dots(dots: Dots) -> str:
+    style = STYLES[dots.style]
+    color, r = style.stroke or style.fill, dots.radius
+    draw = _MARKERS[style.marker]
+    path = "".join([draw(x, y, r) for x, y in dots.points])
+    if style.marker == "o":
+        return f'<path d="{path}" stroke="{color}" stroke-width="{_n(2 * r)}" stroke-linecap="round"/>'
+    fill = "none" if style.stroke or style.marker == "x" else color
+    return f'<path d="{path}" stroke="{color}" stroke-width="{_n(max(1.0, r * 0.5))}" fill="{fill}"/>'
+
+
+def _line(line: Line) -> str:
+    path = "L".join([f"{_n(x)} {_n(y)}" for x, y in line.points])
+    return f'<path d="M{path}" stroke="{line.color}" stroke-width="{_n(line.width)}" fill="none"/>'
+
+
+def _text(text: Text) -> str:
+    words = safe(text.text)
+    if not words:
+        return ""
+    look = f'x="{_n(text.x)}" y="{_n(text.y)}" font-size="{text.size}" fill="{text.color}"'
+    look += f' text-anchor="{text.anchor}"' if text.anchor != "start" else ""
+    look += ' font-weight="bold"' if text.bold else ""
+    look += ' stroke="#FFFFFF" stroke-width="3" paint-order="stroke"' if text.halo else ""
+    if not is_plain(text.text):
+        # Scripts whose width we can only guess are made to fit: a browser's font then can't run over its neighbour.
+        look += f' textLength="{_n(measure(text.text, text.size, text.bold))}" lengthAdjust="spacingAndGlyphs"'
+    return f"<text {look}>{words}</text>"
+
+
+def _circle(x: float, y: float, r: float) -> str:
+    return f"M{_n(x)} {_n(y)}h0"
+
+
+def _cross(x: float, y: float, r: float) -> str:
+    return f"M{_n(x - r)} {_n(y - r)}L{_n(x + r)} {_n(y + r)}M{_n(x - r)} {_n(y + r)}L{_n(x + r)} {_n(y - r)}"
+
+
+def _triangle(x: float, y: float, r: float) -> str:
+    return f"M{_n(x)} {_n(y - r)}L{_n(x + r)} {_n(y + r)}L{_n(x - r)} {_n(y + r)}Z"
+
+
+def _square(x: float, y: float, r: float) -> str:
+    return f"M{_n(x - r)} {_n(y - r)}L{_n(x + r)} {_n(y - r)}L{_n(x + r)} {_n(y + r)}L{_n(x - r)} {_n(y + r)}Z"
+
+
+def _n(value: float) -> str:
+    """A coordinate to a tenth of a pixel, as short as it can be written."""
+    text = f"{value:.1f}"
+    return text.removesuffix(".0")
+
+
+_MARKERS: dict[str, Callable[[float, float, float], str]] = {
+    "o": _circle,
+    "x": _cross,
+    "^": _triangle,
+    "s": _square,
+}
+_PAINTERS: dict[type[Shape], Callable[[Any], str]] = {Bar: _bar, Dots: _dots, Line: _line, Text: _text}

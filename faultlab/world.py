@@ -1,0 +1,376 @@
+"""The world: scripted services, their faults, and the timeline's pen. It knows nothing of asyncio.
+
+A world is a state machine in whole nanoseconds. Somebody calls a service; the world writes the call down, decides what
+will come back and when, and gives it out when its time has come and not before. In a notebook the world stands in the
+same process as the code that calls it; when grading it is on the trusted side of a socket. Both ask it the same
+question: "nothing happens here before t; what comes next?" (`ask`).
+
+Between two answers a world *leases* time: it names a horizon before which nothing of its own is due, and whoever asked
+may run its own timers up to there without asking again.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from faultlab.service import Service
+from faultlab.timeline import NS, Event, Plain, Timeline
+
+LEASE = 60 * NS
+"""The longest lease: a horizon is always finite."""
+
+
+class WorldError(Exception):
+    """Somebody asked the world for something that it hasn't got."""
+
+
+class Reply(NamedTuple):
+    """What will come back from a call: `after` seconds a value, an error, or never anything."""
+
+    kind: str
+    after: float = 0.0
+    value: Plain = None
+    error: str = ""
+    args: tuple[Plain, ...] = ()
+    attributes: Mapping[str, Plain] | None = None
+
+
+TOKEN = "\0token"
+"""As a value or an error's argument: the world draws a fresh one, so that who shows it must have seen it."""
+
+
+def ok(value: Plain = TOKEN, *, after: float = 0.0) -> Reply:
+    """A success: `value` (a fresh token unless given) after `after` seconds."""
+    return Reply("ok", after, value)
+
+
+def error(name: str = "ConnectionError", *args: Plain, after: float = 0.0, **attributes: Plain) -> Reply:
+    """A failure with an error of this class name, a fresh token as its argument unless others are given."""
+    return Reply("error", after, error=name, args=args or (TOKEN,), attributes=attributes or None)
+
+
+def hang() -> Reply:
+    """Never an answer."""
+    return Reply("hang")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call as a script sees it: the how-manieth of its service (from 0), its arguments, its instant in seconds."""
+
+    index: int
+    args: tuple[Plain, ...]
+    at: float
+    random: random.Random
+
+
+Script = Sequence[Reply] | Callable[[Asked], Reply]
+
+
+class Answer(NamedTuple):
+    """What the world gives out: the reply to call `number`, its tokens drawn."""
+
+    number: int
+    kind: str
+    value: Plain
+    error: str
+    args: tuple[Plain, ...]
+    attributes: Mapping[str, Plain] | None
+
+
+@dataclass
+class _Fault:
+    what: str
+    start: int
+    end: int | None
+    reply: Reply | None = None
+    factor: float = 1.0
+    kept: list[int] = field(default_factory=list)
+
+    def covers(self, at: int) -> bool:
+        return self.start <= at and (self.end is None or at < self.end)
+
+
+@dataclass
+class _Service:
+    name: str
+    script: Script
+    then: Reply | None
+    latency: float | Callable[[random.Random], float]
+    random: random.Random
+    calls: int = 0
+    faults: list[_Fault] = field(default_factory=list)
+
+    def fault(self, what: str, at: int) -> _Fault | None:
+        if not self.faults:
+            return None
+        return next((fault for fault in self.faults if fault.what == what and fault.covers(at)), None)
+
+
+@dataclass(slots=True)
+class _Pending:
+    service: str
+    lane: str
+    answer: Answer
+
+
+class World:
+    """Services and their faults on one clock, and the pen that writes the timeline.
+
+    `seed` decides everything that is drawn: latencies, failures, tokens. Each service draws from its own stream, apart
+    from the `random` module's.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+        self.now = 0
+        self._begun = False
+        self._events: list[Event] = []
+        self._services: dict[str, _Service] = {}
+        self._due: list[tuple[int, int, int | tuple[str, str, bool]]] = []
+        self._order = 0
+        self._pending: dict[int, _Pending] = {}
+        self._lost: dict[int, tuple[str, str]] = {}
+        self._rounds = 0
+        self._tokens = self.stream("tokens")
+
+    # -- setting the scene
+
+    def stream(self, name: str) -> random.Random:
+        """A random stream of its own, the same for the same seed and name in every process."""
+        return random.Random(zlib.crc32(f"{self.seed}/{name}".encode()) ^ (self.seed << 32))
+
+    @property
+    def child_seed(self) -> int:
+        """The seed of what the code under study draws: it tells nothing of what the world draws."""
+        return self.stream("child").getrandbits(48)
+
+    def token(self, prefix: str = "t") -> str:
+        """A fresh value that nobody can know without having been shown it."""
+        return f"{prefix}-{self._tokens.getrandbits(40):010x}"
+
+    def service(
+        self,
+        name: str,
+        script: Script = (),
+        *,
+        then: Reply | None = None,
+        latency: float | Callable[[random.Random], float] = 0.0,
+    ) -> Service:
+        """A service that answers its calls by `script`, in order, and then with `then` (a success unless given).
+
+        `script` may also be a function from an `Asked` to a `Reply`. `latency` in seconds, or a function of the
+        service's random stream, comes on top of each reply's own `after`. Returns what
+        the code under study calls: `await service(...)`.
+        """
+        self._services[name] = _Service(name, script, then, latency, self.stream(f"service/{name}"))
+        return Service(name)
+
+    @property
+    def services(self) -> list[str]:
+        """The names of all services."""
+        return list(self._services)
+
+    def outage(self, service: str, start: float, end: float | None = None, reply: Reply | None = None) -> None:
+        """From `start` to `end` (seconds) every new call fails at once, with `reply` if given."""
+        self._fault(service, "outage", start, end, reply=reply or error("ConnectionError"))
+
+    def partition(self, service: str, start: float, end: float | None = None) -> None:
+        """From `start` on neither calls nor answers get through; what is lost stays lost after the repair."""
+        self._fault(service, "partition", start, end)
+
+    def repair(self, service: str, at: float) -> None:
+        """End the open partition of a service."""
+        self._close(service, "partition", at)
+
+    def hold(self, service: str, start: float, end: float | None = None) -> None:
+        """From `start` on answers are kept back; they arrive together at the release."""
+        self._fault(service, "hold", start, end)
+
+    def release(self, service: str, at: float) -> None:
+        """End the open hold of a service."""
+        self._close(service, "hold", at)
+
+    def slow(self, service: str, start: float, end: float | None = None, *, factor: float = 10.0) -> None:
+        """From `start` to `end` latencies are `factor` times as long."""
+        self._fault(service, "slow", start, end, factor=factor)
+
+    def rounds(self, every: float) -> None:
+        """Hold every answer to the next multiple of `every` seconds: thousands of runs then cost a few messages.
+
+        Made for statistics over many runs, so the callers' timers aren't written down.
+        """
+        self._rounds = round(every * NS)
+
+    @property
+    def leases_through_calls(self) -> bool:
+        """Whether a call leaves the lease as it is, because answers come at announced instants only."""
+        return self._rounds > 0
+
+    # -- what the callers' side asks
+
+    def call(self, at: int, number: int, service: str, lane: str, args: tuple[Plain, ...]) -> None:
+        """Somebody calls. Raises WorldError when there is no such service."""
+        if service not in self._services:
+            raise WorldError(f"there is no service {service!r}; there are: {', '.join(self._services) or 'none'}")
+        self.now = max(self.now, at)
+        self.write(at, "call", lane, {"call": number, "service": service, "args": list(args)})
+        known = self._services[service]
+        after, reply = self._decide(known, at, args)
+        known.calls += 1
+        if reply.kind == "hang":
+            self._lost[number] = (lane, service)
+            return
+        self._pending[number] = _Pending(service, lane, self._drawn(number, service, reply))
+        self._schedule(self._arrival(at + round(after * NS)), number)
+
+    def cancel(self, at: int, number: int) -> None:
+        """Somebody no longer waits. Cancelling a call that was just answered is honest, and changes nothing."""
+        pending = self._pending.pop(number, None)
+        who = (pending.lane, pending.service) if pending else self._lost.pop(number, None)
+        if who is not None:
+            lane, service = who
+            self.now = max(self.now, at)
+            self.write(at, "cancel", lane, {"call": number, "service": service})
+
+    def write(self, at: int, kind: str, lane: str, data: Mapping[str, Plain]) -> None:
+        """Put an event on the timeline."""
+        self._events.append(Event(at, kind, lane, data))
+
+    def ask(self, upcoming: int | None) -> tuple[int, list[Answer]] | None:
+        """Go to the next instant: the caller's own next timer or the world's next answer, whichever is first.
+
+        Returns that instant and the answers due then; None when neither will ever come.
+        """
+        due = self._next()
+        if due is None and upcoming is None:
+            return None
+        self.now = max(self.now, min(instant for instant in (due, upcoming) if instant is not None))
+        return self.now, self._give_out()
+
+    @property
+    def horizon(self) -> int:
+        """Before this instant nothing is due."""
+        nearest = self.now + LEASE
+        due = self._next()
+        if due is not None:
+            nearest = min(nearest, due)
+        if self._rounds:
+            nearest = min(nearest, (self.now // self._rounds + 1) * self._rounds)
+        return nearest
+
+    def begin(self) -> None:
+        """A run begins. Raises WorldError when one has begun before: its scripts and faults are used up."""
+        if self._begun:
+            raise WorldError("this world has already had a run: make a new World, with its services, for each run")
+        self._begun = True
+
+    def timeline(self) -> Timeline:
+        """What happened so far."""
+        return Timeline(tuple(self._events), self.seed)
+
+    # -- private
+
+    def _fault(self, service: str, what: str, start: float, end: float | None, **options: Any) -> None:
+        if service not in self._services:
+            raise WorldError(f"there is no service {service!r}: create it before its faults")
+        begin, finish = round(start * NS), None if end is None else round(end * NS)
+        self._services[service].faults.append(_Fault(what, begin, finish, **options))
+        self._schedule(begin, (what, service, True))
+        if finish is not None:
+            self._schedule(finish, (what, service, False))
+
+    def _close(self, service: str, what: str, at: float) -> None:
+        faults = self._services[service].faults if service in self._services else []
+        fault = next((fault for fault in faults if fault.what == what and fault.end is None), None)
+        if fault is None:
+            raise WorldError(f"service {service!r} has no open {what} to end")
+        fault.end = round(at * NS)
+        self._schedule(fault.end, (what, service, False))
+        for number in fault.kept:
+            self._schedule(fault.end, number)
+
+    def _schedule(self, at: int, what: int | tuple[str, str, bool]) -> None:
+        self._order += 1
+        heapq.heappush(self._due, (max(at, self.now), self._order, what))
+
+    def _decide(self, service: _Service, at: int, args: tuple[Plain, ...]) -> tuple[float, Reply]:
+        if service.fault("partition", at):
+            return 0.0, hang()
+        outage = service.fault("outage", at)
+        if outage is not None and outage.reply is not None:
+            return outage.reply.after, outage.reply
+        reply = self._scripted(service, at, args)
+        latency = service.latency(service.random) if callable(service.latency) else service.latency
+        slow = service.fault("slow", at)
+        return (latency + reply.after) * (slow.factor if slow else 1.0), reply
+
+    def _scripted(self, service: _Service, at: int, args: tuple[Plain, ...]) -> Reply:
+        if callable(service.script):
+            try:
+                reply = service.script(Asked(service.calls, args, at / NS, service.random))
+            except Exception as cause:
+                # The arguments are whatever the caller passed: what a script can't read is the caller's mistake.
+                return error("TypeError", f"{service.name} can't be called with these arguments ({cause})"[:300])
+            if not isinstance(reply, Reply):
+                raise WorldError(
+                    f"the script of {service.name!r} must return ok(), error() or hang(), not {reply!r:.80}"
+                )
+            return reply
+        if service.calls < len(service.script):
+            return service.script[service.calls]
+        return service.then or ok()
+
+    def _drawn(self, number: int, service: str, reply: Reply) -> Answer:
+        value = self.token(service) if reply.value == TOKEN else reply.value
+        args = tuple(self.token(service) if one == TOKEN else one for one in reply.args) if reply.args else ()
+        return Answer(number, reply.kind, value, reply.error, args, reply.attributes)
+
+    def _arrival(self, due: int) -> int:
+        if self._rounds:
+            due = -(-max(due, self.now + 1) // self._rounds) * self._rounds
+        return due
+
+    def _next(self) -> int | None:
+        while self._due and isinstance(self._due[0][2], int) and self._due[0][2] not in self._pending:
+            heapq.heappop(self._due)
+        return self._due[0][0] if self._due else None
+
+    def _give_out(self) -> list[Answer]:
+        answers = []
+        while (due := self._next()) is not None and due <= self.now:
+            at, _, what = heapq.heappop(self._due)
+            if isinstance(what, tuple):
+                self.write(at, "world", "", {"what": what[0], "service": what[1], "on": what[2]})
+            elif (answer := self._arrive(at, what)) is not None:
+                answers.append(answer)
+        return answers
+
+    def _arrive(self, at: int, number: int) -> Answer | None:
+        pending = self._pending[number]
+        service = self._services[pending.service]
+        if service.fault("partition", at):
+            self._lost[number] = (pending.lane, pending.service)
+            del self._pending[number]
+            return None
+        held = service.fault("hold", at)
+        if held is not None:
+            if held.end is None:
+                held.kept.append(number)
+            else:
+                self._schedule(held.end, number)
+            return None
+        del self._pending[number]
+        answer = pending.answer
+        data: dict[str, Plain] = {"call": number, "service": pending.service}
+        if answer.kind == "ok":
+            data["value"] = answer.value
+        else:
+            data |= {"error": answer.error, "args": list(answer.args)}
+        self.write(at, answer.kind, pending.lane, data)
+        return answer

@@ -1,0 +1,349 @@
+"""What must be true of a `Bulkhead`: each test reads the timeline of one or more scenarios (see scenarios.py)."""
+
+import pytest
+
+BLINK = 0.001
+"""Seconds that "at once" may take."""
+
+
+def outcome(run, who):
+    """How this caller's `run` ended, and when; says so when it didn't."""
+    marks = run.marks(who, lane=who)
+    assert marks, f"{who}: run never came to an end"
+    return marks[-1].value, marks[-1].at
+
+
+def arrived(run, who):
+    return run.marks("arrives", lane=who)[-1].at
+
+
+def words(ended, calls=()):
+    """How a run ended, as a person would say it."""
+    if ended["how"] == "cancelled":
+        return "was cancelled"
+    if ended["how"] == "returned":
+        return f"returned {ended['value']!r}"
+    own = ", the error of op itself" if ended["call"] in [call.id for call in calls] else ""
+    return f"raised {ended['error']}{own}"
+
+
+def check_served(run, who):
+    """What op answered to this caller came back."""
+    ended, _ = outcome(run, who)
+    calls = run.calls(lane=who)
+    assert calls, f"{who}: run {words(ended)}, and op was never called"
+    good = ended["how"] == "returned" and len(calls) == 1 and ended["value"] == calls[0].value
+    assert good, f"{who}: op answered {calls[0].value!r} to {times(len(calls))}, run {words(ended, calls)}"
+
+
+def check_full(run, who, after=0.0):
+    """This caller got BulkheadFull, `after` seconds from its arrival, and op wasn't called for it."""
+    calls = run.calls(lane=who)
+    assert not calls, f"{who} should have got BulkheadFull, but op was called for it"
+    ended, at = outcome(run, who)
+    full = ended["how"] == "raised" and "BulkheadFull" in ended["names"]
+    assert full, f"{who} should have got BulkheadFull; run {words(ended)}"
+    took = at - arrived(run, who)
+    wanted = f"after {after:g} s" if after else "at once"
+    assert abs(took - after) < BLINK, f"{who} got BulkheadFull after {took:.3f} s, not {wanted}"
+
+
+def check_called(run, service=None):
+    """Somebody got through to op."""
+    ended = next((mark.value for mark in run.marks() if mark.name == mark.lane), None)
+    seen = f": run {words(ended)}" if ended else ""
+    assert run.calls(service), f"op was never called{seen}"
+
+
+def check_limit(run, limit, service=None):
+    """Never more calls at once than there are permits."""
+    check_called(run, service)
+    most, at = crowd(run, service)
+    assert most <= limit, f"max_concurrent={limit}, and at {at:.2f} s {most} calls were running"
+
+
+def crowd(run, service=None):
+    """The most calls that ever ran at once, and when that was first so."""
+    changes = []
+    for call in run.calls(service):
+        changes.append((call.start, 1))
+        if call.end is not None:
+            changes.append((call.end, -1))
+    level, most, when = 0, 0, 0.0
+    for at, change in sorted(changes):
+        level += change
+        if level > most:
+            most, when = level, at
+    return most, when
+
+
+def check_said(run, lane="bulkhead"):
+    """`active` and `waiting` are what the world saw at that moment."""
+    looks = run.marks("says", lane=lane)
+    assert looks, "the run ended before anybody could look at active and waiting"
+    for look in looks:
+        here = [call for call in run.calls() if call.start <= look.at]
+        active = sum(call.end is None or call.end > look.at for call in here)
+        inside = sum(mark.at <= look.at for mark in run.marks("arrives"))
+        over = sum(mark.at <= look.at for mark in run.marks() if mark.name == mark.lane)
+        waiting = inside - over - active
+        seen = f"at {look.at:.2f} s {active} ran and {waiting} waited"
+        said = look.value
+        assert said["active"] == active, f"{seen}, but active was {said['active']!r}"
+        assert said["waiting"] == waiting, f"{seen}, but waiting was {said['waiting']!r}"
+
+
+def callers(run):
+    """Everybody who came, in order."""
+    return list(dict.fromkeys(mark.lane for mark in run.marks("arrives")))
+
+
+def times(number):
+    return "one call" if number == 1 else f"{number} calls"
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("in_line", concurrent=2, callers=7)
+@pytest.mark.scenario("in_line", concurrent=3, callers=8, every=0)
+def test_limit(runs, limits=(2, 3)):
+    """At most max_concurrent calls run, the others wait until a permit is free
+
+    Hint: who gets the permit when a call ends? Count who runs in `active`, who waits in `waiting`.
+    """
+    for run, limit in zip(runs, limits, strict=True):
+        check_limit(run, limit)
+        most, _ = crowd(run)
+        assert most == limit, f"max_concurrent={limit}, but never more than {times(most)} ran at once"
+        for who in callers(run):
+            check_served(run, who)
+        ends = sorted(call.end for call in run.calls())
+        for call, free in zip(run.calls()[limit:], ends, strict=False):
+            late = call.start - free
+            assert late < BLINK, f"{call.lane} waited {late:.3f} s longer than it had to: a permit was free"
+        check_said(run)
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("in_line", concurrent=2, callers=6)
+@pytest.mark.scenario("comes_again", concurrent=1, callers=4, again=3)
+@pytest.mark.scenario("comes_again", concurrent=2, callers=5, again=3)
+def test_fifo(runs, limits=(2, 1, 2)):
+    """Who waits first runs first, and nobody who comes later overtakes
+
+    Hint: a permit that comes back belongs to the first in the queue, even if somebody else asks before that one wakes.
+    """
+    for run, limit in zip(runs, limits, strict=True):
+        check_limit(run, limit)
+        came = [mark.lane for mark in run.marks("arrives")]
+        ran = [call.lane for call in run.calls()]
+        for first, instead in zip(came, ran, strict=False):
+            assert first == instead, f"{first} came before {instead}, but {instead} ran first: {', '.join(ran)}"
+        assert len(ran) == len(came), f"{len(came)} calls came, and {len(ran)} of them ran"
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario(
+    "visits", concurrent=2, max_queue=2, arrivals=[0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.2, 1.3, 1.4], takes=[1] * 9
+)
+@pytest.mark.scenario("visits", concurrent=1, arrivals=[0, 0.3, 1.2, 1.3, 2.5], takes=[1] * 5)
+def test_full(runs, rejected=((5, 6, 9), (2, 4))):
+    """When max_queue already wait, the next one gets BulkheadFull at once; with 0, the default, nobody waits
+
+    Hint: two questions, at the very start of `run`: is a permit free? And if not, is there room in the queue?
+    """
+    for run, full in zip(runs, rejected, strict=True):
+        check_called(run)
+        names = [f"caller {number}" for number in full]
+        for who in callers(run):
+            if who in names:
+                check_full(run, who)
+            else:
+                check_served(run, who)
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario(
+    "visits", concurrent=1, max_queue=5, max_wait=0.5, arrivals=[0, 0.1, 0.9, 3.0], takes=[1.2, 5, 1, 1]
+)
+@pytest.mark.scenario("visits", concurrent=1, max_queue=5, arrivals=[0, 1, 2], takes=[300, 400, 1])
+def test_max_wait(runs, waits=(0.5, None), given_up=((2, 4), ())):
+    """Whoever waits longer than max_wait gets BulkheadFull; None means no limit; op itself may take as long as it likes
+
+    Hint: the time limit ends when the permit is there. What stands inside the `async with asyncio.timeout(...)`?
+    """
+    for run, wait, gone in zip(runs, waits, given_up, strict=True):
+        check_called(run)
+        names = [f"caller {number}" for number in gone]
+        for who in callers(run):
+            if who in names:
+                check_full(run, who, wait)
+                continue
+            cut = [call for call in run.calls(lane=who) if call.outcome == "cancelled"]
+            lasted = cut[0].end - cut[0].start if cut else 0
+            assert not cut, f"{who} had its permit, and op was cut off after {lasted:.2f} s (max_wait={wait})"
+            check_served(run, who)
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario(
+    "visits",
+    concurrent=1,
+    max_queue=5,
+    max_wait=0.5,
+    arrivals=[0, 0.2, 0.9, 3.0, 7.0],
+    takes=[1.2, 0.1, 2.0, 0.2],
+    failing={"2": "TimeoutError", "3": "TimeoutError"},
+)
+def test_op_timeout(run, failing=(3, 4), given_up=(2,), wait=0.5):
+    """A TimeoutError that op raises is its own, and no BulkheadFull
+
+    Hint: `except TimeoutError` catches everybody's. Let it see the wait for the permit and nothing else.
+    """
+    check_called(run)
+    for who in callers(run):
+        number = int(who.removeprefix("caller "))
+        calls = run.calls(lane=who)
+        if number in given_up:
+            check_full(run, who, wait)
+        elif number in failing:
+            ended, _ = outcome(run, who)
+            assert calls, f"{who}: run {words(ended)}, and op was never called"
+            own = ended["how"] == "raised" and ended["call"] == calls[-1].id
+            assert own, f"{who}: op raised a TimeoutError of its own, run {words(ended, calls)}"
+        else:
+            check_served(run, who)
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario(
+    "visits",
+    concurrent=2,
+    max_queue=1,
+    arrivals=[0, 0.1, 0.2, 2.0, 2.1],
+    takes=[0.4, 0.5, 0.3, 1, 1],
+    failing={"1": "ConnectionError", "2": "ValueError"},
+)
+@pytest.mark.scenario(
+    "visits",
+    concurrent=2,
+    max_queue=1,
+    arrivals=[0, 0.1, 0.2, 2.0, 2.1],
+    takes=[9, 9, 0.3, 1, 1],
+    cancelled={"1": 0.4, "2": 0.6},
+)
+def test_permit_returns(runs, limits=(2, 2), failing=((1, 2), ()), cancelled=((), (1, 2))):
+    """The permit comes back when op fails, and when the caller is cancelled
+
+    Hint: which statement runs its block on a result, on an error and on a cancellation alike?
+    """
+    for run, limit, errors, leaving in zip(runs, limits, failing, cancelled, strict=True):
+        check_limit(run, limit)
+        for who in callers(run):
+            number = int(who.removeprefix("caller "))
+            calls = run.calls(lane=who)
+            if number in errors:
+                ended, _ = outcome(run, who)
+                own = ended["how"] == "raised" and calls and ended["call"] == calls[-1].id
+                assert own, f"{who}: op raised {calls[-1].error if calls else 'nothing'}, run {words(ended, calls)}"
+            elif number in leaving:
+                check_left(run, who)
+                assert calls and calls[-1].outcome == "cancelled", f"{who} was cancelled, but op was not"
+            else:
+                what = "failed" if errors else "was cancelled"
+                lost = not calls or calls[0].start - arrived(run, who) > 1
+                assert not lost, f"after a call that {what}, {who} got no permit: {_instead(run, who)}"
+                check_served(run, who)
+        check_said(run)
+
+
+def check_left(run, who):
+    """This caller's cancellation went on at once."""
+    ended, at = outcome(run, who)
+    assert ended["how"] == "cancelled", f"{who} was cancelled, but run {words(ended, run.calls(lane=who))}"
+    late = at - run.marks("gives up", lane=who)[-1].at
+    assert late < BLINK, f"{who} was cancelled, and run went on for {late:.2f} s"
+
+
+def _instead(run, who):
+    marks = run.marks(who, lane=who)
+    return f"run {words(marks[-1].value)}" if marks else "it waits for ever"
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario(
+    "visits",
+    concurrent=1,
+    max_queue=2,
+    arrivals=[0, 0.1, 0.2, 0.7, 0.8, 8.0, 8.1],
+    takes=[2, 1, 1, 1, 1, 1],
+    cancelled={"2": 0.5},
+    looks=[0.3, 0.6],
+)
+def test_cancelled_waiter(run, leaving=(2,), rejected=(5,), limit=1):
+    """A cancelled waiter leaves the queue: its place is free, and it takes no permit and gives none back
+
+    Hint: what was counted up before the wait must be counted down however the wait ends. And what was never taken
+    can't be released.
+    """
+    check_limit(run, limit)
+    for who in callers(run):
+        number = int(who.removeprefix("caller "))
+        if number in leaving:
+            check_left(run, who)
+            assert not run.calls(lane=who), f"{who} was cancelled while it waited, but op was called for it"
+        elif number in rejected:
+            check_full(run, who)
+        else:
+            check_served(run, who)
+    check_said(run)
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("two_bulkheads", left=1, right=3, callers=4)
+def test_independent(run, limits=(1, 3)):
+    """Each bulkhead has permits of its own
+
+    Hint: what is assigned in the class body is shared by all instances; what `self` gets in `__init__` isn't.
+    """
+    for service, limit in zip(("orders", "payments"), limits, strict=True):
+        check_limit(run, limit, service)
+        for who in callers(run):
+            if not who.startswith(service):
+                continue
+            number = int(who.removeprefix(service))
+            if number > limit:
+                check_full(run, who)
+            else:
+                check_served(run, who)
+                late = run.calls(lane=who)[0].start - arrived(run, who)
+                assert late < BLINK, f"{who} had to wait {late:.2f} s, though its own bulkhead had permits"
+        look = run.marks("says", lane=service)
+        said = look[-1].value["active"] if look else None
+        assert said == limit, f"{times(limit)} ran in the bulkhead for {service}, but active was {said!r}"
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("chaos", calls=300, concurrent=4, queue=6)
+def test_chaos(run, limit=4):
+    """300 calls, half of them cancelled at random: never over the limit, and everything is back at the end
+
+    Hint: look for a way through `run` on which a permit is lost, or given back twice.
+    """
+    check_limit(run, limit)
+    most, _ = crowd(run)
+    assert most == limit, f"max_concurrent={limit}, but never more than {times(most)} ran at once"
+    looks = run.marks("says")
+    assert looks, "the run ended before all callers had come"
+    active = sum(call.start <= looks[0].at and (call.end or 1e9) > looks[0].at for call in run.calls())
+    said = looks[0].value["active"]
+    assert said == active, f"at {looks[0].at:.2f} s {times(active)} ran, but active was {said!r}"
+    assert len(looks) > 1, "some callers never came to an end"
+    said = looks[-1].value
+    quiet = said["active"] == 0 and said["waiting"] == 0
+    assert quiet, f"all callers had left, but active was {said['active']!r} and waiting {said['waiting']!r}"
+    for number in range(1, limit + 1):
+        who = f"late {number}"
+        calls = run.calls(lane=who)
+        late = calls[0].start - looks[-1].at if calls else 0
+        assert calls and late < BLINK, f"afterwards only {times(number - 1)} of {limit} got a permit: one was lost"
+        check_served(run, who)

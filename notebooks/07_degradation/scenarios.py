@@ -1,0 +1,54 @@
+"""What is done to `Fallback`: a primary that answers, fails, hangs and recovers; callers one by one and at once."""
+
+import asyncio
+
+from faultlab.scenario import scenario
+from faultlab.world import error, hang, ok
+
+PATIENCE = 60
+"""So many seconds the driver waits for an answer that doesn't come back."""
+
+
+def said(served):
+    """What a caller or `on_degraded` got, as plain data."""
+    return {name: getattr(served, name, None) for name in ("value", "source", "age", "degraded")}
+
+
+@scenario
+def asked(world, replies, asks, cancel=None, options=None):
+    """Gets at the given seconds; who asks again after an answer, and who asks while another one waits.
+
+    `replies`: for each key what the primary does, call by call: "ok", "hang" or an error's name, and after how many
+    seconds; the last one stays. `asks`: second and key of each get. `cancel`: get (its number, from 1) to second.
+    """
+    left = {key: list(items) for key, items in replies.items()}
+
+    def script(call):
+        items = left.get(call.args[0] if call.args else None) or [["LookupError", 0.05]]
+        kind, after = items.pop(0) if len(items) > 1 else items[0]
+        return ok(after=after) if kind == "ok" else hang() if kind == "hang" else error(kind, after=after)
+
+    world.service("primary", script)
+    return {"asks": asks, "cancel": cancel or {}, "options": options or {}}
+
+
+@asked.driver
+async def _(lab, asks, cancel, options):
+    def on_degraded(served):
+        lab.mark("on_degraded", said(served), lane="on_degraded")
+
+    fallback = lab.answer("Fallback")(lab.service("primary", "primary"), on_degraded=on_degraded, **options)
+
+    async def get(number, at, key):
+        await asyncio.sleep(at)
+        lab.mark("asks", key)
+        until = cancel.get(str(number))
+        if until is not None:
+            asyncio.get_running_loop().call_later(until - at, tasks[number - 1].cancel)
+        return said(await fallback.get(key))
+
+    tasks = [lab.start(f"get {number}", get, number, at, key) for number, (at, key) in enumerate(asks, 1)]
+    await asyncio.wait(tasks, timeout=asks[-1][0] + PATIENCE)
+    for task in tasks:
+        task.cancel()
+    await asyncio.sleep(1)

@@ -1,0 +1,296 @@
+"""What must be true of `Fallback`: each test reads the timeline of a scenario (see scenarios.py)."""
+
+import pytest
+
+BLINK = 0.05
+"""Seconds that don't matter, where an answer may reckon from one moment or from the next."""
+
+
+def asks(run):
+    """The gets in order: (lane, second, key)."""
+    return [(mark.lane, mark.at, mark.value) for mark in run.marks("asks")]
+
+
+def ended(run, number):
+    """How the get of this number ended, and when; says so when it didn't."""
+    marks = run.marks(f"get {number}")
+    assert marks, f"get {number} never came to an end"
+    return marks[-1].value, marks[-1].at
+
+
+def words(seen):
+    """How a get ended, as a person would say it."""
+    if seen["how"] != "returned":
+        return f"raised {seen['error']}" if seen["how"] == "raised" else "was cancelled"
+    got = seen["value"]
+    return f"got value {got['value']!r}, source {got['source']!r}, age {got['age']!r}, degraded {got['degraded']!r}"
+
+
+def call_of(run, number, total):
+    """The primary's call of this number, when there were as many calls as there should be."""
+    calls = run.calls("primary")
+    assert calls, "the primary was never called"
+    assert len(calls) == total, f"{len(asks(run))} gets, and the primary was called {len(calls)} times, not {total}"
+    return calls[number - 1]
+
+
+def is_age(age, least, most):
+    """Whether this is a number of seconds between these two, a blink more or less."""
+    return isinstance(age, int | float) and not isinstance(age, bool) and least - BLINK <= age <= most + BLINK
+
+
+def fresh(run, number, call):
+    """The get ended with what this call to the primary answered."""
+    seen, at = ended(run, number)
+    told = f"get {number}: the primary answered {call.value!r}, and it {words(seen)}"
+    assert call.outcome == "ok" and seen["how"] == "returned" and seen["value"]["value"] == call.value, told
+    got = seen["value"]
+    right = got["source"] == "primary" and got["degraded"] is False and is_age(got["age"], 0, at - call.start)
+    assert right, told
+
+
+def stale(run, number, call, asked):
+    """The get that began at `asked` ended with what this earlier call answered, out of the cache, and its age."""
+    seen, at = ended(run, number)
+    old = asked - call.end
+    told = f"get {number}: the primary failed, {call.value!r} is {old:.2f} s old, and it {words(seen)}"
+    assert seen["how"] == "returned" and seen["value"]["value"] == call.value, told
+    got = seen["value"]
+    assert got["source"] == "cache" and got["degraded"] is True, told
+    assert is_age(got["age"], old, at - call.start), told
+
+
+def unavailable(run, number, call, cause=True):
+    """The get ended in Unavailable, raised from this call's error."""
+    seen, _ = ended(run, number)
+    told = f"get {number}: the primary failed with nothing usable in the cache, and it {words(seen)}"
+    assert seen["how"] == "raised" and "Unavailable" in seen["names"], told
+    why = seen.get("cause") or {}
+    same = why.get("call") == call.id if call.outcome == "error" else "TimeoutError" in why.get("builtins", [])
+    assert same, f"get {number}: Unavailable has the cause {why.get('error')}, not the primary's own failure"
+
+
+@pytest.mark.step("Old answers")
+@pytest.mark.points(0.25)
+@pytest.mark.scenario(
+    "asked",
+    replies={"ada": [["ok", 0.1], ["ok", 0.1], ["ConnectionError", 0.1]], "bob": [["ok", 0.2]]},
+    asks=[[0, "ada"], [5, "bob"], [9, "ada"], [12, "ada"]],
+)
+def test_primary(run):
+    """The primary is asked first, each time; its answer is passed on and kept
+
+    Hint: `Served(value, "primary", 0.0, False)`, and the value with the current second into a dict.
+    """
+    call_of(run, 1, 4)
+    for number, call in enumerate(run.calls("primary")[:3], 1):
+        key = asks(run)[number - 1][2]
+        assert list(call.args) == [key], f"get {number} asked for {key!r}, the primary was asked for {call.args}"
+        fresh(run, number, call)
+    seen, _ = ended(run, 4)
+    latest = run.calls("primary")[2]
+    kept = seen["how"] == "returned" and seen["value"]["value"] == latest.value
+    assert kept, f"the primary's last answer was {latest.value!r}, then it failed, and get 4 {words(seen)}"
+
+
+@pytest.mark.step("Old answers")
+@pytest.mark.points(0.5)
+@pytest.mark.scenario(
+    "asked",
+    replies={"ada": [["ok", 0.1], ["ConnectionError", 0.1], ["hang", 0], ["KeyError", 0.1]]},
+    asks=[[0, "ada"], [10, "ada"], [40, "ada"], [290, "ada"]],
+)
+@pytest.mark.scenario(
+    "asked",
+    replies={"bob": [["ok", 0.6], ["hang", 0], ["OSError", 0.7]]},
+    asks=[[1, "bob"], [30, "bob"], [50, "bob"]],
+    options={"primary_timeout": 0.8},
+)
+def test_cached(runs, timeouts=(0.5, 0.8)):
+    """When the primary fails or takes too long the cached answer comes, with its source and its true age
+
+    Hint: `async with asyncio.timeout(self.primary_timeout)` and `except Exception`; a TimeoutError is one too.
+    """
+    for run, timeout in zip(runs, timeouts, strict=True):
+        call_of(run, 1, len(asks(run)))
+        first = run.calls("primary")[0]
+        fresh(run, 1, first)
+        for number, (_, asked, _) in enumerate(asks(run)[1:], 2):
+            stale(run, number, first, asked)
+            took = ended(run, number)[1] - asked
+            assert took <= timeout + BLINK, f"get {number} took {took:.2f} s, primary_timeout is {timeout:g} s"
+
+
+@pytest.mark.step("Old answers")
+@pytest.mark.points(0.25)
+@pytest.mark.scenario(
+    "asked",
+    replies={"ada": [["ok", 0.1], ["OSError", 0.1], ["ok", 0.1], ["hang", 0]], "bob": [["ValueError", 0.1]]},
+    asks=[[0, "ada"], [20, "ada"], [25, "ada"], [30, "bob"], [70, "ada"]],
+)
+def test_reported(run, degraded=(2, 5)):
+    """Each answer out of the cache is reported through on_degraded, and no other
+
+    Hint: `self.on_degraded(served)` without await, just before you return a stale answer: the same Served.
+    """
+    reports = run.marks("on_degraded")
+    for number in degraded:
+        seen, at = ended(run, number)
+        assert seen["how"] == "returned" and seen["value"]["source"] == "cache", f"get {number} {words(seen)}"
+        assert seen["value"]["value"] in [call.value for call in run.calls("primary")], f"get {number} {words(seen)}"
+        found = [report for report in reports if at - 1 < report.at <= at + BLINK and report.value == seen["value"]]
+        assert found, f"get {number} {words(seen)}, and on_degraded wasn't told of it"
+    much = f"{len(degraded)} answers came out of the cache, on_degraded was called {len(reports)} times"
+    assert len(reports) == len(degraded), much
+
+
+@pytest.mark.step("No answer")
+@pytest.mark.points(0.25)
+@pytest.mark.scenario(
+    "asked",
+    replies={"ada": [["ok", 0.1], ["NotFound", 0.1], ["ConnectionError", 0.1]], "bob": [["ok", 0.1], ["OSError", 0.1]]},
+    asks=[[0, "ada"], [1, "bob"], [10, "ada"], [20, "ada"], [21, "bob"]],
+)
+def test_not_found(run):
+    """NotFound is an answer: it comes out, and the cached value is gone for good
+
+    Hint: an `except NotFound` above `except Exception`: `self.cache.pop(key, None)` and `raise`.
+    """
+    call_of(run, 1, 5)
+    calls = run.calls("primary")
+    fresh(run, 1, calls[0])
+    seen, _ = ended(run, 3)
+    gone = seen["how"] == "raised" and "NotFound" in seen["names"]
+    assert gone, f"get 3: the primary said NotFound, and it {words(seen)}"
+    seen, _ = ended(run, 4)
+    told = f"get 4: the primary failed, 10 s after it had said NotFound, and it {words(seen)}"
+    assert seen["how"] == "raised" and "Unavailable" in seen["names"], told
+    stale(run, 5, calls[1], asks(run)[4][1])  # another key stays in the cache
+
+
+@pytest.mark.step("No answer")
+@pytest.mark.points(0.5)
+@pytest.mark.scenario(
+    "asked",
+    replies={
+        "ada": [["ok", 0.1], ["ConnectionError", 0.1], ["OSError", 0.1]],
+        "bob": [["KeyError", 0.1]],
+        "eve": [["hang", 0]],
+    },
+    asks=[[0, "ada"], [3, "bob"], [6, "eve"], [59, "ada"], [70, "ada"]],
+    options={"max_stale": 60.0},
+)
+def test_unavailable(run, none=(2, 3, 5), still=(4,)):
+    """Without an answer that is young enough: Unavailable, raised from the failure; nothing is invented
+
+    Hint: `raise Unavailable(...) from error`, when the key isn't in the cache and when its age is above max_stale.
+    """
+    call_of(run, 1, len(asks(run)))
+    calls = run.calls("primary")
+    fresh(run, 1, calls[0])
+    for number in still:
+        stale(run, number, calls[0], asks(run)[number - 1][1])
+    for number in none:
+        unavailable(run, number, calls[number - 1])
+
+
+@pytest.mark.step("No answer")
+@pytest.mark.points(0.25)
+@pytest.mark.scenario(
+    "asked",
+    replies={"ada": [["ok", 0.1], *[["OSError", 0.1]] * 3, ["hang", 0], ["ok", 0.1], ["OSError", 0.1]]},
+    asks=[[0, "ada"], [100, "ada"], [200, "ada"], [290, "ada"], [320, "ada"], [330, "ada"], [500, "ada"]],
+)
+def test_recovery(run, old=(2, 3, 4), none=5, back=6):
+    """Being served doesn't make an old answer younger, and an answer of the recovered primary is noticed
+
+    Hint: only the primary writes into the cache. A call that hung and was given up must not be joined any more.
+    """
+    call_of(run, 1, back + 1)
+    calls = run.calls("primary")
+    for number in old:
+        stale(run, number, calls[0], asks(run)[number - 1][1])
+    unavailable(run, none, calls[none - 1])
+    fresh(run, back, calls[back - 1])
+    stale(run, back + 1, calls[back - 1], asks(run)[back][1])
+
+
+@pytest.mark.step("Single flight")
+@pytest.mark.points(0.75)
+@pytest.mark.scenario(
+    "asked",
+    replies={"ada": [["ok", 0.3], ["OSError", 0.3], ["ok", 0.3]], "bob": [["ok", 0.3]]},
+    asks=[
+        *[[at, key] for at in (0, 0.1, 0.2) for key in ("ada", "bob")],
+        *[[at, "ada"] for at in (5, 5.1, 5.2, 9)],
+    ],
+)
+@pytest.mark.scenario(
+    "asked",
+    replies={"eve": [["OSError", 0.3], ["NotFound", 0.3], ["ok", 0.3]]},
+    asks=[[0, "eve"], [0.1, "eve"], [3, "eve"], [3.2, "eve"], [6, "eve"], [6.1, "eve"]],
+)
+def test_shared(runs):
+    """Whoever asks for a key while a call for it is under way shares that call, however it ends
+
+    Hint: a dict from key to the task under way. Who finds one awaits it; when it is done it leaves the dict.
+    """
+    first, second = runs
+    for run in runs:
+        spans = {}
+        for call in run.calls("primary"):
+            key = call.args[0] if call.args else None
+            beside = spans.get(key)
+            alone = beside is None or (beside.end is not None and beside.end <= call.start)
+            assert alone, f"at {call.start:.1f} s the primary was asked for {key!r} while a call for it was under way"
+            spans[key] = call
+    call_of(first, 1, 4)
+    ada, bob = ([call for call in first.calls("primary") if list(call.args) == [key]] for key in ("ada", "bob"))
+    assert (len(ada), len(bob)) == (3, 1), f"{len(ada)} calls for 'ada' and {len(bob)} for 'bob', not 3 and 1"
+    for number in (1, 3, 5):
+        fresh(first, number, ada[0])
+        fresh(first, number + 1, bob[0])
+    for number in (7, 8, 9):
+        stale(first, number, ada[0], asks(first)[number - 1][1])
+    fresh(first, 10, ada[2])
+    call_of(second, 1, 3)
+    failed, _, answered = second.calls("primary")
+    for number in (1, 2):
+        unavailable(second, number, failed)
+    for number in (3, 4):
+        seen, _ = ended(second, number)
+        assert seen["how"] == "raised" and "NotFound" in seen["names"], f"get {number} of a NotFound: {words(seen)}"
+    for number in (5, 6):
+        fresh(second, number, answered)
+
+
+@pytest.mark.step("Single flight")
+@pytest.mark.points(0.25)
+@pytest.mark.scenario(
+    "asked",
+    replies={"ada": [["ok", 0.4]]},
+    asks=[[0, "ada"], [0.1, "ada"], [0.15, "ada"], [0.3, "ada"]],
+    cancel={"1": 0.2},
+)
+@pytest.mark.scenario(
+    "asked",
+    replies={"ada": [["ok", 0.4]]},
+    asks=[[0, "ada"], [0.1, "ada"], [0.15, "ada"], [0.3, "ada"]],
+    cancel={"2": 0.2},
+)
+def test_cancelled(runs, leave=(1, 2), at=0.2):
+    """A caller that is cancelled leaves at once, and the others get the answer of the same call
+
+    Hint: the call runs in a task of its own, and each caller awaits `asyncio.shield(task)`.
+    """
+    for run, left in zip(runs, leave, strict=True):
+        call = call_of(run, 1, 1)
+        for number in range(1, len(asks(run)) + 1):
+            if number != left:
+                seen, _ = ended(run, number)
+                told = f"get {left} was cancelled at {at:g} s, the call went on to its answer, and get {number} "
+                answered = call.outcome == "ok" and seen["how"] == "returned" and seen["value"]["value"] == call.value
+                assert answered, told + words(seen)
+        seen, when = ended(run, left)
+        assert seen["how"] == "cancelled", f"get {left} was cancelled at {at:g} s, and it {words(seen)}"
+        assert when < at + BLINK, f"get {left} was cancelled at {at:g} s and left at {when:.2f} s"

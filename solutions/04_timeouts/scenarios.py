@@ -1,0 +1,107 @@
+"""What is done to `run_with_deadline`: work in time or without end, callers that give up, cleanup that goes wrong."""
+
+import asyncio
+
+from faultlab.scenario import scenario
+from faultlab.world import error, hang, ok
+
+PATIENCE = 60
+"""So many seconds the driver waits for an answer that doesn't come back."""
+
+
+def start(lab, who, timeout, options, outer=None):
+    """The answer in a task of its own. Work, its unwinding and the cleanup are calls to the world in the lane `who`.
+
+    With `outer` a timeout of so many seconds stands around the whole call.
+    """
+    service, unwind, cleanup = (lab.service(name, who) for name in ("work", "unwinding", "cleanup"))
+
+    async def work():
+        try:
+            return await service()
+        except asyncio.CancelledError:
+            await unwind()
+            raise
+
+    async def call():
+        async with asyncio.timeout(outer):
+            return await run_with_deadline(work, timeout=timeout, cleanup=cleanup, **options)
+
+    run_with_deadline = lab.answer("run_with_deadline")
+    return lab.start(who, call)
+
+
+async def over(task, more=5):
+    """Wait for the end, but not for ever, and then some seconds more for what comes too late."""
+    await asyncio.wait([task], timeout=PATIENCE)
+    task.cancel()
+    await asyncio.sleep(more)
+
+
+def tidy(world, unwinding, cleanup, fails):
+    """The services that a stopped call uses: seconds that each takes (None: for ever), what cleanup raises."""
+    world.service("unwinding", then=ok(after=unwinding))
+    ending = hang() if cleanup is None else error(fails, after=cleanup) if fails else ok(after=cleanup)
+    world.service("cleanup", then=ending)
+
+
+@scenario
+def in_time(world, takes, timeout):
+    """One caller for each result, some of them falsy, in an order that the world draws; the work ends in time."""
+    replies = [ok(), ok(None), ok(0), ok(), ok("")]
+    world.stream("results").shuffle(replies)
+    world.service("work", replies, latency=takes)
+    tidy(world, 0.1, 0.1, None)
+    return {"callers": len(replies), "timeout": timeout}
+
+
+@in_time.driver
+async def _(lab, callers, timeout):
+    for number in range(1, callers + 1):
+        await over(start(lab, f"caller {number}", timeout, {}), more=2)
+
+
+@scenario
+def failing(world, kinds, takes, timeout):
+    """One caller for each kind of error that the work raises, in time; then one whose work is well."""
+    world.service("work", [error(kind) for kind in kinds], latency=takes)
+    tidy(world, 0.1, 0.1, None)
+    return {"callers": [*kinds, "all is well"], "timeout": timeout}
+
+
+@failing.driver
+async def _(lab, callers, timeout):
+    for who in callers:
+        await over(start(lab, who, timeout, {}), more=2)
+
+
+@scenario
+def too_slow(world, timeout, unwinding, cleanup, grace=None, fails=None):
+    """The work never ends; unwinding and cleanup take their time."""
+    world.service("work", then=hang())
+    tidy(world, unwinding, cleanup, fails)
+    return {"timeout": timeout, "options": {} if grace is None else {"grace": grace}}
+
+
+@too_slow.driver
+async def _(lab, timeout, options):
+    await asyncio.sleep(8)
+    await over(start(lab, "caller", timeout, options))
+
+
+@scenario
+def given_up(world, at, unwinding, cleanup, grace=None, fails=None, outer=False, timeout=30.0):
+    """The work never ends, and the caller gives up after `at` s: cancelled, or by a timeout around the whole call."""
+    world.service("work", then=hang())
+    tidy(world, unwinding, cleanup, fails)
+    options = {} if grace is None else {"grace": grace}
+    return {"at": at, "outer": outer, "timeout": timeout, "options": options}
+
+
+@given_up.driver
+async def _(lab, at, outer, timeout, options):
+    call = start(lab, "caller", timeout, options, at if outer else None)
+    if not outer:
+        await asyncio.sleep(at)
+        call.cancel()
+    await over(call)

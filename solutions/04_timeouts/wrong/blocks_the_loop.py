@@ -1,0 +1,20 @@
+# time.sleep blocks the whole loop: nothing else runs, the timeout doesn't either
+# fails: in_time, cancelled
+class DeadlineExceeded(Exception):
+    """The work didn't end in time."""
+
+
+import time
+
+
+async def run_with_deadline(work, *, timeout, cleanup, grace=1.0):
+    task = asyncio.ensure_future(work())
+    await asyncio.sleep(0)
+    time.sleep(timeout)
+    if task.done():
+        return task.result()
+    task.cancel()
+    await asyncio.wait([task])
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(cleanup(), grace)
+    raise DeadlineExceeded

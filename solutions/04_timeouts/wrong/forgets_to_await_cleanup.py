@@ -1,0 +1,23 @@
+# cleanup() alone does nothing: it returns an awaitable that somebody must await
+# fails: cleanup, cancelled
+class DeadlineExceeded(Exception):
+    """The work didn't end in time."""
+
+
+async def run_with_deadline(work, *, timeout, cleanup, grace=1.0):
+    async def tidy():
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(grace):
+                cleanup()
+
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            return await work()
+    except asyncio.CancelledError:
+        await tidy()
+        raise
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        await tidy()
+        raise DeadlineExceeded(f"not done after {timeout:g} s") from error

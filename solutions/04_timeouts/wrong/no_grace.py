@@ -1,0 +1,22 @@
+# Cleanup that hangs keeps everybody waiting for ever: it needs a timeout of its own
+# fails: grace
+class DeadlineExceeded(Exception):
+    """The work didn't end in time."""
+
+
+async def run_with_deadline(work, *, timeout, cleanup, grace=1.0):
+    async def tidy():
+        with contextlib.suppress(Exception):
+            await cleanup()
+
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            return await work()
+    except asyncio.CancelledError:
+        await tidy()
+        raise
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        await tidy()
+        raise DeadlineExceeded(f"not done after {timeout:g} s") from error

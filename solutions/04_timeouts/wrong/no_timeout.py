@@ -1,0 +1,23 @@
+# timeout is ignored: the work may take as long as it likes
+# fails: stops_work, cleanup
+class DeadlineExceeded(Exception):
+    """The work didn't end in time."""
+
+
+async def run_with_deadline(work, *, timeout, cleanup, grace=1.0):
+    async def tidy():
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(grace):
+                await cleanup()
+
+    try:
+        async with asyncio.timeout(None) as limit:
+            return await work()
+    except asyncio.CancelledError:
+        await tidy()
+        raise
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        await tidy()
+        raise DeadlineExceeded(f"not done after {timeout:g} s") from error

@@ -1,0 +1,24 @@
+# The cancellation by a timeout around the call is taken back: uncancel() belongs to whoever asked
+# fails: cancelled
+class DeadlineExceeded(Exception):
+    """The work didn't end in time."""
+
+
+async def run_with_deadline(work, *, timeout, cleanup, grace=1.0):
+    async def tidy():
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(grace):
+                await cleanup()
+
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            return await work()
+    except asyncio.CancelledError as error:
+        await tidy()
+        asyncio.current_task().uncancel()
+        raise DeadlineExceeded from error
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        await tidy()
+        raise DeadlineExceeded(f"not done after {timeout:g} s") from error

@@ -1,0 +1,25 @@
+# What the work raised is lost: None comes back
+# fails: own_errors
+class DeadlineExceeded(Exception):
+    """The work didn't end in time."""
+
+
+async def run_with_deadline(work, *, timeout, cleanup, grace=1.0):
+    async def tidy():
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(grace):
+                await cleanup()
+
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            with contextlib.suppress(Exception):
+                return await work()
+            return None
+    except asyncio.CancelledError:
+        await tidy()
+        raise
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        await tidy()
+        raise DeadlineExceeded(f"not done after {timeout:g} s") from error

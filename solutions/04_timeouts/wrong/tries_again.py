@@ -1,0 +1,26 @@
+# When the time is up, the work is started once more: a timeout is no retry
+# fails: stops_work
+class DeadlineExceeded(Exception):
+    """The work didn't end in time."""
+
+
+async def run_with_deadline(work, *, timeout, cleanup, grace=1.0):
+    async def tidy():
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(grace):
+                await cleanup()
+
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            return await work()
+    except asyncio.CancelledError:
+        await tidy()
+        raise
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(timeout):
+                return await work()
+        await tidy()
+        raise DeadlineExceeded(f"not done after {timeout:g} s") from error

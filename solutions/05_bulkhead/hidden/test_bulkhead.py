@@ -1,0 +1,72 @@
+"""The behaviours of ../test_bulkhead.py once more, with other values and interleavings."""
+
+from pathlib import Path
+from runpy import run_path
+from types import SimpleNamespace
+
+import pytest
+
+visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_bulkhead.py")))
+
+
+def as_visible(test):
+    """Title and hint are those of the visible test."""
+    test.__doc__ = getattr(visible, test.__name__).__doc__
+    return test
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("in_line", concurrent=1, callers=4)
+@pytest.mark.scenario("in_line", concurrent=5, callers=14, every=0.009)
+@pytest.mark.scenario("in_line", concurrent=4, callers=9, every=0)
+@as_visible
+def test_limit(runs):
+    visible.test_limit(runs, limits=(1, 5, 4))
+
+
+@pytest.mark.points(1)
+@pytest.mark.scenario(
+    "visits", concurrent=1, max_queue=3, arrivals=[0, 0.1, 0.2, 0.3, 0.4, 1.3, 1.4], takes=[1, 1, 1, 1, 1, 1]
+)
+@pytest.mark.scenario("visits", concurrent=3, max_queue=1, arrivals=[0, 0, 0, 0, 0, 0, 2.5], takes=[1, 1.1, 1.2, 1, 1])
+@pytest.mark.scenario("visits", concurrent=2, max_queue=0, arrivals=[0, 0, 0, 0, 1.3, 1.4, 1.5], takes=[1] * 5)
+@as_visible
+def test_full(runs):
+    visible.test_full(runs, rejected=((5, 7), (5, 6), (3, 4, 7)))
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario(
+    "visits",
+    concurrent=2,
+    max_queue=4,
+    max_wait=2.0,
+    arrivals=[0, 0.3, 0.5, 0.6, 0.8, 9.0],
+    takes=[1.1, 4.1, 7.7, 3.3],
+)
+@pytest.mark.scenario("visits", concurrent=1, max_queue=2, max_wait=None, arrivals=[0, 1, 2], takes=[5000, 9, 1])
+@as_visible
+def test_max_wait(runs):
+    visible.test_max_wait(runs, waits=(2.0, None), given_up=((4, 5), ()))
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario(
+    "visits",
+    concurrent=1,
+    max_queue=3,
+    arrivals=[0, 0.1, 0.2, 3.0, 4.5],
+    takes=[0.4, 0.3, 0.2, 1, 1],
+    failing={"1": "KeyError", "2": "OSError", "3": "IndexError", "4": "RuntimeError"},
+)
+@pytest.mark.scenario(
+    "visits",
+    concurrent=3,
+    max_queue=2,
+    arrivals=[0, 0.1, 0.2, 0.3, 3.0, 3.1, 3.2],
+    takes=[9, 9, 9, 0.3, 1, 1, 1],
+    cancelled={"1": 0.7, "2": 0.8, "3": 0.75},
+)
+@as_visible
+def test_permit_returns(runs):
+    visible.test_permit_returns(runs, limits=(1, 3), failing=((1, 2, 3, 4), ()), cancelled=((), (1, 2, 3)))

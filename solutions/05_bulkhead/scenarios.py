@@ -1,0 +1,167 @@
+"""What is done to a `Bulkhead`: callers that come one after the other, together, again and again, or give up."""
+
+import asyncio
+import contextlib
+
+from faultlab.scenario import scenario
+from faultlab.world import error, ok
+
+
+def looked_at(lab, bulkhead, lane="bulkhead"):
+    """Show what the bulkhead says of itself."""
+    said = {name: getattr(bulkhead, name, None) for name in ("active", "waiting")}
+    lab.mark("says", said, lane=lane)
+
+
+@scenario
+def in_line(world, concurrent, callers, every=0.013):
+    """Callers come one after the other, or together, into a queue that has room for all; how long each takes, the
+    world draws."""
+    draw = world.stream("takes")
+    world.service("op", [ok(after=draw.uniform(0.3, 0.9)) for _ in range(callers)])
+    return {"concurrent": concurrent, "callers": callers, "every": every}
+
+
+@in_line.driver
+async def _(lab, concurrent, callers, every):
+    bulkhead = lab.answer("Bulkhead")(concurrent, max_queue=callers)
+    tasks = []
+    for number in range(1, callers + 1):
+        name = f"caller {number}"
+        lab.mark("arrives", lane=name)
+        tasks.append(lab.start(name, bulkhead.run, lab.service("op", name)))
+        if every:
+            await asyncio.sleep(every)
+    await asyncio.sleep(0.02)
+    looked_at(lab, bulkhead)
+    await lab.settle(*tasks)
+    await asyncio.sleep(0.02)
+    looked_at(lab, bulkhead)
+
+
+@scenario
+def comes_again(world, concurrent, callers, again):
+    """Busy callers come again the moment they are served, while others wait."""
+    draw = world.stream("takes")
+    total = concurrent * again + callers
+    world.service("op", [ok(after=draw.uniform(0.3, 0.4)) for _ in range(total)])
+    return {"concurrent": concurrent, "callers": callers, "again": again}
+
+
+@comes_again.driver
+async def _(lab, concurrent, callers, again):
+    bulkhead = lab.answer("Bulkhead")(concurrent, max_queue=concurrent * again + callers)
+
+    async def keen(name):
+        for _ in range(again):
+            lab.mark("arrives", lane=name)
+            await lab.outcome(name, bulkhead.run, lab.service("op", name))
+
+    tasks = []
+    for number in range(1, concurrent + 1):
+        tasks.append(asyncio.create_task(keen(f"busy {number}"), name=f"busy {number}"))
+        await asyncio.sleep(0.011)
+    for number in range(1, callers + 1):
+        name = f"caller {number}"
+        lab.mark("arrives", lane=name)
+        tasks.append(lab.start(name, bulkhead.run, lab.service("op", name)))
+        await asyncio.sleep(0.017)
+    await lab.settle(*tasks)
+
+
+@scenario
+def visits(world, concurrent, arrivals, takes, failing=None, cancelled=None, looks=(), **options):
+    """Callers come at the `arrivals` and may be cancelled later. The calls that get through take `takes` s, in the
+    order in which they start; `failing` names the errors of some of them."""
+    kinds = failing or {}
+    script = [
+        error(kinds[str(number)], after=seconds) if str(number) in kinds else ok(after=seconds)
+        for number, seconds in enumerate(takes, 1)
+    ]
+    world.service("op", script)
+    steps = [[at, "arrives", f"caller {number}"] for number, at in enumerate(arrivals, 1)]
+    steps += [[at, "gives up", f"caller {number}"] for number, at in (cancelled or {}).items()]
+    steps += [[at, "look", ""] for at in looks]
+    return {"concurrent": concurrent, "options": options, "steps": sorted(steps)}
+
+
+@visits.driver
+async def _(lab, concurrent, options, steps):
+    bulkhead = lab.answer("Bulkhead")(concurrent, **options)
+    clock = asyncio.get_running_loop().time
+    tasks = {}
+    for at, what, name in steps:
+        if at > clock():
+            await asyncio.sleep(at - clock())
+        if what == "look":
+            looked_at(lab, bulkhead)
+            continue
+        lab.mark(what, lane=name)
+        if what == "arrives":
+            tasks[name] = lab.start(name, bulkhead.run, lab.service("op", name))
+        else:
+            tasks[name].cancel()
+    await lab.settle(*tasks.values())
+    await asyncio.sleep(0.02)
+    looked_at(lab, bulkhead)
+
+
+@scenario
+def two_bulkheads(world, left, right, callers):
+    """Two bulkheads side by side, one with `left` permits and one with `right`, and `callers` at each."""
+    draw = world.stream("takes")
+    for name in ("orders", "payments"):
+        world.service(name, [ok(after=draw.uniform(1, 2)) for _ in range(callers)])
+    return {"limits": {"orders": left, "payments": right}, "callers": callers}
+
+
+@two_bulkheads.driver
+async def _(lab, limits, callers):
+    bulkheads = {name: lab.answer("Bulkhead")(limit) for name, limit in limits.items()}
+    tasks = []
+    for number in range(1, callers + 1):
+        for name, bulkhead in bulkheads.items():
+            who = f"{name} {number}"
+            lab.mark("arrives", lane=who)
+            tasks.append(lab.start(who, bulkhead.run, lab.service(name, who)))
+            await asyncio.sleep(0.011)
+    for name, bulkhead in bulkheads.items():
+        looked_at(lab, bulkhead, lane=name)
+    await lab.settle(*tasks)
+
+
+@scenario(group="chaos")
+def chaos(world, calls, concurrent, queue):
+    """Callers come in at random, and every second one is cancelled at random: in the queue, inside `op`, too late.
+    Afterwards, when all is quiet, as many callers come together as there are permits."""
+    draw = world.stream("chaos")
+    world.service("op", latency=lambda stream: stream.uniform(0.05, 0.5))
+    plan, at = [], 0.0
+    for _ in range(calls):
+        at += draw.expovariate(concurrent / 0.2)
+        plan.append([at, draw.uniform(0.01, 0.8) if draw.random() < 0.5 else None])
+    return {"concurrent": concurrent, "queue": queue, "plan": plan}
+
+
+@chaos.driver
+async def _(lab, concurrent, queue, plan):
+    bulkhead = lab.answer("Bulkhead")(concurrent, max_queue=queue)
+    loop = asyncio.get_running_loop()
+
+    async def call(number):
+        with contextlib.suppress(Exception):
+            await bulkhead.run(lab.service("op", f"caller {number}"))
+
+    tasks = []
+    for number, (at, patience) in enumerate(plan, 1):
+        await asyncio.sleep(at - loop.time())
+        tasks.append(asyncio.create_task(call(number), name=f"caller {number}"))
+        if patience is not None:
+            loop.call_later(patience, tasks[-1].cancel)
+    await asyncio.sleep(0.02)
+    looked_at(lab, bulkhead)
+    await lab.settle(*tasks)
+    await asyncio.sleep(1)
+    looked_at(lab, bulkhead)
+    late = [f"late {number}" for number in range(1, concurrent + 1)]
+    await lab.settle(*(lab.start(name, bulkhead.run, lab.service("op", name)) for name in late))

@@ -1,0 +1,29 @@
+# Lets everybody wait: the queue has no bound, as in the lecture's listing
+# fails: full, cancelled_waiter, independent
+class BulkheadFull(Exception):
+    pass
+
+
+class Bulkhead:
+    def __init__(self, max_concurrent, *, max_queue=0, max_wait=None):
+        self.active = 0
+        self.waiting = 0
+        self._permits = asyncio.Semaphore(max_concurrent)
+        self._max_queue = max_queue
+        self._max_wait = max_wait
+
+    async def run(self, op):
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(self._max_wait):
+                await self._permits.acquire()
+        except TimeoutError:
+            raise BulkheadFull("waited too long") from None
+        finally:
+            self.waiting -= 1
+        self.active += 1
+        try:
+            return await op()
+        finally:
+            self.active -= 1
+            self._permits.release()

@@ -1,0 +1,263 @@
+"""What is done to `Logger`, `bind` and `serve`: facts to log, tasks that interleave, requests that end in each way."""
+
+import asyncio
+import datetime
+import decimal
+
+from faultlab.scenario import scenario
+from faultlab.world import error, hang, ok
+
+
+class Odd:
+    """An object that JSON knows nothing of; its text is the same in every process."""
+
+    def __repr__(self):
+        return "<something odd>"
+
+
+def listening(lab):
+    """A logger of the answer's kind whose every line is shown on the timeline."""
+    return lab.answer("Logger")(lambda line: lab.mark("line", line))
+
+
+def attempt(lab, name, function, *args, **options):
+    """Call `function`; what it raises is shown, and the scenario goes on."""
+    try:
+        function(*args, **options)
+    except Exception as problem:
+        lab.mark(name, {"how": "raised", **lab.describe(problem)})
+
+
+@scenario
+def facts(world, levels, keys):
+    """Facts come in, each with an event's name that nobody can know; each is logged, the second half under a bound
+    context.
+    """
+    levels = list(levels)
+    world.stream("levels").shuffle(levels)
+    world.service("facts", [ok([level, world.token("event"), world.token("value")]) for level in levels], latency=0.1)
+    return {"count": len(levels), "keys": keys}
+
+
+@facts.driver
+async def _(lab, count, keys):
+    logger, fact = listening(lab), lab.service("facts")
+    for number in range(count):
+        level, event, value = await fact("a fact", number)
+        fields = {keys[0]: value, keys[1]: number}
+        if number < count / 2:
+            attempt(lab, "log", logger.log, level, event, **fields)
+        else:
+            attempt(lab, "bind", bound, lab, {keys[2]: value[::-1]}, logger, level, event, fields)
+
+
+def bound(lab, context, logger, level, event, fields):
+    """Log something with `context` bound."""
+    with lab.answer("bind")(**context):
+        attempt(lab, "log", logger.log, level, event, **fields)
+
+
+@scenario
+def odd_values(world, kinds):
+    """Fields that JSON knows nothing of, each beside one that it does know."""
+    world.service("facts", [ok(world.token("value")) for _ in kinds], latency=0.1)
+    return {"kinds": kinds}
+
+
+@odd_values.driver
+async def _(lab, kinds):
+    odd = {
+        "a number": 7,
+        "an object": Odd(),
+        "a set": {1, 2},
+        "bytes": b"raw\xff",
+        "a datetime": datetime.datetime(2026, 11, 24, 9, 30),
+        "a Decimal": decimal.Decimal("0.10"),
+        "an exception": ValueError("odd"),
+    }
+    logger, fact = listening(lab), lab.service("facts")
+    for kind in kinds:
+        value = await fact(kind)
+        attempt(lab, kind, logger.log, "info", kind, odd=odd[kind], value=value)
+
+
+@scenario
+def failures(world, kinds):
+    """A backend fails in several ways, or works; each end is logged, a failure with `exc`."""
+    kinds = list(kinds)
+    world.stream("failures").shuffle(kinds)
+    world.service("backend", [error(kind) if kind else ok() for kind in kinds], latency=0.1)
+    return {"count": len(kinds)}
+
+
+@failures.driver
+async def _(lab, count):
+    logger, backend = listening(lab), lab.service("backend")
+    for number in range(count):
+        try:
+            value = await backend(number)
+        except Exception as problem:
+            attempt(lab, "log", logger.log, "error", "failed", exc=problem, number=number)
+        else:
+            attempt(lab, "log", logger.log, "info", "worked", number=number, value=value)
+
+
+@scenario
+def nested(world, outer, inner):
+    """Two contexts, one in the other, twice: the second time an error leaves both. The inner one binds one of the
+    outer one's names anew.
+    """
+    world.service("facts", [ok([world.token("a"), world.token("b"), world.token("c")]) for _ in range(2)], latency=0.1)
+    return {"outer": outer, "inner": inner}
+
+
+@nested.driver
+async def _(lab, outer, inner):
+    logger, bind, fact = listening(lab), lab.answer("bind"), lab.service("facts")
+    for turn in ("calm", "error"):
+        first, second, third = await fact(turn)
+        events = {where: f"{turn}: {where}" for where in ("outer", "inner", "outer again", "after")}
+        try:
+            with bind(**{outer: first}):
+                logger.log("info", events["outer"])
+                with bind(**{inner: second}), bind(**{outer: third}):
+                    logger.log("info", events["inner"])
+                    if turn == "error":
+                        raise LookupError(first)
+                logger.log("info", events["outer again"])
+        except LookupError:
+            lab.mark("came out", turn)
+        logger.log("info", events["after"])
+
+
+@scenario
+def side_by_side(world, gaps, children):
+    """Some callers at once, each with a context of its own and child tasks that bind more; a child outlives its
+    parent's block.
+    """
+    world.service("arrivals", lambda call: ok(after=gaps[call.index % len(gaps)]))
+    world.service("work", lambda call: ok(after=gaps[(call.index + 1) % len(gaps)] + 0.013 * call.index))
+    return {"callers": len(gaps), "children": children}
+
+
+@side_by_side.driver
+async def _(lab, callers, children):
+    logger, bind = listening(lab), lab.answer("bind")
+
+    async def child(who, number):
+        lane = f"{who}, child {number}"
+        logger.log("info", "child begins", who=lane)
+        found = await lab.service("work", lane)(number)
+        with bind(step=found):
+            await lab.service("work", lane + ", again")(number)
+            logger.log("info", "child ends", who=lane)
+
+    async def caller(who):
+        arrived = await lab.service("arrivals", who)()
+        with bind(caller=arrived):
+            tasks = [asyncio.create_task(child(who, number), name=f"{who}, {number}") for number in range(children)]
+            await asyncio.sleep(0.01)
+            logger.log("info", "caller waits", who=who)
+            await lab.service("work", who)("own")
+            logger.log("info", "caller goes on", who=who)
+        logger.log("info", "caller is done", who=who)
+        await asyncio.gather(*tasks)
+        logger.log("info", "caller leaves", who=who)
+
+    tasks = [asyncio.create_task(caller(f"caller {number}"), name=f"caller {number}") for number in range(callers)]
+    await lab.settle(*tasks)
+    for task in tasks:
+        task.result()
+
+
+@scenario
+def secrets(world, keys):
+    """Values of secret keys, as fields and as bound context, beside one that is no secret."""
+    world.service("facts", lambda call: ok([world.token("secret"), world.token("value")]), latency=0.1)
+    return {"keys": keys}
+
+
+@secrets.driver
+async def _(lab, keys):
+    logger, bind, fact = listening(lab), lab.answer("bind"), lab.service("facts")
+    for key in keys:
+        secret, value = await fact(key, "field")
+        attempt(lab, key, logger.log, "info", f"{key} as a field", **{key: secret, "user": value})
+        secret, value = await fact(key, "bound")
+        with bind(**{key: secret}):
+            attempt(lab, key, logger.log, "info", f"{key} bound", user=value)
+
+
+@scenario
+def requests(world, ends, latency):
+    """Requests, all at once. Each end is a status: 200 works, others fail with it, 0 fails without any; which request
+    ends how, the world draws.
+    """
+    ends = list(ends)
+    world.stream("ends").shuffle(ends)
+
+    def end(call):
+        status, after = ends[call.index % len(ends)], latency[call.index % len(latency)]
+        if status == 200:
+            return ok(after=after)
+        known = {"status": status} if status else {}
+        return error("ConnectionError", world.token("broken"), status, after=after, **known)
+
+    world.service("arrivals", lambda call: ok(world.token("request"), after=0.01 * call.index))
+    world.service("backend", end)
+    return {"count": len(ends)}
+
+
+@requests.driver
+async def _(lab, count):
+    logger = listening(lab)
+    await lab.settle(*(asyncio.create_task(request(lab, logger, f"request {n}"), name=f"{n}") for n in range(count)))
+
+
+async def request(lab, logger, who):
+    """One request, from its arrival to a line that is logged after it."""
+    request_id = await lab.service("arrivals", who)()
+
+    async def handler():
+        logger.log("debug", "handling", who=who)
+        return await lab.service("backend", who)()
+
+    with_end = lab.start(who, lab.answer("serve"), logger, request_id, handler)
+    await lab.settle(with_end)
+    try:
+        await lab.answer("serve")(logger, request_id + "/2", lambda: asyncio.sleep(0, who))
+    except Exception as problem:
+        lab.mark("again", lab.describe(problem))
+    logger.log("debug", "afterwards", who=who)
+
+
+@scenario
+def given_up(world, leave, ends):
+    """Requests whose callers leave after `leave` seconds, beside some that fail in time: which, the world draws."""
+    plan = [("hang", after) for after in leave] + [("fails", status) for status in ends]
+    world.stream("ends").shuffle(plan)
+    world.service("arrivals", lambda call: ok(world.token("request")))
+
+    def end(call):
+        kind, status = plan[call.args[0]]
+        return hang() if kind == "hang" else error("ConnectionError", world.token("broken"), status, status=status)
+
+    world.service("backend", end)
+    return {"leave": [after if kind == "hang" else None for kind, after in plan]}
+
+
+@given_up.driver
+async def _(lab, leave):
+    logger = listening(lab)
+
+    async def caller(number, after):
+        who = f"request {number}"
+        request_id = await lab.service("arrivals", who)()
+        task = lab.start(who, lab.answer("serve"), logger, request_id, lambda: lab.service("backend", who)(number))
+        if after is not None:
+            await asyncio.sleep(after)
+            lab.mark("left", who)
+            task.cancel()
+        await asyncio.wait([task], timeout=1)
+
+    await lab.settle(*(asyncio.create_task(caller(n, after), name=f"caller {n}") for n, after in enumerate(leave)))

@@ -1,0 +1,439 @@
+"""What must be true of `GracefulServer`: each test reads the timeline of one or more scenarios (see scenarios.py)."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import pytest
+
+SOON = 0.03
+"""Seconds that "as soon as" may take: somebody may look every 10 ms."""
+BLINK = 0.005
+"""Seconds that "at once" may take."""
+
+
+class Request(NamedTuple):
+    """A request as its client saw it, and its handler's call as the world saw it."""
+
+    name: str
+    asked: float
+    call: object
+    ended: dict | None
+    at: float | None
+
+    def __str__(self):
+        return f"{self.name} (asked at {self.asked:.2f} s)"
+
+
+def requests(run, since=0.0, before=1e9):
+    """The requests that were asked in this span of time, in order."""
+    found = []
+    for mark in run.marks("asks"):
+        if since <= mark.at < before:
+            calls = run.calls("handler", lane=mark.lane)
+            ends = run.marks(mark.lane, lane=mark.lane)
+            ended, at = (ends[-1].value, ends[-1].at) if ends else (None, None)
+            found.append(Request(mark.lane, mark.at, calls[0] if calls else None, ended, at))
+    return found
+
+
+def words(ended):
+    """How something ended, as a person would say it."""
+    if ended is None:
+        return "has no end"
+    if ended["how"] == "returned":
+        value = ended["value"]
+        return (
+            f"got a {value['$object']} as its answer"
+            if type(value) is dict and "$object" in value
+            else f"got {value!r}"
+        )
+    if ended["how"] == "cancelled":
+        return "was cancelled"
+    return f"got {ended['error']}({ended['message']})" if ended["message"] else f"got {ended['error']}"
+
+
+def accepted(run, asked):
+    """All of these requests reached the handler at once; says which didn't."""
+    assert run.calls("handler"), "the handler was never called"
+    for one in asked:
+        assert one.call, f"{one} never reached the handler; its client {words(one.ended)}"
+        waited = one.call.start - one.asked
+        assert waited < BLINK, f"{one} reached the handler {waited:.2f} s later"
+    return asked
+
+
+def served(run, asked):
+    """All of these requests got what their handler answered, when it did; says which didn't."""
+    for one in accepted(run, asked):
+        cut = one.call.end if one.call.end is not None else run.duration
+        assert one.call.outcome == "ok", f"{one} was {_cut(one.call)} after {cut - one.call.start:.2f} s of work"
+        assert one.ended, f"{one} was answered by the handler, but its client got nothing"
+        right = one.ended["how"] == "returned" and one.ended["value"] == one.call.value
+        assert right, f"{one}: the handler answered {one.call.value!r}, its client {words(one.ended)}"
+        assert one.at - one.call.end < SOON, f"{one}: its client got the answer {one.at - one.call.end:.2f} s late"
+    return asked
+
+
+def _cut(call):
+    return {"cancelled": "cancelled", "error": f"ended by {call.error}", "pending": "still unanswered"}[call.outcome]
+
+
+def rejected(asked, when):
+    """All of these requests were turned away at once; says which weren't."""
+    for one in asked:
+        assert one.ended, f"{one} {when} neither got an answer nor was it rejected"
+        told = one.ended["how"] == "raised" and "Rejected" in one.ended["names"]
+        assert told, f"{one} {when} should be Rejected: its client {words(one.ended)}"
+        waited = one.at - one.asked
+        assert waited < BLINK, f"{one} {when} was rejected only {waited:.2f} s later"
+
+
+def stopped(run, who=1):
+    """When the first shutdown() was called, and for this caller the report and when it came."""
+    calls, ends = run.marks("stop"), run.marks(f"shutdown {who}")
+    assert calls, "shutdown() was never called"
+    assert ends, f"shutdown() called {calls[0].at:.2f} s into the run: it hadn't returned at {run.duration:.1f} s"
+    ended, at = ends[-1].value, ends[-1].at
+    assert ended["how"] == "returned", f"shutdown() gave no report: its caller {words(ended)}"
+    return calls[0].at, ended["value"], at
+
+
+def begun(run):
+    """When shutdown() was first called."""
+    return run.marks("stop")[0].at
+
+
+def in_flight(run):
+    """The requests that were under way when shutdown() was called."""
+    return requests(run, before=begun(run))
+
+
+def over(run, service=None):
+    """When the last call to the handler or to a cleanup ended (to everybody: the service named)."""
+    calls = run.calls(service) if service else [*run.calls("handler"), *run.calls("cleanup")]
+    return max((call.end if call.end is not None else run.duration for call in calls), default=0.0)
+
+
+def drained(run):
+    """What was under way was served to its end before shutdown() returned; says what wasn't. Returns the report."""
+    began = begun(run)
+    flying = in_flight(run)
+    accepted(run, flying)
+    ends = [(mark.at, mark.value) for mark in run.marks("shutdown 1")]
+    open_then = [one for one in flying if ends and (one.call.end or run.duration) > ends[0][0]]
+    seen = f"shutdown() returned {ends[0][0] - began:.2f} s after its call" if ends else ""
+    assert not open_then, f"{seen}, with {len(open_then)} of {len(flying)} requests still in flight"
+    served(run, [one for one in flying if one.call.outcome != "error"])
+    return stopped(run)
+
+
+def counted(report, completed, cancelled):
+    """The report's two numbers."""
+    said = report["completed"], report["cancelled"]
+    seen = f"{completed} requests in flight ended by themselves and {cancelled} were cancelled"
+    assert said == (completed, cancelled), f"{seen}, the report says completed={said[0]!r} and cancelled={said[1]!r}"
+
+
+@pytest.mark.step("Serving")
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("serving")
+def test_concurrent(run):
+    """Requests are served side by side, each gets its handler's answer
+
+    Hint: `handle` awaits `handler(request)`; nothing in it waits for another request.
+    """
+    served(run, requests(run))
+
+
+@pytest.mark.step("Serving")
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("leaving")
+def test_disconnect(run):
+    """A client that disconnects cancels its handler, and in_flight forgets it
+
+    Hint: cancelling the client's task lands at the `await` in `handle`. Who must be cancelled then, and which line
+    takes the request off the count however it ends?
+    """
+    asked = accepted(run, requests(run))
+    gone = {mark.lane: mark.at for mark in run.marks("disconnects")}
+    for one in asked:
+        if one.name in gone:
+            what = f"{one.name}: its client disconnected at {gone[one.name]:.2f} s, its handler"
+            assert one.call.outcome == "cancelled", f"{what} was never cancelled"
+            assert one.call.end - gone[one.name] < BLINK, (
+                f"{what} was cancelled {one.call.end - gone[one.name]:.2f} s late"
+            )
+            cleanup = run.calls("cleanup", lane=one.name)
+            assert cleanup and cleanup[0].outcome == "ok", f"{what} was cancelled, but couldn't clean up in peace"
+            assert one.ended, f"{one.name}: its client disconnected, and its call of handle() never ended"
+    served(run, [one for one in asked if one.name not in gone])
+    for look in run.marks("look"):
+        true = sum(one.call.start < look.at < (one.call.end or run.duration) for one in asked)
+        said = look.value["in_flight"]
+        assert said == true, f"at {look.at:.1f} s {true} requests were in flight, in_flight said {said!r}"
+
+
+@pytest.mark.step("Serving")
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("deploy", fails=["ValueError", "TimeoutError", "KeyError"])
+def test_handler_errors(run):
+    """A handler's error goes to its own caller, and its request counts as completed
+
+    Hint: let it through, and see to it that the count is right however `handler` ends: `finally`, or a callback.
+    """
+    flying = accepted(run, in_flight(run))
+    failing = [one for one in flying if one.call.outcome == "error"]
+    assert failing, "no handler came to its error: they were cancelled before"
+    for one in failing:
+        assert one.ended, f"{one.name}: its handler raised {one.call.error}, its client heard nothing"
+        same = one.ended["how"] == "raised" and one.ended["call"] == one.call.id
+        assert same, f"{one.name}: its handler raised {one.call.error}, its client {words(one.ended)}"
+    _, report, _ = drained(run)
+    counted(report, len(flying), 0)
+
+
+@pytest.mark.step("Draining")
+@pytest.mark.points(1)
+@pytest.mark.scenario("deploy")
+def test_drains(run):
+    """What is in flight is served to its end, and only then shutdown() returns
+
+    Hint: keep the running requests in a set; shutdown() waits until it is empty. `asyncio.wait` waits for many.
+    """
+    _, report, _ = drained(run)
+    counted(report, len(in_flight(run)), 0)
+
+
+@pytest.mark.step("Draining")
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("deploy", drain_timeout=20.0)
+@pytest.mark.scenario("deploy", lasts=[0.05, 0.1], drain_timeout=5.0)
+def test_returns_when_idle(runs):
+    """shutdown() returns as soon as nothing is in flight any more
+
+    Hint: the drain timeout is the longest wait, no pause. With nothing in flight there is nothing to wait for.
+    """
+    for run in runs:
+        began, report, at = drained(run)
+        idle = max(began, over(run))
+        what = (
+            f"the last request ended {idle - began:.2f} s after the call" if idle > began else "nothing was in flight"
+        )
+        assert at - idle < SOON, f"{what}, shutdown() returned after {at - began:.2f} s"
+        said = report["duration"]
+        near = isinstance(said, float | int) and abs(said - (at - began)) < SOON
+        assert near, f"shutdown() took {at - began:.2f} s, the report says duration={said!r}"
+
+
+@pytest.mark.step("Draining")
+@pytest.mark.points(1)
+@pytest.mark.scenario("deploy", lasts=[1.0, 1.2], hooks=2, asks=[0.02, 0.3, 0.8, 1.0, 1.2, 6.0])
+def test_rejects(run):
+    """New work is rejected at once: while draining, while closing, and after
+
+    Hint: `raise Rejected` as the first thing in `handle`, before anything is awaited.
+    """
+    served(run, in_flight(run))
+    began, _, at = stopped(run)
+    end = max(one.call.end for one in in_flight(run))
+    phases = {
+        "while the server drained": requests(run, began, end),
+        "while it closed": requests(run, end, at),
+        "after the shutdown": requests(run, at),
+    }
+    taken = [phase for phase, asked in phases.items() if any(one.call for one in asked)]
+    assert not taken, f"new work was given to the handler {' and '.join(taken)}"
+    for phase, asked in phases.items():
+        rejected(asked, phase)
+
+
+@pytest.mark.step("Deadline")
+@pytest.mark.points(1)
+@pytest.mark.scenario("deploy", stuck=[3, 4], lasts=[0.6, 1.4], drain_timeout=3.0)
+def test_cancels_and_awaits(run, timeout=3.0):
+    """At drain_timeout the rest is cancelled, and shutdown() waits for its cleanup
+
+    Hint: `task.cancel()` only asks. Who awaits the tasks afterwards, until their `finally` and `except` are through?
+    """
+    began = begun(run)
+    flying = accepted(run, in_flight(run))
+    late = [one for one in flying if run.calls("cleanup", lane=one.name)]
+    stuck = [one for one in flying if one.call.outcome not in ("ok", "error")]
+    served(run, [one for one in flying if one not in stuck])
+    for one in stuck:
+        assert one.call.outcome == "cancelled", (
+            f"{one.name}: {timeout:g} s after shutdown() it wasn't cancelled, nor later"
+        )
+        after = one.call.end - began
+        assert after > timeout - BLINK, (
+            f"{one.name}: cancelled {after:.2f} s after shutdown(), drain_timeout is {timeout:g}"
+        )
+        assert after < timeout + SOON, (
+            f"{one.name}: cancelled {after:.2f} s after shutdown(), drain_timeout is {timeout:g}"
+        )
+        cleanups = run.calls("cleanup", lane=one.name)
+        assert len(cleanups) == 1 and cleanups[0].outcome == "ok", f"{one.name}: its cleanup was disturbed"
+    assert late == stuck, "some handlers were cancelled that weren't late"
+    _, report, at = stopped(run)
+    cleaned = over(run, "cleanup")
+    left = [call for call in run.calls("cleanup") if call.end > at + BLINK]
+    seen = f"shutdown() returned {at - began:.2f} s after its call"
+    assert not left, (
+        f"{seen}, {len(left)} of {len(late)} cleanups ended only after that, the last at {cleaned - began:.2f} s"
+    )
+    assert at - cleaned < SOON, f"{seen}, the last cleanup had ended at {cleaned - began:.2f} s"
+    counted(report, len(flying) - len(late), len(late))
+
+
+@pytest.mark.step("Deadline")
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("deploy", requests=[4, 6], lasts=[0.6, 2.4], stuck=[2, 3], drain_timeout=2.9)
+@pytest.mark.scenario("deploy", lasts=[0.6, 1.2], stuck=[1, 2], drain_timeout=2.0, readiness_delay=1.3, asks=[0.4, 0.9])
+def test_one_deadline(runs, timeouts=(2.9, 2.0), delays=(0.0, 1.3)):
+    """There is one deadline for all, and it starts when the readiness delay ends
+
+    Hint: one `asyncio.wait` over all tasks has one timeout; a `wait_for` for each starts the clock anew each time.
+    """
+    for run, timeout, delay in zip(runs, timeouts, delays, strict=True):
+        began = begun(run)
+        served(run, [one for one in requests(run) if one.call and one.call.outcome == "ok"])
+        late = [call for call in run.calls("handler") if call.outcome in ("cancelled", "pending")]
+        assert late, "nothing was late, so there was nothing to cancel"
+        for call in late:
+            after = (call.end if call.end is not None else run.duration) - began
+            about = f"readiness_delay={delay:g} and drain_timeout={timeout:g}: {call.lane} was cancelled"
+            assert call.end is not None, f"{about} never, {after:.1f} s after shutdown()"
+            assert abs(after - delay - timeout) < SOON, f"{about} {after:.2f} s after shutdown()"
+
+
+@pytest.mark.step("Closing")
+@pytest.mark.points(1)
+@pytest.mark.scenario("deploy", hooks=4, broken=2)
+@pytest.mark.scenario("deploy", stuck=[1, 2], lasts=[0.6, 1.4], drain_timeout=2.0, hooks=3, broken=1)
+def test_closes(runs, hooks=(4, 3)):
+    """on_close runs after the drain, last one first, each even if another fails; the errors are collected
+
+    Hint: what was opened first is closed last. Put the `try` inside the loop, and keep what it catches in a list.
+    """
+    for run, number in zip(runs, hooks, strict=True):
+        accepted(run, in_flight(run))
+        calls = [call for call in run.calls() if call.service.startswith("hook")]
+        began = begun(run)
+        order = [call.service for call in calls]
+        wanted = [f"hook {one}" for one in range(number, 0, -1)]
+        assert calls, "on_close: none of them was called and awaited"
+        early = [call for call in calls if call.start < over(run)]
+        seen = f"{over(run) - began:.2f} s after shutdown()"
+        assert not early, (
+            f"{early[0].service} was called {early[0].start - began:.2f} s and the last handler ended {seen}"
+        )
+        assert order == wanted, f"on_close of hook 1 to hook {number}: they were called in the order {_listed(order)}"
+        for call, following in pairwise(calls):
+            closed = call.end is not None and call.end <= following.start
+            assert closed, f"{following.service} was called before {call.service} was through"
+        assert calls[-1].end is not None, f"{calls[-1].service} was never awaited to its end"
+        broken = [call for call in calls if call.outcome == "error"]
+        _, report, at = stopped(run)
+        assert at >= calls[-1].end, (
+            f"shutdown() returned {calls[-1].end - at:.2f} s before {calls[-1].service} was through"
+        )
+        said = [error["call"] for error in report["close_errors"]]
+        right = said == [call.id for call in broken]
+        failed = _listed([call.service for call in broken])
+        assert right, f"{failed} failed, close_errors has {_listed([one['message'] for one in report['close_errors']])}"
+
+
+def _listed(names):
+    return ", ".join(f"{name}" for name in names) or "nothing"
+
+
+@pytest.mark.step("Readiness")
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("deploy", readiness_delay=2.0, asks=[0.05, 0.8, 1.9, 2.1, 2.6], looks=[-0.1, 0.02, 1.5, 2.3, 6.0])
+@pytest.mark.scenario("deploy", lasts=[0.02, 0.1], readiness_delay=3.0, asks=[1.1, 2.8, 3.3], looks=[-0.02, 0.02, 3.2])
+@pytest.mark.scenario("deploy", asks=[0.05, 0.3], looks=[-0.1, 0.02, 6.0])
+def test_readiness(runs, delays=(2.0, 3.0, 0.0)):
+    """ready is False at once, but for readiness_delay more work is still accepted, and served
+
+    Hint: two questions, two attributes: "send me more?" (`ready`) and "do I take what comes?". The load balancer hears
+    the first one late.
+    """
+    for run, delay in zip(runs, delays, strict=True):
+        began = begun(run)
+        in_time = [one for one in requests(run) if one.asked < began + delay or one.asked < began]
+        about = f"readiness_delay={delay:g}"
+        early = [one for one in in_time if one.asked >= began and one.call is None]
+        assert run.calls("handler"), "the handler was never called"
+        assert not early, (
+            f"{about}: {early[0]} {early[0].asked - began:.2f} s after shutdown(): its client {words(early[0].ended)}"
+        )
+        served(run, in_time)
+        kept = [one for one in requests(run, began + delay) if one.call]
+        seen = f"{kept[0].asked - began:.2f} s after shutdown()" if kept else ""
+        assert not kept, f"{about}: {seen} the handler was still given new work"
+        _, _, at = stopped(run)
+        left = [one for one in in_time if one.call.end > at]
+        assert not left, f"{about}: shutdown() returned with {len(left)} accepted requests still in flight"
+        for look in run.marks("look"):
+            said, after = look.value["ready"], look.at - began
+            when = f"{after:.2f} s after shutdown()" if after > 0 else "before shutdown()"
+            assert said is (after < 0), f"{about}: {when} ready was {said!r}"
+
+
+@pytest.mark.step("Again")
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("deploy", hooks=2, broken=1, callers=[0.0, 0.0, 7.0])
+def test_idempotent(run, callers=3):
+    """Whoever calls shutdown() gets the same report, and the hooks run once
+
+    Hint: the first call starts the work and keeps it; every call awaits that. A second leave would close twice.
+    """
+    served(run, in_flight(run))
+    hooks = [call.service for call in run.calls() if call.service.startswith("hook")]
+    assert hooks, "on_close: none of them was called and awaited"
+    twice = sorted({name for name in hooks if hooks.count(name) > 1})
+    assert not twice, f"shutdown() was called {callers} times, {_listed(twice)} ran more than once"
+    _same_report(run, callers)
+
+
+@pytest.mark.step("Again")
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("deploy", stuck=[1, 2], lasts=[0.6, 1.4], drain_timeout=2.0, hooks=2, callers=[0.0, 1.0, 3.2])
+def test_joins_midway(run):
+    """Who calls shutdown() while it is under way joins it: same end, same report, same deadline
+
+    Hint: a second caller awaits what the first one started. If the waiting is done in a task of its own, both can.
+    """
+    accepted(run, in_flight(run))
+    _, _, at = stopped(run)
+    late = [call for call in run.calls("handler") if call.outcome == "cancelled"]
+    assert late, "nothing was cancelled, so there was nothing to join"
+    for call in late:
+        after = call.end - begun(run)
+        assert after < 2.0 + SOON, (
+            f"a second call came after 1 s: {call.lane} was cancelled {after:.2f} s after the first"
+        )
+    hooks = [call.service for call in run.calls() if call.service.startswith("hook")]
+    assert len(set(hooks)) == len(hooks) == 2, f"three callers, two hooks: these ran: {_listed(hooks)}"
+    for who in (2, 3):
+        _, _, end = stopped(run, who)
+        called = run.marks("stop")[who - 1].at
+        if called < at:
+            assert abs(end - at) < SOON, f"caller 1 had its report at {at:.2f} s, caller {who} at {end:.2f} s"
+    _same_report(run, 3)
+
+
+def _same_report(run, callers):
+    _, first, _ = stopped(run)
+    for who in range(2, callers + 1):
+        _, report, _ = stopped(run, who)
+        for name in ("completed", "cancelled", "duration"):
+            seen = f"caller 1 was told {name}={first[name]!r}, caller {who} {report[name]!r}"
+            assert first[name] == report[name], f"{seen}: everybody gets the first one's report"
+        errors = [[error["call"] for error in one["close_errors"]] for one in (first, report)]
+        assert errors[0] == errors[1], (
+            f"caller 1 was told of {len(errors[0])} close_errors, caller {who} of {len(errors[1])}"
+        )
+    flying = in_flight(run)
+    late = sum(bool(run.calls("cleanup", lane=one.name)) for one in flying)
+    counted(first, len(flying) - late, late)

@@ -1,0 +1,37 @@
+"""The corpus, in every tier: each attack is judged as it must be, touches nothing, leaves nothing behind, and the next
+honest submission gets full marks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.attacks import files
+from tests.attacks.corpus import Attack, attacks
+from tests.attacks.field import Field
+from tests.sandbox.boxes import settings
+
+CATEGORIES = ("resources", "exits", "escape", "forgery", "values", "threats")
+CORPUS = {category: attacks(category) for category in CATEGORIES} | {"files": files.ATTACKS}
+
+
+def cases() -> Iterator[Any]:
+    """Every attack in every setting. A third of the cheap ones runs each time, now in this setting and now in that."""
+    everything = [(f"{category}: {attack.name}", attack) for category, found in CORPUS.items() for attack in found]
+    cheap = [name for name, attack in everything if not attack.heavy][::3]
+    for number, setting in enumerate(settings()):
+        quick = set(cheap[number :: len(settings())])
+        for name, attack in everything:
+            marks = [pytest.mark.xdist_group(f"attacks-{setting}"), *([] if name in quick else [pytest.mark.heavy])]
+            yield pytest.param(setting, attack, id=f"{setting}-{name}", marks=marks)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("setting", "attack"), list(cases()))
+def test_contained(place: Field, attack: Attack, record_property) -> None:
+    """No point more than declared, no canary touched, no process left, the neighbour's marks untouched."""
+    wrong = place.contain(attack)
+    record_property("attack", (wrong.get("points gained", 0), int("neighbour harmed" in wrong)))
+    assert not wrong, "\n".join(f"{name}: {seen}" for name, seen in wrong.items())

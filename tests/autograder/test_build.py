@@ -1,0 +1,294 @@
+"""Sources -> notebooks: the same bytes each time, nothing that students mustn't see, no work overwritten."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autograder import build
+from autograder.course import Course, Section, UsageError
+from autograder.source import source_notebook
+
+SECTION = "90_sample"
+NewCourse = Callable[[Path], Course]
+
+
+def cells(path: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(path.read_text())["cells"]
+    return found
+
+
+def released(course: Course) -> Path:
+    return course.notebooks / SECTION / "sample.ipynb"
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def source(course: Course) -> Path:
+    return course.solutions / SECTION / "sample.py"
+
+
+class TestBuild:
+    def test_students_get_their_files_and_nothing_else(self, pristine: Course) -> None:
+        """Release and nbgrader's source hold notebook, scenarios, visible tests, the intended timelines and assets."""
+        expected = [
+            "assets/picture.svg",
+            "intended.json",
+            "mistakes.json",
+            "sample.ipynb",
+            "scenarios.py",
+            "test_sample.py",
+        ]
+        for folder in (pristine.notebooks / SECTION, pristine.source / SECTION):
+            found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+            assert found == expected
+
+    def test_no_solution_and_no_hidden_test_leaves(self, pristine: Course) -> None:
+        """Not a line of the solution and of the hidden tests is in the release."""
+        text = "".join(path.read_text() for path in (pristine.notebooks / SECTION).rglob("*") if path.is_file())
+        for secret in ("total = total + b", "SOLUTION", "HIDDEN TESTS", "a secret expectation", "hidden=True"):
+            assert secret not in text
+
+    def test_graded_cells_follow_the_students_cell(self, pristine: Course) -> None:
+        """Two locked cells, worth what the visible and the hidden tests' marks say."""
+        marked = [cell for cell in cells(pristine.source / SECTION / "sample.ipynb") if "nbgrader" in cell["metadata"]]
+        marks = [cell["metadata"]["nbgrader"] for cell in marked]
+        assert [(mark["grade_id"], mark["grade"], mark["locked"], mark.get("points")) for mark in marks] == [
+            ("sample", False, False, None),
+            ("sample_score", True, True, 2.5),
+            ("sample_hidden", True, True, 0.5),
+        ]
+        assert "".join(marked[1]["source"]) == 'check("sample")'
+        assert 'check("sample", hidden=True)' in "".join(marked[2]["source"])
+
+    def test_the_stub_runs(self, pristine: Course) -> None:
+        """An untouched notebook survives Run All: its stub is Python that raises nothing."""
+        stub = next("".join(cell["source"]) for cell in cells(released(pristine)) if cell["id"] == "sample")
+        names: dict[str, Any] = {}
+        exec(stub, names)
+        assert names["add"](1, 2) is None
+        assert "your code here" in stub
+
+    def test_metadata_is_only_ours(self, pristine: Course) -> None:
+        """Tags and folded cells are kept; jupytext's own marks aren't."""
+        plumbing = next(cell for cell in cells(released(pristine)) if "tags" in cell["metadata"])
+        assert plumbing["metadata"] == {"jupyter": {"source_hidden": True}, "tags": ["plumbing"]}
+        assert all("lines_to_next_cell" not in cell["metadata"] for cell in cells(released(pristine)))
+
+    def test_building_again_gives_the_same_bytes(self, course: Course) -> None:
+        """A second build changes nothing."""
+        files = [path for path in course.notebooks.rglob("*") if path.is_file()]
+        before = {path: path.read_bytes() for path in files}
+        assert build.build(course) == []
+        assert {path: path.read_bytes() for path in files} == before
+
+    def test_ids_depend_on_what_a_cell_says(self, course: Course) -> None:
+        """A new cell leaves the ids of the others as they are; equal cells get different ones."""
+        before = [cell["id"] for cell in source_notebook(course.section(SECTION)).cells]
+        edit(source(course), "# %% [markdown]\n# Afterwards.", "# %% [markdown]\n# New.\n\n# %% [markdown]\n# New.\n")
+        after = [cell["id"] for cell in source_notebook(course.section(SECTION)).cells]
+        assert after[: len(before) - 2] == before[:-2]  # all but the last cell and the links under it
+        assert len(set(after)) == len(after)
+
+    def test_a_section_without_exercise_is_fine(self, pristine: Course) -> None:
+        """Its notebook is built and has no graded cell."""
+        kinds = {cell["cell_type"] for cell in cells(pristine.notebooks / "91_plain" / "plain.ipynb")}
+        assert kinds == {"markdown"}
+        assert pristine.section("91_plain").exercise is None
+
+    def test_the_gradebook_knows_the_assignment(self, pristine: Course) -> None:
+        """Stock nbgrader finds assignment, notebook and points."""
+        from nbgrader.api import Gradebook
+
+        with Gradebook(f"sqlite:///{pristine.gradebook}", "resilience") as gradebook:
+            assert gradebook.find_assignment(SECTION).max_score == 3.0
+            assert gradebook.find_notebook("sample", SECTION).max_score == 3.0
+
+    def test_leftovers_in_nbgraders_source_are_removed(self, course: Course) -> None:
+        """What lies in the source folder would be handed out."""
+        leftover = course.source / SECTION / "sample.py"
+        leftover.write_text("total = total + b")
+        build.build(course, [SECTION])
+        assert not leftover.exists()
+
+    @pytest.mark.heavy
+    def test_stock_nbgrader_makes_the_same_release(self, course: Course) -> None:
+        """`nbgrader generate_assignment` gives the very files that the build gives."""
+        files = [path for path in (course.notebooks / SECTION).rglob("*") if path.is_file()]
+        before = {path: path.read_bytes() for path in files}
+        command = [sys.executable, "-m", "nbgrader", "generate_assignment", SECTION, "--force"]
+        subprocess.run(command, cwd=course.root, check=True, capture_output=True)
+        assert {path: path.read_bytes() for path in files} == before
+
+
+class TestNobodysWorkIsOverwritten:
+    def work(self, course: Course) -> bytes:
+        body = json.loads(released(course).read_text())
+        next(cell for cell in body["cells"] if cell["id"] == "sample")["source"] = "def add(a, b): return a + b"
+        released(course).write_text(json.dumps(body))
+        return released(course).read_bytes()
+
+    def test_a_notebook_somebody_worked_in_stays(self, course: Course) -> None:
+        """The build says so and what to run, and leaves the file."""
+        work = self.work(course)
+        (problem,) = build.build(course, [SECTION])
+        assert "worked in it" in problem and problem.endswith(f"autograder build {SECTION} --force")
+        assert released(course).read_bytes() == work
+
+    def test_force_replaces_it(self, course: Course) -> None:
+        """Whoever says --force gets the release again."""
+        before = released(course).read_bytes()
+        self.work(course)
+        assert build.build(course, [SECTION], force=True) == []
+        assert released(course).read_bytes() == before
+
+    def test_a_new_version_of_an_untouched_release_is_written(self, course: Course) -> None:
+        """Authors may change the stub, too."""
+        edit(source(course), '"""The sum."""', '"""The sum of two."""')
+        assert build.build(course, [SECTION]) == []
+        assert "The sum of two" in released(course).read_text()
+
+
+class TestCheck:
+    def problems(self, course: Course) -> list[str]:
+        return build.build(course, [SECTION], check=True)
+
+    def test_all_is_well(self, pristine: Course) -> None:
+        """A fresh build has no problems, and checking leaves everything as it is."""
+        before = {path: path.stat().st_mtime_ns for path in pristine.root.rglob("*") if "pycache" not in str(path)}
+        assert build.build(pristine, check=True) == []
+        assert {p: p.stat().st_mtime_ns for p in pristine.root.rglob("*") if "pycache" not in str(p)} == before
+
+    def test_touches_neither_source_nor_gradebook(self, tmp_path: Path, new_course: NewCourse) -> None:
+        """`--check` on a fresh clone builds nothing."""
+        course = new_course(tmp_path / "fresh")
+        build.build(course, check=True)
+        assert not course.build.exists() and not course.gradebook.exists() and not course.notebooks.exists()
+
+    @pytest.mark.parametrize(
+        ("spoil", "said"),
+        [
+            (lambda c: edit(source(c), "# Afterwards.", "# After that."), "not what its source says; run: autograder"),
+            (lambda c: (c.notebooks / SECTION / "test_sample.py").unlink(), "not built yet; run: autograder build"),
+            (lambda c: (c.notebooks / SECTION / "notes.txt").write_text("mine"), "notes.txt: not built from"),
+            (lambda c: edit(source(c), "lecture_add", "add"), "binds add, the exercise's name"),
+            (
+                lambda c: edit(source(c), "def lecture_add(a, b):\n    return a - b", "if True:\n    add = 1"),
+                "binds add, the exercise's",
+            ),
+            (lambda c: edit(source(c), "from autograder import check", "from operator import add"), "binds add, the"),
+            (
+                lambda c: edit(source(c), "# %%\ndef lecture", "# %%\n### BEGIN SOLUTION\ndef lecture"),
+                "isn't the exercise",
+            ),
+            (lambda c: edit(source(c), "### BEGIN SOLUTION", "# here"), "needs its solution between"),
+            (lambda c: edit(c.section(SECTION).tests, "(1.5)", "(POINTS)"), "must be a number written out"),
+            (lambda c: edit(c.section(SECTION).tests, "@pytest.mark.points(1)\n", ""), "test_zero says no points"),
+            (lambda c: c.section(SECTION).hidden.unlink(), "has visible and hidden tests"),
+        ],
+    )
+    def test_what_is_wrong_is_named(self, course: Course, spoil: Callable[[Course], object], said: str) -> None:
+        """One clear line for each thing that can go wrong."""
+        spoil(course)
+        problems = self.problems(course)
+        assert any(said in problem for problem in problems), problems
+        assert all("\n" not in problem for problem in problems)
+
+    def test_a_toolkit_cell_may_give_the_name(self, course: Course) -> None:
+        """Cells marked as toolkit are what the contract gives."""
+        edit(source(course), "# %%\ndef lecture_add", '# %% toolkit="true"\ndef add')
+        assert build.build(course, [SECTION]) == []
+
+    def test_a_leaked_solution_is_found(self, course: Course) -> None:
+        """In another file, and in an output of the notebook."""
+        (course.solutions / SECTION / "assets" / "notes.md").write_text(
+            "    total = a\n    total = total + b\n  return total"
+        )
+        assert any("notes.md: holds the solution" in problem for problem in build.build(course, [SECTION]))
+        (course.solutions / SECTION / "assets" / "notes.md").unlink()
+        body = json.loads(released(course).read_text())
+        text = ["total = a\n", "total = total + b\n", "return total"]
+        body["cells"][1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": text}]
+        released(course).write_text(json.dumps(body))
+        assert any("sample.ipynb: holds the solution" in problem for problem in self.problems(course))
+
+    def test_a_leaked_hidden_test_is_found(self, course: Course) -> None:
+        """Also when somebody put its text into the scenarios."""
+        scenarios = course.solutions / SECTION / "scenarios.py"
+        scenarios.write_text(scenarios.read_text() + course.section(SECTION).hidden.read_text())
+        assert any("scenarios.py: holds a hidden test" in problem for problem in build.build(course, [SECTION]))
+
+    def test_shared_ids_are_found(self, course: Course) -> None:
+        """Two cells with one id, whoever wrote them."""
+        body = json.loads(released(course).read_text())
+        body["cells"][1]["id"] = body["cells"][0]["id"]
+        released(course).write_text(json.dumps(body))
+        assert any("two cells share the id" in problem for problem in self.problems(course))
+
+    def test_a_section_that_is_gone_is_named(self, course: Course) -> None:
+        """What is left of it in notebooks/ is a problem."""
+        (course.notebooks / "99_old").mkdir()
+        assert any("notebooks/99_old" in problem for problem in build.build(course, check=True))
+
+    def test_rules_of_answers_are_asked(self, pristine: Course) -> None:
+        """By whoever checks, with their own words."""
+
+        def full_marks(course: Course, section: Section) -> list[str]:
+            return [f"{section.name}: the solution gets 2 of 3 points"]
+
+        found = build.build(pristine, [SECTION], check=True, rules=build.Rules(answers=[full_marks]))
+        assert found == [f"{SECTION}: the solution gets 2 of 3 points"]
+
+    def test_an_unknown_section_is_wrong_usage(self, pristine: Course) -> None:
+        """The line names those that there are."""
+        with pytest.raises(UsageError, match=SECTION):
+            build.build(pristine, ["nothing"])
+
+
+class TestCourse:
+    def test_the_root_is_above(self, pristine: Course) -> None:
+        """The nearest folder upward with nbgrader_config.py."""
+        assert Course.find(pristine.solutions / SECTION) == pristine
+
+    def test_no_course_is_wrong_usage(self, tmp_path: Path) -> None:
+        """The line names the file that makes a course."""
+        with pytest.raises(UsageError, match=r"nbgrader_config\.py"):
+            Course.find(tmp_path)
+
+    def test_sections_come_from_notebooks_where_solutions_are_not(self, course: Course) -> None:
+        """A student's copy has no solutions."""
+        (course.solutions).rename(course.root / "elsewhere")
+        section = course.section(SECTION)
+        assert section.exercise == "sample"
+        assert section.tests == course.notebooks / SECTION / "test_sample.py"
+
+    @pytest.mark.parametrize("name", ["..x", "-rf", "CON", "con.txt", "a b", "e\u0301", "x\n", "a" * 65, "a/b"])
+    def test_odd_ids_are_refused(self, name: str) -> None:
+        """In one printable line."""
+        from autograder.course import student_problem
+
+        assert student_problem(name).isascii() and student_problem(name).isprintable() and student_problem(name)
+
+    def test_submissions(self, course: Course) -> None:
+        """Each with its problem, if it has one; a link is never followed."""
+        for name in ("ada", "Bob", "bob", "-rf", "eve", "zoe"):
+            (course.submitted / name / SECTION).mkdir(parents=True)
+        (course.submitted / "ada" / SECTION / "sample.ipynb").write_text("{}")
+        (course.submitted / "eve" / SECTION / "sample.ipynb").symlink_to(course.submitted / "ada")
+        found = {submission.student: submission for submission in course.submissions()}
+        assert found["ada"].read() == b"{}"
+        assert found["zoe"].missing
+        assert "can't be told" in found["bob"].problem and "can't be told" in found["Bob"].problem
+        assert found["-rf"].problem
+        with pytest.raises(Exception, match="a link, not a file"):
+            found["eve"].read()

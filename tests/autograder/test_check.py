@@ -1,0 +1,123 @@
+"""The student's loop: it judges, explains, and never gets in the way."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autograder.check import check, judged
+from autograder.course import Course
+from faultlab import scenario as scenario_module
+from tests.autograder.conftest import SECTION
+
+
+def right(a, b):
+    return a + b
+
+
+@pytest.fixture
+def beside(course: Course, tmp_path: Path) -> Path:
+    """The files of the section as a student has them, outside any course."""
+    return Path(shutil.copytree(course.notebooks / SECTION, tmp_path / "mine" / SECTION))
+
+
+class TestCheck:
+    def test_outside_a_course(self, beside, monkeypatch):
+        """With the files beside the notebook; as plain text it is the score, so that nbgrader reads partial credit."""
+        monkeypatch.chdir(beside)
+        namespace = {"check": check, "add": right}
+        found = eval("check('sample')", namespace)
+        assert repr(found) == "2.5" and "every behaviour was seen" in found._repr_html_()
+        assert [b.test for b in found.result.behaviours] == ["small", "zero"]
+
+    def test_partial_credit(self, beside):
+        """What passes counts; what doesn't is explained."""
+        found = judged("sample", {"add": lambda a, b: 0}, beside)
+        assert repr(found) == "1" and found.result.behaviours[0].message == "another sum"
+
+    def test_nothing_written(self, beside):
+        """No name, no points, and a line that says what is missing."""
+        found = judged("sample", {}, beside)
+        assert repr(found) == "0" and "defines no `add`" in found.result.behaviours[0].message
+
+    def test_hidden(self, course, beside):
+        """Where the hidden tests are they are judged; elsewhere a line says where they are."""
+        folder = course.section(SECTION).folder
+        assert repr(judged("sample", {"add": right}, folder, hidden=True)) == "0.5"
+        found = judged("sample", {"add": right}, beside, hidden=True)
+        assert repr(found) == "0" and "instructor" in found.result.line
+
+    @pytest.mark.parametrize("step", ["none", 7])
+    def test_unknown_step(self, beside, step):
+        """It says which there are."""
+        found = judged("sample", {"add": right}, beside, step=step)
+        assert repr(found) == "0" and "there is no step" in found.result.line
+
+    @pytest.mark.parametrize("change", ["scenarios", "tests", "intended", "gone", "other"])
+    def test_never_raises(self, beside, change, capfd):
+        """Whatever became of the files beside the notebook; nor does it write to stderr."""
+        if change == "scenarios":
+            (beside / "scenarios.py").write_text("def broken(:")
+        elif change == "tests":
+            (beside / "test_sample.py").write_text("1 / 0")
+        elif change == "intended":
+            (beside / "intended.json").write_text("{")
+        elif change == "gone":
+            (beside / "scenarios.py").unlink()
+        found = judged("other" if change == "other" else "sample", {"add": right}, beside)
+        assert repr(found) == "0" and found.result.line and "\n" not in found.result.line
+        assert capfd.readouterr().err == ""
+
+    def test_an_answer_without_an_end(self, beside, monkeypatch):
+        """It is stopped by its CPU time, and after two the rest isn't played."""
+        monkeypatch.setattr(scenario_module.perform, "__kwdefaults__", {"cpu_seconds": 0.2})
+
+        def add(a, b):
+            while True:
+                pass
+
+        found = judged("sample", {"add": add}, beside)
+        assert repr(found) == "0" and "still computing" in found.result.behaviours[0].message
+
+    def test_slips_are_named(self, beside, capfd):
+        """A forgotten await and a blocking sleep; no warning reaches the page."""
+
+        async def later():
+            return 3
+
+        def forgets(a, b):
+            later()  # type: ignore[unused-coroutine]
+            return 7
+
+        def blocks(a, b):
+            import time
+
+            time.sleep(2)
+            return 7
+
+        assert "never awaited" in judged("sample", {"add": forgets}, beside).result.behaviours[0].message
+        assert "time.sleep" in judged("sample", {"add": blocks}, beside).result.behaviours[0].message
+        assert capfd.readouterr() == ("", "")
+
+
+class TestBarePytest:
+    """`pytest` on a section's test file."""
+
+    def run(self, path: Path, *more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path), *more]
+        return subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
+
+    def test_the_solution_or_a_submission(self, course, beside):
+        """Under solutions/ it judges the solution; `--submission` names a text of the answer's cell, or a notebook."""
+        folder = course.section(SECTION).folder
+        done = self.run(folder / "test_sample.py")
+        assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout
+        wrong = self.run(folder / "test_sample.py", "--submission", str(folder / "wrong" / "minus.py"))
+        assert wrong.returncode == 1 and "failed" in wrong.stdout
+        stub = self.run(folder / "test_sample.py", "--submission", str(beside / "sample.ipynb"))
+        assert stub.returncode == 1 and "2 failed" in stub.stdout
+        assert "2 failed" in self.run(beside / "test_sample.py").stdout

@@ -1,0 +1,77 @@
+"""`autograder check`: one's own notebooks in a terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from autograder import terminal
+from autograder.course import Course, UsageError
+from autograder.demo import write_submission
+from autograder.local import check_file
+from autograder.terminal import check_all, watch_all
+from tests.autograder.conftest import SECTION
+
+RIGHT = "def add(a, b):\n    return a + b\n"
+HALF = "def add(a, b):\n    return 0\n"
+
+
+def written(course: Course, answer: str | None) -> Path:
+    return write_submission(course.section(SECTION), course.root / "work" / SECTION, answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "said"), [(RIGHT, 0, "2.5 of 2.5"), (HALF, 1, "1 of 2.5"), (None, 1, "0 of")]
+)
+def test_exit_codes(course, capsys, answer, code, said):
+    """0 when everything passes, else 1; the points and what was seen are printed."""
+    for name in ("test_sample.py", "scenarios.py"):
+        written(course, answer).with_name(name).write_bytes((course.notebooks / SECTION / name).read_bytes())
+    assert check_all([written(course, answer)]) == code
+    out = capsys.readouterr().out
+    assert said in out and ("another sum" in out) == (answer != RIGHT)
+
+
+def test_one_bad_apple(course, capsys):
+    """With several notebooks each is shown, and one that doesn't pass makes the exit code 1."""
+    assert check_all([written(course, RIGHT), course.notebooks / SECTION / "sample.ipynb"]) == 1
+    assert capsys.readouterr().out.count("visible points") == 2
+
+
+@pytest.mark.parametrize(
+    "answer", ["import os\nos._exit(0)\n", "import sys\nsys.exit(0)\n", "raise KeyboardInterrupt\n"]
+)
+def test_ending_isn_t_passing(course, answer):
+    """Whoever ends the process has no points."""
+    found = check_file(written(course, answer))
+    assert found["score"] == 0 and found["line"]
+
+
+def test_no_notebook(tmp_path):
+    """A line that names the file."""
+    for text in ("", "{", json.dumps({"cells": [], "nbformat": 4})):
+        path = tmp_path / "mine.ipynb"
+        path.write_text(text)
+        with pytest.raises(UsageError, match=r"mine\.ipynb"):
+            check_file(path)
+
+
+def test_watching(course, monkeypatch, capsys):
+    """Checked at first, and again after a save, not otherwise; an interrupt ends it."""
+    path, turns = written(course, HALF), iter(["nothing", "save", "nothing", "end"])
+
+    def sleep(seconds: float) -> None:
+        turn = next(turns)
+        if turn == "save":
+            written(course, RIGHT)
+            path.touch()
+        elif turn == "end":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(terminal, "time", SimpleNamespace(sleep=sleep))
+    assert watch_all([path]) == 0
+    out = capsys.readouterr().out
+    assert out.count("visible points") == 2 and out.index("1 of 2.5") < out.index("2.5 of 2.5")

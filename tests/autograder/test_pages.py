@@ -1,0 +1,103 @@
+"""What the build adds around the authors' cells: contents and links, toolkits, the page for who teaches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from autograder import build
+from autograder.authoring import warmups
+from autograder.course import Course
+from autograder.source import BuildError, author_notebook, source_notebook
+
+SECTION = "90_sample"
+
+
+def sources(course: Course, section: str) -> list[str]:
+    return [cell.source for cell in source_notebook(course.section(section)).cells]
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+class TestNavigation:
+    def test_links_lead_to_the_notebooks_before_and_after(self, course: Course) -> None:
+        """Under the title and at the end, by their titles."""
+        first, last = sources(course, SECTION), sources(course, "91_plain")
+        assert first[1].startswith(first[-1])
+        assert first[-1] == "[plain](../91_plain/plain.ipynb) →"
+        assert last[-1] == "← [A sample](../90_sample/sample.ipynb)"
+
+    def test_contents_lead_to_the_headings(self, course: Course) -> None:
+        """Each heading of the second level is one line, linked as JupyterLab names its places."""
+        plain = course.solutions / "91_plain" / "plain.py"
+        plain.write_text(plain.read_text() + "\n# %% [markdown]\n# ## The thundering herd\n")
+        assert "* [The thundering herd](#The-thundering-herd)" in sources(course, "91_plain")[1]
+
+
+class TestToolkit:
+    def test_is_filled_with_another_sections_solution(self, course: Course) -> None:
+        """Written once: the solution without its marks."""
+        plain = course.solutions / "91_plain" / "plain.py"
+        plain.write_text(plain.read_text() + '\n# %% toolkit="sample"\n')
+        found = next(text for text in sources(course, "91_plain") if text.startswith("def add"))
+        assert "total = total + b" in found
+        assert "SOLUTION" not in found
+
+    def test_warmups_may_use_it(self, course: Course) -> None:
+        """They are tried with the toolkit filled in."""
+        plain = course.solutions / "91_plain" / "plain.py"
+        warmup = 'from faultlab.warmup import predict\npredict("2 + 3?", [5], lambda: add(2, 3))\n'
+        plain.write_text(plain.read_text() + '\n# %% toolkit="sample"\n\n# %%\n' + warmup)
+        section = course.section("91_plain")
+        assert warmups(section, author_notebook(section)) == []
+
+    def test_an_unknown_exercise_is_named(self, course: Course) -> None:
+        """The author hears which one."""
+        plain = course.solutions / "91_plain" / "plain.py"
+        plain.write_text(plain.read_text() + '\n# %% toolkit="smaple"\n')
+        with pytest.raises(BuildError, match="smaple"):
+            sources(course, "91_plain")
+
+
+class TestHandbook:
+    @pytest.fixture
+    def taught(self, course: Course) -> Course:
+        write(course.solutions / "routes.md", "# Teaching\n")
+        write(course.solutions / "lecture.md", "# Sums\n- adding\n")
+        for section in course.sections:
+            write(section.folder / "teaching.md", "Show it.\n")
+        source = course.solutions / SECTION / "sample.py"
+        text = source.read_text().replace("# %%\ndef lecture_add", '# %% lecture="Sums; adding"\ndef lecture_add')
+        source.write_text(text)
+        return course
+
+    def test_holds_what_teachers_need(self, taught: Course) -> None:
+        """Routes, each section's words, the headlines of its mistakes, and where the lecture's listings are."""
+        assert build.build(taught) == []
+        page = (taught.root / "TEACHING.md").read_text()
+        assert "# Teaching" in page
+        assert "* Subtracts." in page
+        assert "| `adding` | 90_sample | `def lecture_add(a, b):` |" in page
+        assert build.build(taught, check=True) == []
+
+    def test_a_stale_page_is_named(self, taught: Course) -> None:
+        """`--check` says so."""
+        build.build(taught)
+        write(taught.solutions / "routes.md", "# Teaching, revised\n")
+        assert build.build(taught, check=True) == ["TEACHING.md: not what its sources say; run: autograder build"]
+
+    def test_a_listing_that_nobody_carries_is_named(self, taught: Course) -> None:
+        """So is a cell that carries what the lecture hasn't got."""
+        write(taught.solutions / "lecture.md", "# Sums\n- subtracting\n")
+        problems = build.build(taught)
+        assert any("no cell carries 'subtracting'" in problem for problem in problems)
+        assert any("'adding' isn't in lecture.md" in problem for problem in problems)
+
+    def test_a_section_without_words_for_teachers_is_named(self, taught: Course) -> None:
+        """Every section has a demonstration and a question."""
+        (taught.solutions / "91_plain" / "teaching.md").unlink()
+        assert any("91_plain: no teaching.md" in problem for problem in build.build(taught))

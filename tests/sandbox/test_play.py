@@ -1,0 +1,102 @@
+"""Sockets and exits around a session: what becomes of a child that hangs up, says too much, or is stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import socket
+from types import SimpleNamespace
+
+import pytest
+
+from autograder.sandbox import Box, Child, Exit, Limits, SandboxUnavailable, play
+from autograder.sandbox.play import PATIENCE, _died, _listen
+from autograder.sandbox.session import Session, Task
+from faultlab.scenario import Played, scenario
+from tests.sandbox.test_session import alone
+
+
+@pytest.fixture
+def ends():
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    with ours, theirs:
+        yield ours, theirs
+
+
+def one_task() -> Session:
+    return Session([Task(alone, {}, 1, 0)])
+
+
+def cells(session: Session) -> bytes:
+    return json.dumps(["cells", session.token, []]).encode()
+
+
+def test_read_to_the_end(ends):
+    """Messages of a child that is gone already count: a result said in advance is tampering, not a crash."""
+    ours, theirs = ends
+    session = one_task()
+    theirs.send(cells(session))
+    theirs.send(b'["done",0,"guess",[]]')
+    theirs.close()
+    mishap = _listen(Child(1, ours), session, PATIENCE)
+    assert mishap == ("tampered", "a message out of turn") and session.cell_errors == []
+
+
+def test_hanging_up_isn_t_a_message(ends):
+    """The end of the stream is left to the exit to explain; an empty message is tampering."""
+    ours, theirs = ends
+    theirs.send(b"")
+    mishap = _listen(Child(1, ours), one_task(), PATIENCE)
+    assert mishap is not None and mishap[0] == "tampered"
+    theirs.close()
+    assert _listen(Child(1, ours), one_task(), PATIENCE) is None
+
+
+def test_the_grader_s_own_failure(ends, monkeypatch):
+    """It is this child's verdict, not the batch's end."""
+    ours, theirs = ends
+    monkeypatch.setattr(Session, "receive", lambda *given: 1 / 0)
+    theirs.send(b"x")
+    mishap = _listen(Child(1, ours), one_task(), PATIENCE)
+    assert mishap is not None and mishap[0] == "crashed" and "ZeroDivisionError" in mishap[1]
+
+
+def test_time_is_used_up_twice_at_most(monkeypatch):
+    """Who is stopped by a time limit costs no fresh start for each scenario and group that is left."""
+    started = []
+
+    @scenario
+    def nothing(world, n):
+        return {}
+
+    def converse(box, session, payload, limits, *, patience):
+        started.append(session)
+        session.receive(cells(session))
+        session.give_up("timeout")
+        return ("timeout", "it was silent for too long")
+
+    monkeypatch.setattr(play, "converse", converse)
+    known = {"nothing": nothing, "other": dataclasses.replace(nothing, name="other", group="other")}
+    wanted = [(Played(name, (("n", n),)), n) for n in range(5) for name in known]
+    outcome = play.play_all(None, {}, known, wanted)  # type: ignore[arg-type]
+    assert len(started) == PATIENCE == len(outcome.timelines)
+
+
+@pytest.mark.parametrize(
+    ("status", "cpu", "timed_out"), [(-9, 6.0, True), (-9, 4.5, True), (-9, 1.0, False), (-11, 6.0, False)]
+)
+def test_who_was_killed_for_the_time_it_took(status, cpu, timed_out):
+    """Also when a busy machine's statistics say less than its limit; who crashes after long has crashed."""
+    box = SimpleNamespace(_limits={1: Limits()})
+    said = {"exit": 1, "status": status, "cpu": cpu, "max_rss": 0, "late": False, "failure": ""}
+    assert Box._exit(box, said).timed_out is timed_out  # type: ignore[arg-type]
+
+
+def test_exits():
+    """A time limit, a signal, an exit; a child that couldn't be locked in is nobody's answer."""
+    assert _died(Exit(1, -9, 0.1, 0, timed_out=True))[0] == "timeout"
+    assert _died(Exit(1, -11, 0.1, 0)) == ("crashed", "its process was killed by signal 11")
+    assert _died(Exit(1, 0, 0.1, 0))[0] == "crashed"
+    with pytest.raises(SandboxUnavailable, match="doctor"):
+        _died(Exit(1, 1, 0.0, 0, failure="unshare: no"))

@@ -1,0 +1,132 @@
+"""The numbers that the takeaways tell, from the notebook's own cells."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from autograder.answer import read
+from autograder.authoring import solved
+from autograder.cells import run_notebook
+from autograder.check import own_answer
+from tests.sections.conftest import COURSE
+
+SECTION = COURSE.section("11_takeaways")
+WANTED = ["collapse", "level", "worked", "part", "storm", "counted", "saturated", "admitted", "slow_pages", "blind"]
+
+
+@pytest.fixture(scope="module")
+def names() -> Mapping[str, Any]:
+    cells = enumerate(read(solved(SECTION)))
+    found, errors = run_notebook(
+        [{"source": cell.source, "own": False, "number": number} for number, cell in cells], WANTED
+    )
+    assert not errors
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "load", "good"),
+    [
+        ({"rate": 100}, 100, 100),
+        ({"rate": 140}, 138, 138),
+        ({"rate": 160}, 317, 0),
+        ({"rate": 200}, 394, 0),
+        ({"rate": 280}, 559, 0),
+        ({"attempts": 4}, 1118, 0),
+        ({"attempts": 1}, 280, 280),
+        ({"jitter": 10}, 558, 0),
+        ({"jitter": 60}, 557, 0),
+        ({"budget": 0.1}, 280, 280),
+        ({"lifo": True}, 282, 280),
+        ({"room": 150}, 280, 280),
+        ({"room": 290}, 280, 280),
+        ({"drop_late": True}, 280, 280),
+        ({"cut": (100, 140)}, 278, 0),
+    ],
+    ids=str,
+)
+def test_levels_after_the_outage(names, options, load, good):
+    """Asked and answered in time at 200-300 s, the published collapse and its cures (3 % tolerance)."""
+    asked, answered = names["collapse"](**options)
+    assert names["level"](asked) == pytest.approx(load, rel=0.03)
+    assert names["level"](answered) == pytest.approx(good, rel=0.03, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "soon"),
+    [({"lifo": True}, True), ({"room": 150}, True), ({"drop_late": True}, True), ({"attempts": 1}, False)],
+    ids=str,
+)
+def test_who_is_back_soon(names, options, soon):
+    """At 60-100 s those that cure the queue are back; those that cure the crowd still work off the backlog."""
+    _, answered = names["collapse"](**options)
+    early = names["level"](answered, 60, 100)
+    assert early > 250 if soon else early == 0
+
+
+@pytest.mark.parametrize(
+    ("earned_by", "budget", "back"),
+    [("requests", 0.02, True), ("requests", 0.05, False), ("requests", 0.1, False), ("answers", 1.0, True)],
+)
+def test_budget_by_requests_or_by_answers(names, earned_by, budget, back):
+    """A budget that requests fill must fit into what is left; one that answers fill may be of any size."""
+    _, answered = names["collapse"](14, budget=budget, earned_by=earned_by, steady=True, capacity=15)
+    assert (names["level"](answered, 280, 300) > 13) is back
+
+
+@pytest.mark.parametrize(
+    ("layers", "back"), [((), False), (("old answers",), False), (("bulkhead",), True), (("breaker",), True)], ids=str
+)
+def test_which_part_cures(names, layers, back):
+    """The breaker or the bulkhead alone bring fresh answers back; timeout, retry and old answers alone don't."""
+    _, ended = names["counted"](names["storm"](names["part"], layers))
+    assert min(ended["primary"][:30]) >= 13
+    assert (sum(ended["primary"][70:90]) > 270) is back
+    assert back or sum(ended["primary"][40:]) == 0
+
+
+def test_with_all_parts_nobody_goes_without(names):
+    """All parts: every visit is answered, old answers end soon after the outage, and the database is left alone."""
+    asked, ended = names["counted"](names["storm"](names["part"]))
+    assert not sum(ended["nothing"])
+    assert not sum(ended["cache"][50:])
+    assert sum(asked[32:40]) < 10
+
+
+@pytest.mark.parametrize(
+    ("rate", "attempts", "offered"),
+    [(10_100, 3, 12_734), (10_100, 10, 27_051), (12_000, 3, 22_238), (12_000, 10, 60_960)],
+)
+def test_saturated_overload(names, rate, attempts, offered):
+    """A small overload and retries: what is offered in the end, to the unit."""
+    assert names["saturated"](rate, attempts=attempts) == pytest.approx(offered, abs=1)
+
+
+def test_published_shares(names):
+    """Bimodal latency admits a fifth at 100 s and all at 10 s; a fan-out of 100 makes 63 % slow; 52,632 unseen."""
+    assert names["admitted"](100) == pytest.approx(19.6, rel=0.06)
+    assert names["admitted"](10) > 99
+    assert names["slow_pages"]() == pytest.approx(63.4, rel=0.02)
+    assert names["blind"]() == 52_632
+
+
+def test_with_the_learners_own_answers(names, tmp_path: Path):
+    """Each part may come from the notebooks beside this one, and then the service comes back too."""
+    for section in COURSE.sections:
+        if section.exercise in names["worked"]:
+            folder = Path(shutil.copytree(section.released, tmp_path / section.name))
+            (folder / f"{section.notebook}.ipynb").write_bytes(solved(section))
+    part = {}
+    for exercise, wanted in names["worked"].items():
+        own = own_answer(exercise, tmp_path / SECTION.name)
+        assert own.names is not None, own.line
+        part[exercise] = SimpleNamespace(**{name: own.names[name] for name in wanted})
+    _, ended = names["counted"](names["storm"](part))
+    assert not sum(ended["nothing"])
+    assert not sum(ended["cache"][50:])

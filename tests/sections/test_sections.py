@@ -1,0 +1,82 @@
+"""Every section against its own right and wrong answers, visible and hidden tests alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from autograder.course import Section
+from autograder.judge import Judge
+from autograder.mistakes import NAME, headlines, read_known
+from tests.sections.conftest import SECTIONS, explained, failed, judge, stub
+
+
+def ids(value: Section | Path) -> str:
+    return value.stem if isinstance(value, Path) else value.name
+
+
+def files(folder: str) -> list[tuple[Section, Path]]:
+    return [(section, path) for section in SECTIONS for path in sorted((section.folder / folder).glob("*.py"))]
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=ids)
+def test_solution_is_full(section):
+    """The worked solution shows every behaviour."""
+    behaviours = judge(section)
+    assert not failed(behaviours), explained(behaviours)
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=ids)
+def test_stub_is_nothing(section):
+    """An untouched notebook earns no points at all, and is told what is missing."""
+    behaviours = judge(section, stub(section))
+    assert not [behaviour.test for behaviour in behaviours if behaviour.points]
+    assert all(behaviour.message and behaviour.title for behaviour in behaviours if not behaviour.passed)
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=ids)
+def test_no_answer_is_nothing(section):
+    """A cell that binds nothing earns nothing, and neither do runs that never came to be."""
+    earned = [behaviour.test for behaviour in judge(section, "pass") if behaviour.points]
+    held = Judge(section.tests, section.hidden)
+    earned += [behaviour.test for behaviour in held.judge({}) if behaviour.points]
+    held.close()
+    assert earned == []
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=ids)
+def test_hidden_repeats_visible(section):
+    """No behaviour is judged by a hidden test alone, and each has a title and a hint."""
+    behaviours = judge(section)
+    visible = {behaviour.test for behaviour in behaviours if not behaviour.hidden}
+    assert {behaviour.test for behaviour in behaviours if behaviour.hidden} <= visible
+
+
+@pytest.mark.parametrize(("section", "path"), files("right"), ids=ids)
+def test_right_is_full(section, path, record_property):
+    """Another right answer gets full marks."""
+    behaviours = judge(section, path.read_text(encoding="utf-8"))
+    record_property("answer", (section.name, "right", path.stem, failed(behaviours)))
+    lost = [behaviour for behaviour in behaviours if behaviour.points < behaviour.max_points]
+    assert not lost, explained(lost)
+
+
+@pytest.mark.parametrize(("section", "path"), files("wrong"), ids=ids)
+def test_wrong_is_told(section, path, record_property):
+    """A typical mistake loses the behaviours that it names, and points, unless these are worth nothing; the student
+    hears its first line."""
+    text = path.read_text(encoding="utf-8")
+    headline, second, *_ = text.splitlines()
+    assert headline.startswith("# ") and second.startswith("# fails: "), "two lines: # headline, # fails: ids"
+    expected = [name.strip() for name in second.removeprefix("# fails: ").split(",")]
+    behaviours = judge(section, text)
+    record_property("answer", (section.name, "mistake", path.stem, failed(behaviours)))
+    heard = headlines(behaviours, read_known(section.released / NAME))
+    assert any(headline.removeprefix("# ") in words for words in heard), f"the student hears: {heard}"
+    unknown = set(expected) - {behaviour.test for behaviour in behaviours}
+    assert not unknown, f"no behaviour is called {', '.join(sorted(unknown))}"
+    assert set(expected) <= set(failed(behaviours)), explained(behaviours)
+    worth = sum(behaviour.max_points for behaviour in behaviours if behaviour.test in expected)
+    lost = sum(behaviour.max_points - behaviour.points for behaviour in behaviours)
+    assert lost > 0 if worth else lost == 0
