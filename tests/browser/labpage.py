@@ -32,7 +32,14 @@ class NotebookPage:
         self.connected = False
         # a workspace of its own: JupyterLab opens again what was open in the last one
         page.goto(server.at(f"lab/workspaces/{uuid.uuid4().hex}/tree/{path}"))
+        number = len(nbformat.read(server.folder / path, as_version=4).cells)
+        expect(self.cells).to_have_count(number, timeout=WAIT)  # JupyterLab adds them little by little
         self.idle()
+
+    @property
+    def cells(self) -> Locator:
+        """All cells."""
+        return self.page.locator(".jp-Notebook:visible .jp-Cell")
 
     @property
     def code(self) -> Locator:

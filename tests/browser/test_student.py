@@ -212,8 +212,7 @@ def test_keyboard_alone(fresh, open_notebook) -> None:
     """Without a mouse: Shift+Enter walks from the first cell to the last, and the check shows its table."""
     section = SECTIONS[0]
     page = open_notebook(fresh(section))
-    cells = page.page.locator(".jp-Notebook:visible .jp-Cell")
-    for cell in cells.all():
+    for cell in page.cells.all():
         page.shift_enter(cell)
     check = page.graded(f'check("{section.exercise}")')
     expect(check.get_by_role("table").first).to_be_visible(timeout=WAIT)
