@@ -1,6 +1,7 @@
-"""For all tests: where CI runs, a test that didn't run has failed."""
+"""For all tests: where CI runs, a test that didn't run has failed; and the figures at the end of a run."""
 
 import os
+from collections import Counter
 from collections.abc import Generator
 
 import pytest
@@ -35,3 +36,26 @@ def fail(report: pytest.TestReport | pytest.CollectReport) -> None:
     reason = reason.removeprefix("Skipped: ")
     report.outcome = "failed"
     report.longrepr = f"Skipped, and where CI is set nothing may be: install what is missing in .ci/run. {reason}"
+
+
+ATTACKS = ("attacks tried", "contained", "points gained", "neighbours harmed")
+_attacks: Counter[str] = Counter()
+_counted: Counter[str] = Counter()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Collected where the reports arrive: with several workers, that is in one place only."""
+    for name, value in report.user_properties if report.when == "call" else ():
+        if name == "attack" and isinstance(value, list | tuple):
+            points, harmed = value
+            _attacks.update(dict(zip(ATTACKS, (1, int(report.passed), points, harmed), strict=True)))
+        elif name in ("messages fuzzed", "submissions graded through kills") and isinstance(value, int):
+            _counted[name] += value
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The figures of SECURITY.md, as far as they were produced."""
+    figures = {name: _attacks[name] for name in ATTACKS} if _attacks else {}
+    if figures or _counted:
+        said = (f"{name}: {value:,g}" for name, value in (figures | _counted).items())
+        terminalreporter.write_line(", ".join(said))

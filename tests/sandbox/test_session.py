@@ -355,7 +355,7 @@ class Fuzz:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_fuzz(seed: int):
+def test_fuzz(seed: int, record_property):
     """Of 5,000 messages each is answered or tampering, never another exception; every timeline is in order."""
     fuzz, sent, answered, tampered = Fuzz(seed), 0, 0, 0
     timelines: list[Timeline] = []
@@ -372,6 +372,7 @@ def test_fuzz(seed: int):
             tampered += 1
             talk.session.give_up("tampered", str(reason))
         timelines += talk.session.timelines
+    record_property("messages fuzzed", sent)
     assert answered > 1_000 and tampered > 100, "the messages reach too little"
     assert any(timeline.ending and timeline.ending.data["how"] == "returned" for timeline in timelines)
     for timeline in timelines:
