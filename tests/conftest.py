@@ -39,6 +39,7 @@ def fail(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 
 ATTACKS = ("attacks tried", "contained", "points gained", "neighbours harmed")
+COUNTED = ("messages fuzzed", "submissions in the random-kill run", "processes killed")
 _attacks: Counter[str] = Counter()
 _counted: Counter[str] = Counter()
 
@@ -49,7 +50,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         if name == "attack" and isinstance(value, list | tuple):
             points, harmed = value
             _attacks.update(dict(zip(ATTACKS, (1, int(report.passed), points, harmed), strict=True)))
-        elif name in ("messages fuzzed", "submissions graded through kills") and isinstance(value, int):
+        elif name in COUNTED and isinstance(value, int):
             _counted[name] += value
 
 

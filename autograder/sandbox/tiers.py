@@ -43,13 +43,6 @@ class Tier:
     name: TierName
     reasons: tuple[Lost, ...] = ()
 
-    @property
-    def announcement(self) -> str:
-        """What to tell whoever grades; empty when there is nothing to tell."""
-        if not self.reasons:
-            return ""
-        return "\n".join([f"Submissions run in the {self.name} tier: {PROMISES[self.name]}.", *map(str, self.reasons)])
-
 
 class SandboxUnavailable(UsageError):
     """Submissions can't be run here. The text is one line, what to do included; `reasons` tells more."""

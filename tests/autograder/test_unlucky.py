@@ -468,7 +468,7 @@ class TestTheWholeCommand:
     def lines(self, said: str) -> None:
         assert "Traceback" not in said and said.count("\n") <= 1, said
 
-    def test_a_class_of_200(self, course):
+    def test_a_class_of_200(self, course, record_property):
         """Grader, grading processes, zygotes and children die at random until the class is graded: nothing is lost."""
         expected, chance = hand_in(course, 200), random.Random(200)
         kills = 0
@@ -489,6 +489,8 @@ class TestTheWholeCommand:
         assert kills > 0
         assert typed(course).code == 0  # whatever was left
         finished(course, expected)
+        record_property("submissions in the random-kill run", len(expected))
+        record_property("processes killed", kills)
 
     @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
     def test_signals_at_any_moment(self, course, how):
