@@ -10,6 +10,7 @@ MARKDOWN = {
     "a script in capitals": f"<SCRIPT SRC=//evil.example/x.js>{RUN}</SCRIPT>",
     "a script behind a heading": f"# Fine\n\n<script>{RUN}</script>",
     "a broken script": f"<scr<script>ipt>{RUN}</scr</script>ipt>",
+    "the end of another script": f"</script><script>{RUN}</script>",
     "a handler": f"<img src=x onerror={RUN}>",
     "a handler without spaces": f"<svg/onload={RUN}>",
     "a handler over lines": f"<img\nsrc=x\nonerror\n=\n{RUN}>",

@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from autograder import classroom, grade
+from autograder.answer import answer, read
 from autograder.cli import main
 from autograder.course import Course, UsageError
 from autograder.demo import write_submission
@@ -26,6 +27,7 @@ from autograder.grade import Grader, Job, Setting, grade_class
 from autograder.result import Behaviour, Result
 from autograder.sandbox import Box, SandboxUnavailable, ZygoteDied
 from autograder.sandbox.session import Session
+from faultlab.scenario import Played
 
 pytestmark = [pytest.mark.xdist_group("class_of_ten"), pytest.mark.timeout(300)]
 
@@ -113,8 +115,8 @@ def hand_in(course: Course) -> None:
         "endless": "async def retry(op, **options):\n    while True:\n        pass\n",
         "exits": "import os\nos._exit(0)\n",
     }
-    for student, answer in answers.items():
-        write_submission(section, place(student), answer)
+    for student, text in answers.items():
+        write_submission(section, place(student), text)
     changed("no_checks", SOLVED, without_checks)
     changed("cheats", None, with_better_checks)
     for student in ("not_json", "old_format"):
@@ -482,6 +484,22 @@ class TestGrader:
         finally:
             grader.close()
         assert set(seen) == {False} and gc.isenabled()
+
+    def test_each_meets_its_own_values(self, ten):
+        """Another answer, another seed in each scenario, the same each time; only statistics have one for everybody."""
+        grader = Grader(ten[0])
+        kit = grader.kit(section(ten[0]))
+
+        def seeds(student: str) -> dict[Played, int]:
+            data = (ten[0].submitted / student / SECTION / "retry.ipynb").read_bytes()
+            found = answer(read(data), kit.released, "retry")
+            return {one: grader._seed(kit, found, one) for one in kit.judge.scenarios}
+
+        first, again, other = seeds("solved"), seeds("solved"), seeds("half")
+        grader.close()
+        fixed = {one for one in first if kit.scenarios[one.name].fixed}
+        assert first == again and fixed and {one for one in first if first[one] == other[one]} == fixed
+        assert len({*first.values(), *other.values()}) == 2 * len(first) - len(fixed)
 
     def test_one_secret(self, tmp_path):
         """Made once, readable by its owner alone."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 import tempfile
+import venv
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from autograder.sandbox import Box, Limits, linux
+from autograder.sandbox import Box, Limits, SandboxUnavailable, host, linux
 from autograder.sandbox.syscalls import number
-from tests.sandbox.boxes import Setting, attempt, descendants, ends, eventually, heard, program, started
+from tests.sandbox.boxes import EXECUTE, STAGE, Setting, attempt, descendants, ends, eventually, heard, program, started
 
 NAMELESS = ("EPERM", "EACCES", "ENOSYS", "ENOENT", "EROFS")
 """The answers of a wall."""
@@ -93,6 +96,34 @@ def test_leaves_files_alone_under_any_landlock(setting: Setting, canary: Path, v
         seen = attempt(box, FILES, path=str(canary), creat=creat_or_openat2())
     assert [answer for answer in seen.told if answer not in NAMELESS] == []
     assert condition(canary) == before
+
+
+@pytest.mark.parametrize("version", range(1, 8))
+def test_harms_no_neighbour_under_any_landlock(setting: Setting, version: int) -> None:
+    """Without pid namespaces others have numbers, and before ABI 6 Landlock lets signals pass: seccomp doesn't."""
+    if setting.tier != "landlock":
+        return
+    with started(setting, landlock_version=version) as box:
+        neighbour = box.launch(program("tell('here')\nsock.recv(10)\ntell('still here')"))
+        heard(neighbour)
+        seen = attempt(
+            box,
+            """
+            import fcntl, resource, signal
+            tell([outcome(os.kill, other, signal.SIGKILL) for other in others]
+               + [outcome(resource.prlimit, other, resource.RLIMIT_CPU, (0, 0)) for other in others]
+               + [outcome(fcntl.fcntl, sock, fcntl.F_SETOWN, other) for other in others]
+               + [outcome(os.sched_setaffinity, other, {0}) for other in others]
+               + [call(tgkill, other, other, 9) for other in others])
+            """,
+            others=[os.getpid(), *descendants(os.getpid())],
+            tgkill=number("tgkill", linux.MACHINE),
+        )
+        assert set(seen.told) == {"EPERM"}
+        neighbour.socket.send(b"go on")
+        assert heard(neighbour) == "still here"
+        ends(box, neighbour)
+        neighbour.socket.close()
 
 
 def test_shows_nothing_of_the_machine(box: Box) -> None:
@@ -519,6 +550,15 @@ def test_dumps_no_core(box: Box) -> None:
     assert seen.told[0] == [1, 1]
 
 
+def test_a_hundred_crashes(box: Box) -> None:
+    """Each is an exit, with no program of the machine's started for it, and no file left."""
+    before = descendants(os.getpid())
+    for _ in range(100):
+        assert attempt(box, "ctypes.string_at(0)").exit.status in (-11, -6)
+    assert descendants(os.getpid()) == before
+    assert attempt(box, "tell(outcome(os.listdir, '/tmp'))").told in (str(OWN_IN_TMP), *NAMELESS)
+
+
 def test_is_not_root(box: Box) -> None:
     """Inside and outside: the kernel knows it as a user without rights."""
     child = box.launch(program("tell([os.getuid(), os.geteuid(), os.getgid(), os.getgroups()])\nsock.recv(1)"))
@@ -533,6 +573,20 @@ def test_is_not_root(box: Box) -> None:
     assert {facts[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}
     assert facts["NoNewPrivs"] == "1"
     assert facts["Seccomp"] == "2"
+
+
+def test_has_a_user_of_its_own(box: Box, setting: Setting) -> None:
+    """Where root grades without namespaces: two at the same time and the zygote are three users, none of them root."""
+    if setting.tier != "landlock" or os.getuid() != 0 or "nobody" in setting.roles:
+        return
+    children = [box.launch(program("tell(os.getuid())\nsock.recv(1)")) for _ in range(2)]
+    users = {heard(child) for child in children}
+    zygote = descendants(os.getpid())[-3]
+    users.add(os.stat(f"/proc/{zygote}").st_uid)
+    for child in children:
+        child.socket.close()
+    ends(box, *children)
+    assert len(users) == 3 and 0 not in users
 
 
 def test_hashes_repeat(box: Box) -> None:
@@ -581,3 +635,35 @@ def test_close_ends_everybody(setting: Setting) -> None:
     for child in children:
         child.socket.close()
     assert eventually(lambda: descendants(os.getpid()) == before)
+
+
+def test_a_library_that_is_missing(setting: Setting) -> None:
+    """Nobody is graded by a machine that can't import what the course needs."""
+    with (
+        pytest.raises(SandboxUnavailable, match="couldn't import no_such_library"),
+        started(setting, preload=["no_such_library"]),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755], ids=["closed", "open"])
+@pytest.mark.parametrize("tier", ["full", "landlock"])
+def test_an_environment_under_tmp(monkeypatch: pytest.MonkeyPatch, tier: str, mode: int) -> None:
+    """Also in a folder that others can't enter: it works as anywhere, or is refused with the folder's name."""
+    folder = Path(tempfile.mkdtemp(prefix="environment-", dir="/tmp"))
+    try:
+        venv.create(folder / "env", symlinks=True)
+        python = str(folder / "env" / "bin" / "python")
+        folder.chmod(mode)
+        roles = ["exposed", "--"] if os.getuid() == 0 and tier == "landlock" else []
+        stage = [sys.executable, STAGE, *roles] if roles else []
+        command = host._command
+        monkeypatch.setattr(host, "_command", lambda control: [*stage, python, *command(control)[1:]])
+        closed = mode == 0o700 and bool(roles)
+        refused = pytest.raises(SandboxUnavailable, match=f"{folder}.* can't be read by user")
+        expected = refused if closed else nullcontext()
+        with expected, Box(tier=tier, runner=EXECUTE) as box:  # type: ignore[arg-type]
+            seen = attempt(box, "tell([sys.prefix, outcome(open, sys.prefix + '/lib/mine', 'w')])")
+            assert seen.told[0] == str(folder / "env") and seen.told[1] in NAMELESS
+    finally:
+        shutil.rmtree(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import socket
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -60,6 +61,33 @@ def test_the_grader_s_own_failure(ends, monkeypatch):
     theirs.send(b"x")
     mishap = _listen(Child(1, ours), one_task(), PATIENCE)
     assert mishap is not None and mishap[0] == "crashed" and "ZeroDivisionError" in mishap[1]
+
+
+def test_who_keeps_the_grader_busy(ends, monkeypatch):
+    """Is stopped by our own CPU time, whatever few and proper messages it was that cost so much."""
+    ours, theirs = ends
+
+    def slow(session: Session, data: bytes) -> bytes:
+        until = time.thread_time() + 0.02
+        while time.thread_time() < until:
+            pass
+        theirs.send(b"another")
+        return b"go on"
+
+    monkeypatch.setattr(Session, "receive", slow)
+    monkeypatch.setattr(play, "TRUSTED_CPU", 0.05)
+    theirs.send(b"one")
+    assert _listen(Child(1, ours), one_task(), PATIENCE) == ("tampered", "it keeps the grader too busy")
+
+
+@pytest.mark.parametrize("limit", ["SILENCE", "TOTAL"])
+def test_who_is_silent(ends, monkeypatch, limit):
+    """For too long at once, or with what it said before: it is a time limit that it meets."""
+    ours, theirs = ends
+    monkeypatch.setattr(play, limit, 0.05)
+    theirs.send(cells(session := one_task()))
+    mishap = _listen(Child(1, ours), session, PATIENCE)
+    assert mishap is not None and mishap[0] == "timeout" and session.cell_errors == []
 
 
 def test_time_is_used_up_twice_at_most(monkeypatch):
