@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from autograder.authoring import answered
+from autograder.check import seed_of
 from autograder.course import Section
 from autograder.judge import Judge
 from faultlab.scenario import Played, load, play
@@ -27,19 +28,20 @@ def marked(section: Section, path: Path | None) -> Any:
 
 @pytest.mark.parametrize(("section", "path"), [marked(*one) for one in RIGHT])
 def test_alone_in_order_and_reversed(section: Section, path: Path | None) -> None:
-    """Full marks each time, in one process with all the others or in one of its own."""
+    """Full marks, and the same advice, each time: in one process with all the others or in one of its own."""
     scenarios, text = load(section.scenarios), path.read_text(encoding="utf-8") if path else None
     judge = Judge(section.tests, section.hidden)
     wanted = judge.scenarios
 
     def played(some: Iterable[Played]) -> dict[Played, Timeline]:
         namespace = answered(section, notebook(section), text)
-        return {one: play(scenarios[one.name], one.options, namespace, seed=7) for one in some}
+        return {one: play(scenarios[one.name], one.options, namespace, seed=seed_of(one)) for one in some}
 
     alone = {one: timeline for only in wanted for one, timeline in played([only]).items()}
-    for timelines in (played(wanted), played(reversed(wanted)), alone):
-        lost = [one.test for one in judge.judge(timelines) if not one.passed]
-        assert not lost
+    orders = [played(wanted), played(reversed(wanted)), alone]
+    results = [[(one.test, one.passed, one.points == one.max_points) for one in judge.judge(each)] for each in orders]
+    assert all(full for _, _, full in results[0])
+    assert results == [results[0]] * 3
     judge.close()
 
 
