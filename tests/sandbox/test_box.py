@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import sys
 import tempfile
 import venv
 from collections.abc import Iterator
@@ -16,7 +15,18 @@ import pytest
 
 from autograder.sandbox import Box, Limits, SandboxUnavailable, host, linux
 from autograder.sandbox.syscalls import number
-from tests.sandbox.boxes import EXECUTE, STAGE, Setting, attempt, descendants, ends, eventually, heard, program, started
+from tests.sandbox.boxes import (
+    EXECUTE,
+    Setting,
+    attempt,
+    descendants,
+    ends,
+    eventually,
+    heard,
+    program,
+    staged,
+    started,
+)
 
 NAMELESS = ("EPERM", "EACCES", "ENOSYS", "ENOENT", "EROFS")
 """The answers of a wall."""
@@ -646,24 +656,45 @@ def test_a_library_that_is_missing(setting: Setting) -> None:
         pass
 
 
+def test_nothing_private_where_python_is(setting: Setting) -> None:
+    """What submissions must not see must not lie where all of them can read."""
+    with (
+        pytest.raises(SandboxUnavailable, match="every submission can read"),
+        started(setting, private=[Path(os.__file__)]),
+    ):
+        pass
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A Python environment under /tmp, whose Python zygotes are started with."""
+    folder = Path(tempfile.mkdtemp(prefix="environment-", dir="/tmp"))
+    venv.create(folder / "env", symlinks=True)
+    python, command = str(folder / "env" / "bin" / "python"), host._command
+    monkeypatch.setattr(host, "_command", lambda control: [python, *command(control)[1:]])
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.mark.parametrize("mode", [0o700, 0o755], ids=["closed", "open"])
 @pytest.mark.parametrize("tier", ["full", "landlock"])
-def test_an_environment_under_tmp(monkeypatch: pytest.MonkeyPatch, tier: str, mode: int) -> None:
+def test_an_environment_under_tmp(environment: Path, tier: str, mode: int) -> None:
     """Also in a folder that others can't enter: it works as anywhere, or is refused with the folder's name."""
-    folder = Path(tempfile.mkdtemp(prefix="environment-", dir="/tmp"))
-    try:
-        venv.create(folder / "env", symlinks=True)
-        python = str(folder / "env" / "bin" / "python")
-        folder.chmod(mode)
-        roles = ["exposed", "--"] if os.getuid() == 0 and tier == "landlock" else []
-        stage = [sys.executable, STAGE, *roles] if roles else []
-        command = host._command
-        monkeypatch.setattr(host, "_command", lambda control: [*stage, python, *command(control)[1:]])
-        closed = mode == 0o700 and bool(roles)
-        refused = pytest.raises(SandboxUnavailable, match=f"{folder}.* can't be read by user")
-        expected = refused if closed else nullcontext()
-        with expected, Box(tier=tier, runner=EXECUTE) as box:  # type: ignore[arg-type]
+    environment.chmod(mode)
+    roles = ["exposed"] if os.getuid() == 0 and tier == "landlock" else []
+    refused = pytest.raises(SandboxUnavailable, match=f"{environment}.* can't be read by user")
+    with staged(*roles), refused if roles and mode == 0o700 else nullcontext():
+        with Box(tier=tier, runner=EXECUTE) as box:  # type: ignore[arg-type]
             seen = attempt(box, "tell([sys.prefix, outcome(open, sys.prefix + '/lib/mine', 'w')])")
-            assert seen.told[0] == str(folder / "env") and seen.told[1] in NAMELESS
-    finally:
-        shutil.rmtree(folder)
+        assert seen.told[0] == str(environment / "env") and seen.told[1] in NAMELESS
+
+
+def test_a_library_that_starts_threads(environment: Path) -> None:
+    """None of them would live on in a submission's process: refused, with its name."""
+    (packages,) = (environment / "env" / "lib").glob("python3*/site-packages")
+    (packages / "busy.py").write_text(
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    )
+    with pytest.raises(SandboxUnavailable, match="importing busy started 1 thread"):
+        Box(tier="full", preload=["busy"], runner=EXECUTE)
