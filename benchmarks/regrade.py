@@ -2,7 +2,7 @@
 
     uv run python benchmarks/regrade.py [--times 1000] [--load 0 16] [--section 02_retry] [--jobs 2]
 
-The class is the bundled one of `autograder demo`: right and wrong answers of every section, and some real life.
+The class: every section's right and wrong answers, all of them, and some real life as in `autograder demo`.
 `--load` keeps so many processes busy meanwhile; of several loads, each time takes the next one. Ends with 1, and shows
 the first difference, as soon as there is one.
 """
@@ -35,7 +35,7 @@ def main() -> int:
     options = parser.parse_args()
     course = Course.find(Path(__file__).parent)
     with tempfile.TemporaryDirectory() as folder:
-        submitted = make_class(course, Path(folder) / "submitted")
+        submitted = make_class(course, Path(folder) / "submitted", {"right": 1000, "wrong": 1000})
         first: dict[str, bytes] = {}
         for turn, busy in zip(range(1, options.times + 1), cycle(options.load), strict=False):
             with load(busy):
