@@ -159,14 +159,15 @@ def steady(course: Course, section: Section) -> list[str]:
 
 def _unsteady(bench: Bench, names: Callable[[], dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
     judge = bench.judge(hidden=True)
-    wanted, same = judge.scenarios, names()
+    wanted = judge.scenarios
     alone = {one: bench.play(one, names()) for one in wanted}
     for how, order in (("in order", wanted), ("reversed", wanted[::-1])):
+        same = names()
         together = {one: bench.play(one, same) for one in order}
         if together != alone:  # as it may, where an answer tells the time of day
             pairs = zip(judge.judge(alone), judge.judge(together), strict=True)
-            tests = [before.test for before, after in pairs if before.passed is not after.passed]
-            yield from [(how, tests)] if tests else []
+            tests = dict.fromkeys(before.test for before, after in pairs if before.passed is not after.passed)
+            yield from [(how, list(tests))] if tests else []
 
 
 def _judged(section: Section, released: list[Any], submitted: list[Any]) -> list[Any]:
