@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -77,13 +78,19 @@ def answered(section: Section, notebook: bytes, text: str | None = None) -> dict
 
     `notebook` is the one with its solution.
     """
+    return _answering(section, notebook, text)()
+
+
+def _answering(section: Section, notebook: bytes, text: str | None) -> Callable[[], dict[str, Any]]:
+    """Runs the cells, and gives their names, as often as it is called."""
     assert section.exercise is not None
     cells = read(notebook)
     given = [cell for cell in cells if cell.grade_id != section.exercise]
     if text is not None:
         cells = [replace(cell, source=text) if cell.grade_id == section.exercise else cell for cell in cells]
     wanted = asked(section.scenarios.read_text(encoding="utf-8"))
-    return run_notebook(answer(cells, given, section.exercise).cells, wanted)[0]
+    found = answer(cells, given, section.exercise).cells
+    return lambda: run_notebook(found, wanted)[0]
 
 
 LONGEST_CELL = 30
@@ -131,6 +138,36 @@ def worth(course: Course, section: Section) -> list[str]:
     if earned:
         problems.append(f"{section.name}: the untouched stub earns points for {', '.join(earned)}; tighten these tests")
     return problems
+
+
+def steady(course: Course, section: Section) -> list[str]:
+    """Right answers that are seen otherwise when scenarios come alone, in order or reversed, a line each."""
+    if section.exercise is None:
+        return []
+    answers: dict[str, str | None] = {"the solution": None}
+    answers |= {
+        f"right/{path.name}": path.read_text("utf-8") for path in sorted((section.folder / "right").glob("*.py"))
+    }
+    bench, notebook = Bench.at(section.exercise, section.folder), solved(section)
+    return [
+        f"{section.name}: with scenarios {how}, {name} is judged otherwise than with each alone: {', '.join(tests)}; "
+        "let neither keep anything between scenarios"
+        for name, text in answers.items()
+        for how, tests in _unsteady(bench, _answering(section, notebook, text))
+    ]
+
+
+def _unsteady(bench: Bench, names: Callable[[], dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+    judge = bench.judge(hidden=True)
+    wanted = judge.scenarios
+    alone = {one: bench.play(one, names()) for one in wanted}
+    for how, order in (("in order", wanted), ("reversed", wanted[::-1])):
+        same = names()
+        together = {one: bench.play(one, same) for one in order}
+        if together != alone:  # as it may, where an answer tells the time of day
+            pairs = zip(judge.judge(alone), judge.judge(together), strict=True)
+            tests = dict.fromkeys(before.test for before, after in pairs if before.passed is not after.passed)
+            yield from [(how, list(tests))] if tests else []
 
 
 def _judged(section: Section, released: list[Any], submitted: list[Any]) -> list[Any]:

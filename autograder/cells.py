@@ -130,11 +130,12 @@ def _run(cells: list[Mapping[str, Any]], chosen: set[int]) -> tuple[dict[str, An
 def _attempt(
     loop: asyncio.AbstractEventLoop, cell: Mapping[str, Any], number: int, namespace: dict[str, Any]
 ) -> tuple[int, str, str] | None:
+    number = int(cell.get("number", number))
     try:
         with cpu_limit(CPU_SECONDS):
-            loop.run_until_complete(_run_cell(cell["source"], f"<cell {number}>", namespace))
+            loop.run_until_complete(_run_cell(cell["source"], f"<cell {number + 1}>", namespace))
     except BaseException as error:
-        return int(cell.get("number", number)), type(error).__name__[:80], told(error, 500)
+        return number, type(error).__name__[:80], told(error, 500)
     return None
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from autograder.report import write_report
 from autograder.result import Result
 from faultlab.sheet import clean
 
-CHUNK = 50
+CHUNK = 20
 """Results are written to the gradebook in portions of this size, beside the grading of the next ones: what is lost to
 a crash is graded again."""
 
@@ -90,7 +90,6 @@ def grade_demo(course: Course, *, jobs: int | None, allow_unsandboxed: bool) -> 
 def _grade_and_write(
     course: Course, submissions: Sequence[Submission], setting: Setting, *, force: bool
 ) -> tuple[list[Result], str]:
-    warm = _warm_gradebook()
     ledger = Ledger(course)
     keys: dict[tuple[str, str], str] = {}
     results: list[Result] = []
@@ -107,20 +106,21 @@ def _grade_and_write(
         else:
             results.append(finished)
     fresh: list[tuple[Job | None, Result]] = []
-    problem = ""
-    try:
-        with closing(_bar(everything(course, todo, setting), len(todo))) as found:
-            for job, result in found:
-                results.append(result)
-                fresh.append((job, result))
-                if len(fresh) >= CHUNK:
-                    warm.join()
-                    problem = _write(course, ledger, keys, fresh) or problem
-                    fresh.clear()
-    finally:
-        warm.join()
-        problem = _write(course, ledger, keys, fresh) or problem
-    return results, problem
+    written: list[Future[str]] = []
+    with ThreadPoolExecutor(1) as writer:
+        writer.submit(_load_gradebook)
+        try:
+            with closing(_bar(everything(course, todo, setting), len(todo))) as found:
+                for job, result in found:
+                    results.append(result)
+                    fresh.append((job, result))
+                    if len(fresh) >= CHUNK:
+                        written.append(writer.submit(_write, course, ledger, keys, fresh))
+                        fresh = []
+        finally:
+            written.append(writer.submit(_write, course, ledger, keys, fresh))
+            problems = [one.result() for one in written]
+    return results, next(filter(None, problems), "")
 
 
 def _write(
@@ -180,18 +180,10 @@ def _check_writable(path: Path) -> None:
         raise UsageError(f"--json {path}: there is no folder {folder} that can be written to; make it first")
 
 
-def _warm_gradebook() -> threading.Thread:
-    """Importing nbgrader takes seconds: beside the grading, not after it.
-
-    Two threads that import parts of it at once can end in a deadlock: join this one first.
-    """
-
-    def load() -> None:
-        import autograder.gradebook  # noqa: F401
-
-    thread = threading.Thread(target=load, daemon=True)
-    thread.start()
-    return thread
+def _load_gradebook() -> None:
+    """Importing nbgrader takes a second: beside the grading, not after it, and where it will be used, since two threads
+    that import parts of it at once can end in a deadlock."""
+    import autograder.gradebook  # noqa: F401
 
 
 def _build_missing(course: Course, submissions: Iterable[Submission]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +21,19 @@ SHOWN = {"right": 2, "wrong": 6}
 """So many of each kind are in the class: it shows what there is, the tests judge all."""
 
 
-def make_class(course: Course, folder: Path) -> Path:
-    """Write the demo class's submissions into `folder` (made anew) and return it."""
+def make_class(course: Course, folder: Path, shown: Mapping[str, int] = SHOWN) -> Path:
+    """Write a class's submissions into `folder` (made anew) and return it. At most so many of each kind as `shown`."""
     shutil.rmtree(folder, ignore_errors=True)
     for section in course.sections:
         if section.exercise is not None:
-            for student, answer in answers(section):
+            for student, answer in answers(section, shown):
                 write_submission(section, folder / student / section.name, answer)
     return folder
 
 
-def answers(section: Section) -> Iterator[tuple[str, str | None]]:
+def answers(section: Section, shown: Mapping[str, int] = SHOWN) -> Iterator[tuple[str, str | None]]:
     """A student's id and the text of the student's cell: some of what is in `right/` and `wrong/`, and real life."""
-    for kind, number in SHOWN.items():
+    for kind, number in shown.items():
         for path in _spread(sorted((section.folder / kind).glob("*.py")), number):
             yield f"{kind}_{path.stem}", path.read_text(encoding="utf-8")
     for student, answer in REAL_LIFE.items():

@@ -14,13 +14,11 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import pytest
 from _pytest.assertion.rewrite import AssertionRewritingHook
 from _pytest.config import _prepareconfig
 from _pytest.main import Session
-from _pytest.runner import runtestprotocol
 
 from autograder.plugin import SOURCE, scenarios_of
 from autograder.result import Behaviour
@@ -31,7 +29,7 @@ CPU_SECONDS = 10.0
 """CPU time for judging one submission: honest timelines take a hundredth of it."""
 MESSAGE_LETTERS = 1_000
 SHOWN_EVENTS = 600
-"""Timelines with more events than this are judged but not drawn."""
+"""Timelines with more events than this are judged but not drawn, nor are those of what was passed."""
 
 OPTIONS = (
     *("-c", os.devnull, "--disable-plugin-autoload", "-p", "autograder.plugin", "--import-mode=importlib"),
@@ -65,20 +63,6 @@ class Test:
 
 
 @dataclass
-class _Ears:
-    """Hears what a test raised, and keeps pytest from explaining it: that may take minutes, and quotes the tests."""
-
-    error: BaseException | None = None
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport:
-        if call.excinfo is not None and self.error is None:
-            self.error = call.excinfo.value
-        outcome: Literal["passed", "failed"] = "passed" if call.excinfo is None else "failed"
-        return pytest.TestReport(item.nodeid, item.location, {}, outcome, None, call.when)  # type: ignore[arg-type]
-
-
-@dataclass
 class Judge:
     """One section's tests, held open. `hidden` may be left out, as on a student's machine."""
 
@@ -91,9 +75,8 @@ class Judge:
     def __post_init__(self) -> None:
         paths = [str(path) for path in (self.visible, self.hidden) if path is not None]
         root = os.path.commonpath([os.path.dirname(path) for path in paths])
-        self._ears = _Ears()
         with _undisturbed():
-            self._config = _prepareconfig([*OPTIONS, "--rootdir", root, *paths], plugins=[self._ears])
+            self._config = _prepareconfig([*OPTIONS, "--rootdir", root, *paths])
         self._config._do_configure()
         self._session = Session.from_config(self._config)
         self._config.hook.pytest_sessionstart(session=self._session)
@@ -136,19 +119,35 @@ class Judge:
 
     def _error(self, item: pytest.Item, following: pytest.Item, seconds: float) -> BaseException | None:
         """What the test raises; `TooBusy` when it takes longer than the seconds of CPU time that are left."""
-        self._ears.error = None
+        error: BaseException | None = None
         hit = seconds <= 0
         if not hit:
-            item._initrequest()  # type: ignore[attr-defined]
             try:
                 with cpu_limit(seconds) as limit:
-                    runtestprotocol(item, log=False, nextitem=following)
+                    error = self._raised(item, following)
             except TooLong:
                 pass
             if hit := limit.hit:
                 self._session._setupstate.teardown_exact(None)
         self.exhausted = self.exhausted or hit
-        return TooBusy() if hit else self._ears.error
+        return TooBusy() if hit else error
+
+    def _raised(self, item: pytest.Item, following: pytest.Item) -> BaseException | None:
+        """pytest's set-up, call and tear-down of one item, without its reports: explaining what was raised may take
+        minutes, and quotes the tests."""
+        item._initrequest()  # type: ignore[attr-defined]
+        try:
+            try:
+                self._session._setupstate.setup(item)
+                item.runtest()
+            finally:
+                self._session._setupstate.teardown_exact(following)
+                item.funcargs = None  # type: ignore[attr-defined]  # timelines, which nobody needs any more
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            return error
+        return None
 
     def close(self) -> None:
         """End the session."""
@@ -208,7 +207,7 @@ def _behaviour(
 ) -> Behaviour:
     worst = next((pair for pair in runs if ended_badly(pair[1])), runs[0] if runs else None)
     passed = error is None
-    drawn = worst is not None and len(worst[1]) <= SHOWN_EVENTS
+    drawn = not passed and worst is not None and len(worst[1]) <= SHOWN_EVENTS
     return Behaviour(
         test=test.id,
         title=test.title,

@@ -32,7 +32,7 @@ class Behaviour:
     step: str | None = None
     """The rung of a long exercise that it belongs to."""
     timeline: Timeline | None = None
-    """The student's own run."""
+    """The student's own run, of a behaviour that wasn't seen."""
     intended: Timeline | None = None
     """The worked solution's run of the same scenario."""
     scenario: Played | None = None

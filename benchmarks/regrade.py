@@ -1,9 +1,10 @@
 """Grade the same class again and again, and compare: every result's bytes are the same, but for `seconds`.
 
-    uv run python benchmarks/regrade.py [--times 1000] [--load 16] [--section 02_retry] [--jobs 2]
+    uv run python benchmarks/regrade.py [--times 1000] [--load 0 16] [--section 02_retry] [--jobs 2]
 
-The class is the bundled one of `autograder demo`: right and wrong answers of every section, and some real life.
-`--load` keeps so many processes busy meanwhile. Ends with 1, and shows the first difference, as soon as there is one.
+The class: every section's right and wrong answers, all of them, and some real life as in `autograder demo`.
+`--load` keeps so many processes busy meanwhile; of several loads, each time takes the next one. Ends with 1, and shows
+the first difference, as soon as there is one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 
 from autograder.course import Course
@@ -27,23 +29,24 @@ def main() -> int:
     """Grade, compare, and say how often it was the same."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=1000)
-    parser.add_argument("--load", type=int, default=0)
+    parser.add_argument("--load", type=int, nargs="+", default=[0])
     parser.add_argument("--section")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     course = Course.find(Path(__file__).parent)
-    with tempfile.TemporaryDirectory() as folder, load(options.load):
-        submitted = make_class(course, Path(folder) / "submitted")
+    with tempfile.TemporaryDirectory() as folder:
+        submitted = make_class(course, Path(folder) / "submitted", {"right": 1000, "wrong": 1000})
         first: dict[str, bytes] = {}
-        for turn in range(1, options.times + 1):
-            found = graded(course, submitted, options.section, options.jobs)
+        for turn, busy in zip(range(1, options.times + 1), cycle(options.load), strict=False):
+            with load(busy):
+                found = graded(course, submitted, options.section, options.jobs)
             first = first or found
             if different := [name for name in {**first, **found} if first.get(name) != found.get(name)]:
                 name = different[0]
                 print(f"turn {turn}: {len(different)} of {len(first)} differ, first {name}")
                 print(f"  {first.get(name)!r}\n  {found.get(name)!r}")
                 return 1
-            print(f"{turn} of {options.times}: {len(found)} results, all the same", flush=True)
+            print(f"{turn} of {options.times}: {len(found)} results at load {busy}, all the same", flush=True)
     return 0
 
 

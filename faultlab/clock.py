@@ -86,18 +86,12 @@ class Outside(Protocol):
 
 
 class _Timer(events.TimerHandle):
-    """Equal deadlines fire in the order they were set; the standard heap promises no order."""
+    """A timer that may be seen on the timeline."""
 
-    __slots__ = ("_closed", "_lane", "_ns", "_sequence")
-    _ns: int
+    __slots__ = ("_closed", "_lane", "_sequence")
     _sequence: int
     _lane: str | None
     _closed: bool
-
-    def __lt__(self, other: object) -> bool:
-        if not isinstance(other, _Timer):
-            return NotImplemented
-        return self._ns < other._ns or (self._ns == other._ns and self._sequence < other._sequence)
 
     def __hash__(self) -> int:
         return self._sequence
@@ -135,17 +129,6 @@ class _Future(asyncio.Future[Any]):
         return self._number
 
 
-class _Jump:
-    """Stands where the selector stands: asked to wait, it moves the clock."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        self._loop = loop
-
-    def select(self, timeout: float | None) -> tuple[()]:
-        self._loop.turn(idle=timeout != 0)
-        return ()
-
-
 class VirtualLoop(base_events.BaseEventLoop):
     """An asyncio event loop on virtual time.
 
@@ -172,8 +155,8 @@ class VirtualLoop(base_events.BaseEventLoop):
         self.max_events, self.max_questions = max_events, max_questions
         self.limit_hit: SimulationError | None = None
         self._record = record and outside is not None and outside.timers
-        self._clock_resolution = 5e-10
-        self._selector: Any = _Jump(self)
+        self._timers: list[tuple[int, int, _Timer]] = []
+        """A heap; equal deadlines fire in the order in which they were set."""
         # Each kind counts for itself: how many futures the library makes differs between Pythons.
         self._task_numbers, self._future_numbers, self._timer_numbers = (itertools.count(1) for _ in range(3))
         self._names: dict[str, int] = {}
@@ -196,8 +179,23 @@ class VirtualLoop(base_events.BaseEventLoop):
         """What a clock reads where code is running just now, in nanoseconds."""
         return self.now + self._ahead
 
-    def turn(self, *, idle: bool) -> None:
-        """One turn of the loop: enforce the limits and, when nothing is ready, move on to the next instant."""
+    def _run_once(self) -> None:
+        """One turn, in place of asyncio's own: no selector to wait for, and instants are whole."""
+        timers, ready = self._timers, self._ready  # type: ignore[attr-defined]
+        while timers and timers[0][2]._cancelled:
+            heapq.heappop(timers)
+        due = bool(timers) and timers[0][0] <= self.now
+        self._turn(idle=not (ready or due or self._stopping))  # type: ignore[attr-defined]
+        now = self.now
+        while timers and timers[0][0] <= now:
+            ready.append(heapq.heappop(timers)[2])
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+
+    def _turn(self, *, idle: bool) -> None:
+        """Enforce the limits and, when nothing is ready, move on to the next instant."""
         if self.limit_hit is not None:
             raise self.limit_hit
         self._turns += 1
@@ -220,7 +218,7 @@ class VirtualLoop(base_events.BaseEventLoop):
         return FOREVER if self.outside is None else self.outside.horizon
 
     def _move_on(self) -> None:
-        upcoming: int | None = self._scheduled[0]._ns if self._scheduled else None  # type: ignore[attr-defined]
+        upcoming = self._timers[0][0] if self._timers else None
         if upcoming is not None and upcoming >= FOREVER:
             upcoming = None
         if upcoming is not None and upcoming < self._horizon():
@@ -306,13 +304,12 @@ class VirtualLoop(base_events.BaseEventLoop):
         self._check_closed()  # type: ignore[attr-defined]
         instant = round(when * NS) if when < FOREVER / NS else FOREVER
         timer = _Timer(instant / NS, callback, args, self, context)
-        timer._ns, timer._sequence, timer._lane, timer._closed = instant, next(self._timer_numbers), None, False
+        timer._sequence, timer._lane, timer._closed = next(self._timer_numbers), None, False
         if self._record:
             timer._lane = self.lane()
             data = {"timer": timer._sequence, "until": max(instant, self.now), "what": _purpose(callback)}
             self.write("sleep", data, lane=timer._lane)
-        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
-        timer._scheduled = True  # type: ignore[attr-defined]
+        heapq.heappush(self._timers, (instant, timer._sequence, timer))
         return timer
 
     def create_task(self, coro: Any, *, name: object = None, context: Any = None, **options: Any) -> asyncio.Task[Any]:
@@ -401,9 +398,6 @@ class VirtualLoop(base_events.BaseEventLoop):
             )
         return super().call_soon_threadsafe(callback, *args, context=context)
 
-    def _process_events(self, event_list: Any) -> None:
-        pass
-
     def _write_to_self(self) -> None:
         pass
 
@@ -473,7 +467,7 @@ class VirtualLoop(base_events.BaseEventLoop):
                 self.close()
             self._tasks.clear()
             self._waiting.clear()
-            self._selector = None
+            self._timers.clear()
             self.now = ended
 
     def _tell_unheard(self) -> None:

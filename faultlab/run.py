@@ -123,7 +123,7 @@ def unpack(answer: Answer, errors: Mapping[str, Any]) -> tuple[int, Any, BaseExc
         error = RuntimeError(f"{answer.error} can't be made from {answer.args!r}: {cause}")
     for name, value in (answer.attributes or {}).items():
         setattr(error, name, value)
-    error.__faultlab_call__ = answer.number
+    error.__faultlab_call__ = answer.receipt
     return answer.number, None, error
 
 

@@ -166,8 +166,8 @@ class Lab:
         """Call `function`, await what it returns, and show on the timeline how that ended.
 
         The mark `name` gets {"how": "returned", "value"}, {"how": "raised", "error", "call", ...} or
-        {"how": "cancelled"}, which is also returned. "call" is the number of the service's call whose very error
-        object came out. A cancellation goes on.
+        {"how": "cancelled"}, which is also returned. "call" is the receipt of the service's call whose very error
+        object came out; on the timeline it is that call's number. A cancellation goes on.
         """
         try:
             value = function(*args, **options)

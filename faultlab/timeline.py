@@ -50,8 +50,7 @@ class Event(NamedTuple):
         return self.at / NS
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One call to a service, from its start to its outcome. Times in seconds."""
 
     id: int
@@ -219,14 +218,14 @@ def _pair_calls(events: Iterable[Event]) -> list[Call]:
 
 def _call(start: Event, end: Event | None) -> Call:
     data = start.data
-    common = (data["call"], data["service"], start.lane, tuple(data["args"]), start.seconds)
+    common = (data["call"], data["service"], start.lane, tuple(data["args"]), start.at / NS)
     if end is None:
-        return Call(*common, end=None, outcome="pending")
+        return Call(*common, None, "pending")
     if end.kind == "cancel":
-        return Call(*common, end=end.seconds, outcome="cancelled")
+        return Call(*common, end.at / NS, "cancelled")
     if end.kind == "error":
-        return Call(*common, end=end.seconds, outcome="error", value=end.data["args"], error=end.data["error"])
-    return Call(*common, end=end.seconds, outcome="ok", value=end.data["value"])
+        return Call(*common, end.at / NS, "error", end.data["args"], end.data["error"])
+    return Call(*common, end.at / NS, "ok", end.data["value"])
 
 
 def _pair_pauses(events: Iterable[Event]) -> Iterator[Pause]:

@@ -70,6 +70,7 @@ class Asked:
 
 
 Script = Sequence[Reply] | Callable[[Asked], Reply]
+_NESTS = (dict, list)
 
 
 class Answer(NamedTuple):
@@ -81,6 +82,8 @@ class Answer(NamedTuple):
     error: str
     args: tuple[Plain, ...]
     attributes: Mapping[str, Plain] | None
+    receipt: int | None = None
+    """An error's: who names it in a mark as the `call` of an error has heard this very answer."""
 
 
 @dataclass
@@ -138,6 +141,8 @@ class World:
         self._lost: dict[int, tuple[str, str]] = {}
         self._rounds = 0
         self._tokens = self.stream("tokens")
+        self._receipts: dict[int, int] = {}
+        self._numbers = self.stream("receipts")
 
     # -- setting the scene
 
@@ -239,7 +244,13 @@ class World:
             self.write(at, "cancel", lane, {"call": number, "service": service})
 
     def write(self, at: int, kind: str, lane: str, data: Mapping[str, Plain]) -> None:
-        """Put an event on the timeline."""
+        """Put an event on the timeline.
+
+        A mark's value becomes the world's own: wherever it names a `"call"`, the receipt that stands there becomes the
+        number of the call that it was given with, and any other number None.
+        """
+        if kind == "mark":
+            self._redeem(data.get("value"))
         self._events.append(Event(at, kind, lane, data))
 
     def ask(self, upcoming: int | None) -> tuple[int, list[Answer]] | None:
@@ -329,7 +340,25 @@ class World:
     def _drawn(self, number: int, service: str, reply: Reply) -> Answer:
         value = self.token(service) if reply.value == TOKEN else reply.value
         args = tuple(self.token(service) if one == TOKEN else one for one in reply.args) if reply.args else ()
-        return Answer(number, reply.kind, value, reply.error, args, reply.attributes)
+        receipt = self._receipt(number) if reply.kind == "error" else None
+        return Answer(number, reply.kind, value, reply.error, args, reply.attributes, receipt)
+
+    def _receipt(self, number: int) -> int:
+        receipt = self._numbers.getrandbits(62)
+        self._receipts[receipt] = number
+        return receipt
+
+    def _redeem(self, value: Any) -> None:
+        kind = type(value)
+        if kind is dict:
+            if type(receipt := value.get("call")) in (int, float, bool):
+                value["call"] = self._receipts.get(receipt)
+            value = value.values()
+        elif kind is not list:
+            return
+        for item in value:
+            if type(item) in _NESTS:
+                self._redeem(item)
 
     def _arrival(self, due: int) -> int:
         if self._rounds:

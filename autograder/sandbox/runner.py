@@ -14,7 +14,6 @@ import msgspec
 
 from autograder.cells import run_notebook
 from autograder.sandbox.wire import weight
-from faultlab.plain import plain
 from faultlab.run import unpack
 from faultlab.scenario import perform, read
 from faultlab.world import Answer
@@ -49,10 +48,10 @@ class _Talk:
         """Say that the notebook was run."""
         return self._ask(msgspec.json.encode(["cells", self._token, errors]))
 
-    def say(self, kind: str, number: int, events: list[bytes], rest: bytes = b"") -> list[Any]:
-        """Say what happened in scenario `number`: events, each encoded, and what else belongs to this kind."""
-        head = f'["{kind}",{number},"{self._token}",['.encode()
-        return self._ask(b"".join((head, b",".join(events), b"]", rest, b"]")))
+    def say(self, kind: str, number: int, events: bytes, rest: bytes = b"") -> list[Any]:
+        """Say what happened in scenario `number`: the encoded list of events, and what else belongs to this kind."""
+        head = f'["{kind}",{number},"{self._token}",'.encode()
+        return self._ask(b"".join((head, events, rest, b"]")))
 
     def _ask(self, message: bytes) -> list[Any]:
         self._sock.send(message)
@@ -82,7 +81,7 @@ class _Far:
     def call(self, at: int, service: str, lane: str, args: tuple[Any, ...]) -> int:
         number = self._calls
         self._calls += 1
-        self._events.append(["call", at, number, service[:200], lane[:200], plain(args)])
+        self._events.append(["call", at, number, service[:200], lane[:200], args])
         if not self._leases:
             self.horizon = at
         return number
@@ -100,7 +99,7 @@ class _Far:
             case "blocked":
                 self._events.append(["blocked", at, lane, float(data["seconds"])])
             case "mark":
-                self._events.append(["mark", at, lane, str(data["name"])[:200], plain(data["value"])])
+                self._events.append(["mark", at, lane, str(data["name"])[:200], data["value"]])
             case "note":
                 self._events.append(["note", at, _encodable(str(data["text"]))])
             case "end":
@@ -111,18 +110,26 @@ class _Far:
         """Say that the scenario is over; returns the reply."""
         return self._talk.say("done", self._number, self._flush())
 
-    def _flush(self) -> list[bytes]:
-        """Send all but the last piece of what happened, and return that one."""
+    def _flush(self) -> bytes:
+        """The encoded list of what happened; of more than fits into a message, send all but the last piece."""
         events, self._events = self._events, []
+        whole = msgspec.json.encode(events)
+        heavy = weight(whole)
+        if len(whole) > PIECE or heavy > self._room:
+            return self._last_piece(events)
+        self._room -= heavy
+        return whole
+
+    def _last_piece(self, events: list[list[Any]]) -> bytes:
         piece: list[bytes] = []
         size = 0
         for event in map(self._encoded, events):
-            if size + len(event) > PIECE or len(piece) >= 4000:
-                self._talk.say("part", self._number, piece)
+            if size + len(event) > PIECE:
+                self._talk.say("part", self._number, _listed(piece))
                 piece, size = [], 0
             piece.append(event)
             size += len(event) + 1
-        return piece
+        return _listed(piece)
 
     def _encoded(self, event: list[Any]) -> bytes:
         """An event as bytes; when there is no room left, without its value."""
@@ -132,6 +139,10 @@ class _Far:
             event[-1] = [{"$more": len(data)}]
             data = msgspec.json.encode(event)
         return data
+
+
+def _listed(events: list[bytes]) -> bytes:
+    return b"[" + b",".join(events) + b"]"
 
 
 def _encodable(text: str) -> str:

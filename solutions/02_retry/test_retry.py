@@ -139,8 +139,10 @@ def test_in_range(run, base=0.1, cap=0.5):
     for found in all_pauses(run):
         for number, pause in enumerate(found, 1):
             ceiling = min(cap, base * 2 ** (number - 1))
-            seen = f"a pause of {pause:.3f} s after attempt {number}, where the ceiling is {ceiling:g} s"
-            assert pause <= ceiling + ROUNDING, f"base={base:g}, cap={cap:g}: {seen}"
+            assert pause <= ceiling + ROUNDING, (
+                f"base={base:g}, cap={cap:g}: a pause of {pause:.3f} s after attempt {number}, "
+                f"where the ceiling is {ceiling:g} s"
+            )
 
 
 @pytest.mark.points(0.5)

@@ -69,6 +69,8 @@ def test_zero(run):
 HIDDEN = '''\
 import pytest
 
+LIARS = 3
+
 
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("sums", a=1111, b=2222)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from autograder import build
+from autograder.authoring import steady
 from autograder.course import Course, Section, UsageError
 from autograder.source import source_notebook
 
@@ -248,6 +249,19 @@ class TestCheck:
 
         found = build.build(pristine, [SECTION], check=True, rules=build.Rules(answers=[full_marks]))
         assert found == [f"{SECTION}: the solution gets 2 of 3 points"]
+
+    def test_right_answers_keep_nothing_between_scenarios(self, course: Course) -> None:
+        """One that does is named, with the behaviours that depend on what was played before."""
+        section = course.section(SECTION)
+        assert steady(course, section) == steady(course, course.section("91_plain")) == []
+        keeps = "calls = []\ndef add(a, b):\n    calls.append(a)\n    return a + b if len(calls) == 1 else None\n"
+        (section.folder / "right").mkdir()
+        (section.folder / "right" / "keeps.py").write_text(keeps)
+        in_order, backwards = steady(course, section)
+        assert (
+            "scenarios in order, right/keeps.py is judged otherwise" in in_order and "alone: zero, small;" in in_order
+        )
+        assert "scenarios reversed" in backwards and "alone: small, zero;" in backwards
 
     def test_an_unknown_section_is_wrong_usage(self, pristine: Course) -> None:
         """The line names those that there are."""

@@ -76,6 +76,11 @@ class TestRun:
         )
         assert namespace["y"] == 2 and errors == [(9, "ZeroDivisionError", "division by zero")]
 
+    def test_a_syntax_error_names_the_cell_once(self):
+        """The file that Python names has the number by which people are told of the cell, which counts from 1."""
+        _, [(number, kind, text)] = run_notebook([cell("x = 1"), cell("def (:", own=True, number=80)])
+        assert (number, kind) == (80, "SyntaxError") and "<cell 81>" in text
+
     def test_a_missing_name_runs_everything(self):
         """What no symbol table shows, like a name that is set through globals()."""
         namespace, errors = run_notebook([cell("globals()['x'] = 1"), cell("y = eval('x')", own=True)])

@@ -138,7 +138,7 @@ class TestLive:
 
 class TestErrors:
     def test_own_error_classes(self):
-        """Named in `errors`; unknown names get a class of their own."""
+        """Named in `errors`; unknown names get a class of their own. Each carries its call's receipt."""
 
         class Busy(Exception):
             pass
@@ -151,9 +151,12 @@ class TestErrors:
                 await op()
             with pytest.raises(Exception) as other:  # noqa: PT011
                 await op()
-            return seen.value.args, vars(seen.value)["__faultlab_call__"], type(other.value).__name__
+            receipts = [vars(one.value)["__faultlab_call__"] for one in (seen, other)]
+            mark("receipts", [{"call": receipt} for receipt in receipts])
+            return seen.value.args, type(other.value).__name__
 
-        assert simulate(main, world=world, errors={"Busy": Busy}).value == ((5,), 0, "Unheard")
+        assert simulate(main, world=world, errors={"Busy": Busy}).value == ((5,), "Unheard")
+        assert [mark.value for mark in world.timeline().marks()] == [[{"call": 0}, {"call": 1}]]
 
     def test_catch_keeps_the_error(self):
         """With `catch` the run comes back, with the error and the timeline up to it."""

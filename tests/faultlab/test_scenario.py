@@ -9,7 +9,7 @@ import warnings
 
 import pytest
 
-from faultlab import World, error, ok
+from faultlab import Service, World, error, ok, simulate
 from faultlab.run import Here
 from faultlab.scenario import Lab, ScenarioError, asked, perform, play, played, read, scenario
 
@@ -165,7 +165,7 @@ class TestEndings:
 
 class TestLab:
     def test_outcomes(self):
-        """What came back, as plain data: a value, the service's own error, a cause."""
+        """What came back, as plain data: a value, the service's own error (by its call's number), a cause."""
 
         class Gone(Exception):
             pass
@@ -191,10 +191,29 @@ class TestLab:
 
         timeline = ending(main)
         raised, returned, wrapped = seen
-        assert (raised["error"], raised["call"], raised["args"]) == ("KeyError", 0, ["k"])
+        assert (raised["error"], raised["args"]) == ("KeyError", ["k"])
+        assert timeline.marks("raised")[0].value == raised | {"call": 0}
         assert returned == {"how": "returned", "value": "fine"}
         assert wrapped["names"] == ["Gone"] and wrapped["cause"]["error"] == "KeyError" and wrapped["call"] is None
         assert [item.name for item in timeline.marks()] == ["raised", "returned", "wrapped"]
+
+    def test_errors_within_errors(self):
+        """A cause and the members of a group are told by their calls, too."""
+
+        async def main():
+            lab, op = Lab({}), Service("op")
+            errors = await asyncio.gather(op(), op(), return_exceptions=True)
+            group = BaseExceptionGroup("both", [ValueError("own"), errors[1]])
+            group.__cause__ = errors[0]
+            lab.mark("report", {"errors": [lab.describe(group)]})
+
+        world = World()
+        world.service("op", [error("KeyError"), error("OSError")])
+        simulate(main, world=world)
+        (report,) = world.timeline().marks("report")
+        (told,) = report.value["errors"]
+        assert (told["call"], told["cause"]["call"]) == (None, 0)
+        assert [one["call"] for one in told["exceptions"]] == [None, 1]
 
     def test_tasks_and_cancellation(self):
         """A task has its name as its lane; being cancelled is an outcome, and goes on."""

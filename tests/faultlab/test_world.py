@@ -231,6 +231,38 @@ class TestLeases:
         assert World().ask(None) is None
 
 
+class TestReceipts:
+    def test_an_error_comes_with_a_receipt(self):
+        """Unpredictable, the same for the same seed, and another one for each call; values need none."""
+
+        def receipts(seed):
+            world = World(seed)
+            world.service("op", [error(), error(), ok()])
+            for number in range(3):
+                called(world, number=number)
+            return [answer.receipt for answer in (world.ask(None) or (0, []))[1]]
+
+        first, second, none = receipts(1)
+        assert none is None
+        assert receipts(1) == [first, second, None]
+        assert len({first, second, *receipts(2)[:2]}) == 4 and min(first, second) > 1000
+
+    @pytest.mark.parametrize("claim", [0, 1, 0.0, True, -1, 2**62, "another world's"])
+    def test_who_has_not_heard_an_error_names_no_call(self, claim):
+        """A mark's `call` is a receipt of this very world; whatever else stands there says nothing."""
+        worlds = World(1), World(2)
+        for world in worlds:
+            world.service("op", then=error())
+            called(world)
+        own, other = ((world.ask(None) or (0, []))[1][0].receipt for world in worlds)
+        claim = other if isinstance(claim, str) else claim
+        said = {"how": "raised", "call": own, "cause": {"call": claim}, "exceptions": [{"call": own}, {"call": claim}]}
+        worlds[0].write(0, "mark", "", {"name": "told", "value": said})
+        (told,) = worlds[0].timeline().marks()
+        assert told.value["call"] == told.value["exceptions"][0]["call"] == 0
+        assert told.value["cause"]["call"] is told.value["exceptions"][1]["call"] is None
+
+
 class TestCancelling:
     def test_a_cancelled_call_is_not_answered(self, world):
         """Its answer is gone, and the timeline has who gave up and when."""

@@ -92,22 +92,24 @@ def end(at: int) -> list[Any]:
 
 class TestHonest:
     def test_a_conversation(self):
-        """Cells, a call, its error, a pause, another call, its answer, the end; then the next scenario, then over."""
+        """Cells, a call, its error, a pause, another call, its answer, claims, the end; the next scenario; over."""
         talk = Talk(one_service, alone)
         kind, _, number, driver, brief, _, horizon, leases = talk.cells()
         assert (kind, number, driver, brief, horizon, leases) == ("play", 0, 0, {"hello": "you"}, LEASE, False)
-        kind, _, now, horizon, [[number, how, _, name, _, _]] = talk.batch(call(0))
+        kind, _, now, horizon, [[number, how, _, name, _, _, receipt]] = talk.batch(call(0))
         assert (kind, now, number, how, name) == ("go", 50 * MS, 0, "error", "ConnectionError")
         assert horizon == now + LEASE
         _, _, now, _, answers = talk.batch(["sleep", now, "caller", 1, now + NS, "sleep"], upcoming=now + NS)
         assert (now, answers) == (1050 * MS, [])
         _, _, now, _, [[number, how, value, *_]] = talk.batch(call(now, 1), upcoming=None)
         assert (number, how, value) == (1, "ok", "fine")
-        assert talk.done(mark(now, "fine"), end(now))[0] == "play"
+        told = [mark(now, "fine"), mark(now, {"call": receipt}), mark(now, {"call": 0}), mark(now, {"call": True})]
+        assert talk.done(*told, end(now))[0] == "play"
         assert talk.done(end(0))[0] == "over"
         assert talk.session.over
         first, second = talk.session.timelines
         assert [one.outcome for one in first.calls()] == ["error", "ok"]
+        assert [one.value for one in first.marks()] == ["fine", {"call": 0}, {"call": None}, {"call": None}]
         assert second.ending is not None
 
     def test_time_is_leased(self):

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_errors.py")))
+LIARS = 3.5
+"""Points of who tells the solution's transcript again: ids that are none, and what comes back from known calls."""
 
 
 def as_visible(test):

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_timeouts.py")))
+LIARS = 5
+"""Points of who tells the solution's transcript again: what is stopped, and when, is seen of the calls."""
 
 
 def as_visible(test):

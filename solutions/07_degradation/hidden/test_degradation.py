@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_degradation.py")))
+LIARS = 3.5
+"""Points of who tells the solution's transcript again: what comes back from calls at known instants."""
 
 
 def as_visible(test):

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_logging.py")))
+LIARS = 2.25
+"""Points of who tells the solution's transcript again: what is in a line, beside its tokens."""
 
 
 def as_visible(test):

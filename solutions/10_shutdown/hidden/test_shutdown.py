@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_shutdown.py")))
+LIARS = 1
+"""Points of who tells the solution's transcript again: who leaves, and who comes midway."""
 
 
 def as_visible(test):

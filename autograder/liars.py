@@ -1,0 +1,172 @@
+"""Liars: answers that do none of the work and say what they please. What one may earn, its exercise declares.
+
+    LIARS = 1.5  # in hidden/test_<name>.py: points, 0 where nothing is said
+
+Some are Python: they have the shapes of the solution's functions and classes, and whatever is called says the same, or
+what a coin says, or what it was told. The others are parrots: they have the solution's transcripts (see `parrot.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from autograder import parrot
+from autograder.authoring import answered, solved
+from autograder.build import Check
+from autograder.check import Bench, seed_of
+from autograder.course import Section
+from autograder.result import Behaviour
+from autograder.sandbox.session import Task
+from faultlab.scenario import Played, play
+from faultlab.timeline import Timeline
+
+COINS = 40
+"""So many of them are tossed: one that is lucky is a liar that earns something."""
+
+Says = Callable[[tuple[Any, ...]], Any]
+"""What a call with these arguments returns."""
+
+
+class Lie(NamedTuple):
+    """What a liar earned: points by behaviour, visible and hidden together."""
+
+    liar: str
+    earned: dict[str, float]
+
+    @property
+    def points(self) -> float:
+        """All of them."""
+        return sum(self.earned.values())
+
+
+def believed(tell: Callable[[str], None]) -> Check:
+    """A rule of the build: no liar earns more than its exercise declares. Tells the highest of each, a line each."""
+    return lambda course, section: [] if section.exercise is None else _believed(section, tell)
+
+
+def _believed(section: Section, tell: Callable[[str], None]) -> list[str]:
+    allowed = declared(section)
+    worst = max(lies(section), key=lambda lie: lie.points)
+    by = f" ({worst.liar})" if worst.points else ""
+    tell(f"{section.name}: most points that a liar earned: {worst.points:g}{by}; declared: {allowed:g}")
+    if worst.points <= allowed:
+        return []
+    behaviours = ", ".join(f"{test} {points:g}" for test, points in worst.earned.items())
+    where = section.hidden.relative_to(section.course.root).as_posix()
+    said = f"a liar ({worst.liar}) earns {worst.points:g} points ({behaviours}), {allowed:g} are declared"
+    return [f"{section.name}: {said}; let these tests ask for what the world drew, or say LIARS in {where}"]
+
+
+def declared(section: Section) -> float:
+    """The points that a liar may earn, by the section's hidden tests."""
+    modules = [getattr(test.item, "module", None) for test in _bench(section).judge(hidden=True).tests if test.hidden]
+    return max((float(getattr(module, "LIARS", 0)) for module in modules), default=0.0)
+
+
+def lies(section: Section) -> Iterator[Lie]:
+    """Every liar, and what it earns. Who knows the transcripts knows them under the seeds that `check` plays with."""
+    bench = _bench(section)
+    judge = bench.judge(hidden=True)
+    names = answered(section, solved(section))
+    seeds = {one: seed_of(one) + (not bench.scenarios[one.name].fixed) for one in judge.scenarios}
+    for liar, timelines in _told(bench, names, seeds):
+        yield Lie(liar, _earned(judge.judge(timelines)))
+
+
+def _bench(section: Section) -> Bench:
+    return Bench.at(str(section.exercise), section.folder)
+
+
+def _earned(behaviours: list[Behaviour]) -> dict[str, float]:
+    earned: Counter[str] = Counter()
+    for behaviour in behaviours:
+        if behaviour.points:
+            earned[behaviour.test] += behaviour.points  # type: ignore[assignment]
+    return dict(earned)
+
+
+def _told(
+    bench: Bench, names: Mapping[str, Any], seeds: Mapping[Played, int]
+) -> Iterator[tuple[str, dict[Played, Timeline]]]:
+    known = {one: bench.play(one, names) for one in seeds}
+    tasks = {one: Task(bench.scenarios[one.name], one.options, seed, 0) for one, seed in seeds.items()}
+    for liar, script in parrot.SCRIPTS.items():
+        yield liar, {one: parrot.told(task, known[one], script) for one, task in tasks.items()}
+    swapped = {one: parrot.told(task, known[one], parrot.whole, swap=True) for one, task in tasks.items()}
+    yield "transcript with its tokens swapped", swapped
+    for liar, says in claimants().items():
+        claims = dict(names) | {name: pretending(names[name], says) for name in bench.wanted}
+        yield liar, {one: play(task.scenario, one.options, claims, seed=task.seed) for one, task in tasks.items()}
+
+
+# --- liars in Python
+
+
+def claimants() -> dict[str, Says]:
+    """What they say, by their names."""
+    constants: dict[str, Says] = {f"always {value!r}": partial(_same, value) for value in (None, True, False, 0, "")}
+    coins: dict[str, Says] = {f"coin {number}": partial(_toss, random.Random(number)) for number in range(COINS)}
+    return constants | {"echo": _echo, "last input": partial(_before, [None])} | coins
+
+
+def _same(value: Any, args: tuple[Any, ...]) -> Any:
+    return value
+
+
+def _toss(draw: random.Random, args: tuple[Any, ...]) -> bool:
+    return draw.random() < 0.5
+
+
+def _echo(args: tuple[Any, ...]) -> Any:
+    return args[0] if args else None
+
+
+def _before(told: list[Any], args: tuple[Any, ...]) -> Any:
+    """What the call before was told last."""
+    last = told[0]
+    told[0] = args[-1] if args else last
+    return last
+
+
+def pretending(value: Any, says: Says) -> Any:
+    """Something of the shape of `value` whose every call does nothing and returns what `says` makes of its arguments.
+
+    Classes of errors stay what they are: a liar may know those.
+    """
+    if isinstance(value, type):
+        return value if issubclass(value, BaseException) else _class(value, says)
+    if not callable(value):
+        return value
+    if inspect.isgeneratorfunction(inspect.unwrap(value)):  # it makes a context manager
+        return lambda *args, **options: contextlib.nullcontext(says(args))
+    if not inspect.iscoroutinefunction(value):
+        return lambda *args, **options: says(args)
+
+    async def later(*args: Any, **options: Any) -> Any:
+        return says(args)
+
+    return later
+
+
+_CALLED = {"__call__", "__enter__", "__exit__", "__aenter__", "__aexit__"}
+
+
+def _class(kind: type, says: Says) -> type:
+    def listen(self: Any, *args: Any, **options: Any) -> None:
+        says(args)
+
+    found: dict[str, Any] = {"__init__": listen, "__getattr__": lambda self, name: says(())}
+    for name, value in inspect.getmembers_static(kind):
+        if callable(value) and (not name.startswith("__") or name in _CALLED):
+            found[name] = _method(pretending(value, says))
+    return type(kind.__name__, (), found)
+
+
+def _method(function: Any) -> Any:
+    return lambda self, *args, **options: function(*args, **options)

@@ -1,0 +1,123 @@
+"""A child that never runs an answer: it was given the solution's whole transcript, and tells of it what it likes.
+
+Stronger than any submission: it knows every scenario, hidden parameters too, and what the solution did in it under
+another seed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from autograder.sandbox.session import Session, Task
+from autograder.sandbox.wire import Tampered
+from faultlab.timeline import Event, Timeline
+
+TOLD = {"call", "cancel", "sleep", "wake", "blocked", "mark", "note", "end"}
+"""What a child tells; the rest is the world's."""
+PIECE = 50
+TOKEN = re.compile(r"-[0-9a-f]{10}\b")
+"""The part of a token that nobody can know without having been shown it."""
+
+Script = Callable[[list[Event], int], list[Event]]
+"""What to tell of a transcript; the number is the first horizon, in nanoseconds."""
+
+
+def whole(events: list[Event], horizon: int) -> list[Event]:
+    """The transcript as it was, calls at their instants included."""
+    return events
+
+
+SCRIPTS: dict[str, Script] = {
+    "mute": lambda events, _: [event for event in events if event.kind == "end"],
+    "transcript under another seed": whole,
+    "claims without calls": lambda events, _: [event for event in events if event.kind not in ("call", "cancel")],
+    "calls without claims": lambda events, _: [event for event in events if event.kind not in ("mark", "note")],
+    "everything at t = 0": lambda events, _: [event._replace(at=0) for event in events],
+    "everything at the horizon": lambda events, horizon: [event._replace(at=horizon) for event in events],
+}
+
+
+def told(task: Task, transcript: Timeline, script: Script, *, swap: bool = False) -> Timeline:
+    """The timeline that the trusted side writes of it. With `swap` old tokens are replaced by those that came back."""
+    session = Session([task])
+    try:
+        _Parrot(session, transcript, swap).tell(script)
+    except Tampered as reason:
+        session.give_up("tampered", str(reason))
+    return session.timelines[0]
+
+
+class _Parrot:
+    def __init__(self, session: Session, transcript: Timeline, swap: bool) -> None:
+        self._session = session
+        self._events = [event for event in transcript if event.kind in TOLD]
+        answers = [event for event in transcript if event.kind in ("ok", "error")]
+        self._shown = {event.data["call"]: _tokens(event.data) for event in answers if swap}
+        self._tokens: dict[str, str] = {}
+
+    def tell(self, script: Script) -> None:
+        """Say all of it, at the instants at which it may be said."""
+        horizon = self._say("cells", "[]")[6]
+        piece: list[str] = []
+        floor = 0
+        for event in script(self._events, horizon):
+            while event.at != floor and event.at >= horizon:
+                reply = self._say("batch", _listed(piece), str(event.at))
+                assert reply[0] == "go"
+                floor, horizon, piece = reply[2], reply[3], []
+            floor = event.at
+            piece.append(self._worded(event))
+            if event.kind == "call" and not self._leases:
+                horizon = event.at
+            if len(piece) >= PIECE and event.kind != "end":
+                self._say("part", _listed(piece))
+                piece = []
+        self._say("done", _listed(piece))
+
+    def _say(self, kind: str, *rest: str) -> list[Any]:
+        head = [json.dumps(kind), *([] if kind == "cells" else ["0"]), json.dumps(self._session.token)]
+        reply: list[Any] = json.loads(self._session.receive(_listed([*head, *rest]).encode()))
+        for number, *answer in reply[4] if reply[0] == "go" else []:
+            self._tokens |= zip(self._shown.get(number, []), _tokens(answer), strict=False)
+        return reply
+
+    @property
+    def _leases(self) -> bool:
+        assert self._session._stage is not None
+        return self._session._stage.world.leases_through_calls
+
+    def _worded(self, event: Event) -> str:
+        text = json.dumps([event.kind, event.at, *_rest(event)])
+        return TOKEN.sub(lambda found: self._tokens.get(found[0], found[0]), text) if self._tokens else text
+
+
+def _tokens(answer: Any) -> list[str]:
+    return TOKEN.findall(json.dumps(answer))
+
+
+def _listed(parts: Iterable[str]) -> str:
+    return f"[{','.join(parts)}]"
+
+
+def _rest(event: Event) -> Iterable[Any]:
+    data = event.data
+    match event.kind:
+        case "call":
+            return data["call"], data["service"], event.lane, data["args"]
+        case "cancel":
+            return (data["call"],)
+        case "sleep":
+            return event.lane, data["timer"], data["until"], data["what"]
+        case "wake":
+            return event.lane, data["timer"], data["how"]
+        case "blocked":
+            return event.lane, data["seconds"]
+        case "mark":
+            return event.lane, data["name"], data["value"]
+        case "note":
+            return (data["text"],)
+        case _:
+            return data["how"], data.get("error", ""), data.get("message", "")
