@@ -50,6 +50,8 @@ SECTION = "90_sample"
 RIGHT, HALF = "def add(a, b):\n    return a + b\n", "def add(a, b):\n    return 0\n"
 ENDLESS = "def add(a, b):\n    while True:\n        pass\n"
 SCORES = {RIGHT: 3.0, HALF: 1.0}
+KILLED = 200
+"""Submissions in the class whose grading is killed at random."""
 COMMAND = [str(Path(sys.executable).with_name("autograder")), "grade", "--jobs", "2", "--json", "rows.json"]
 
 
@@ -470,7 +472,7 @@ class TestTheWholeCommand:
 
     def test_a_class_of_200(self, course, record_property):
         """Grader, grading processes, zygotes and children die at random until the class is graded: nothing is lost."""
-        expected, chance = hand_in(course, 200), random.Random(200)
+        expected, chance = hand_in(course, KILLED), random.Random(KILLED)
         kills = 0
         with no_orphan():
             for _ in range(60):

@@ -9,6 +9,7 @@ import pytest
 from autograder.course import Section
 from autograder.judge import Judge
 from autograder.mistakes import NAME, headlines, read_known
+from faultlab.scenario import load
 from tests.sections.conftest import SECTIONS, explained, failed, judge, stub
 
 
@@ -51,6 +52,12 @@ def test_hidden_repeats_visible(section):
     behaviours = judge(section)
     visible = {behaviour.test for behaviour in behaviours if not behaviour.hidden}
     assert {behaviour.test for behaviour in behaviours if behaviour.hidden} <= visible
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=ids)
+def test_few_groups(section):
+    """Each group of scenarios costs a fresh sandbox, for every submission: five at most."""
+    assert len({one.group for one in load(section.scenarios).values()}) <= 5
 
 
 @pytest.mark.parametrize(("section", "path"), files("right"), ids=ids)
