@@ -43,6 +43,8 @@ def forbid(*names: str) -> None:
     program = [(0x20, 0, 0, 0)]
     for name in names:
         program += [(0x15, 0, 1, syscalls.number(name, machine)), (0x06, 0, 0, 0x50000 | errno.EPERM)]
+    if os.getuid():
+        linux.no_new_privileges()  # else only root may
     linux.install_filter([*program, (0x06, 0, 0, seccomp.ALLOW)])
 
 
