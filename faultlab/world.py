@@ -59,7 +59,7 @@ def hang() -> Reply:
     return Reply("hang")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
     """A call as a script sees it: the how-manieth of its service (from 0), its arguments, its instant in seconds."""
 
@@ -110,13 +110,10 @@ class _Service:
     faults: list[_Fault] = field(default_factory=list)
 
     def fault(self, what: str, at: int) -> _Fault | None:
-        if not self.faults:
-            return None
         return next((fault for fault in self.faults if fault.what == what and fault.covers(at)), None)
 
 
-@dataclass(slots=True)
-class _Pending:
+class _Pending(NamedTuple):
     service: str
     lane: str
     answer: Answer
@@ -221,11 +218,11 @@ class World:
 
     def call(self, at: int, number: int, service: str, lane: str, args: tuple[Plain, ...]) -> None:
         """Somebody calls. Raises WorldError when there is no such service."""
-        if service not in self._services:
+        known = self._services.get(service)
+        if known is None:
             raise WorldError(f"there is no service {service!r}; there are: {', '.join(self._services) or 'none'}")
         self.now = max(self.now, at)
-        self.write(at, "call", lane, {"call": number, "service": service, "args": list(args)})
-        known = self._services[service]
+        self._events.append(Event(at, "call", lane, {"call": number, "service": service, "args": list(args)}))
         after, reply = self._decide(known, at, args)
         known.calls += 1
         if reply.kind == "hang":
@@ -311,14 +308,15 @@ class World:
         heapq.heappush(self._due, (max(at, self.now), self._order, what))
 
     def _decide(self, service: _Service, at: int, args: tuple[Plain, ...]) -> tuple[float, Reply]:
-        if service.fault("partition", at):
-            return 0.0, hang()
-        outage = service.fault("outage", at)
-        if outage is not None and outage.reply is not None:
-            return outage.reply.after, outage.reply
+        if service.faults:
+            if service.fault("partition", at):
+                return 0.0, hang()
+            outage = service.fault("outage", at)
+            if outage is not None and outage.reply is not None:
+                return outage.reply.after, outage.reply
         reply = self._scripted(service, at, args)
         latency = service.latency(service.random) if callable(service.latency) else service.latency
-        slow = service.fault("slow", at)
+        slow = service.fault("slow", at) if service.faults else None
         return (latency + reply.after) * (slow.factor if slow else 1.0), reply
 
     def _scripted(self, service: _Service, at: int, args: tuple[Plain, ...]) -> Reply:
@@ -339,7 +337,7 @@ class World:
 
     def _drawn(self, number: int, service: str, reply: Reply) -> Answer:
         value = self.token(service) if reply.value == TOKEN else reply.value
-        args = tuple(self.token(service) if one == TOKEN else one for one in reply.args) if reply.args else ()
+        args = tuple([self.token(service) if one == TOKEN else one for one in reply.args]) if reply.args else ()
         receipt = self._receipt(number) if reply.kind == "error" else None
         return Answer(number, reply.kind, value, reply.error, args, reply.attributes, receipt)
 
@@ -383,16 +381,7 @@ class World:
     def _arrive(self, at: int, number: int) -> Answer | None:
         pending = self._pending[number]
         service = self._services[pending.service]
-        if service.fault("partition", at):
-            self._lost[number] = (pending.lane, pending.service)
-            del self._pending[number]
-            return None
-        held = service.fault("hold", at)
-        if held is not None:
-            if held.end is None:
-                held.kept.append(number)
-            else:
-                self._schedule(held.end, number)
+        if service.faults and self._kept_back(at, number, pending, service):
             return None
         del self._pending[number]
         answer = pending.answer
@@ -401,5 +390,20 @@ class World:
             data["value"] = answer.value
         else:
             data |= {"error": answer.error, "args": list(answer.args)}
-        self.write(at, answer.kind, pending.lane, data)
+        self._events.append(Event(at, answer.kind, pending.lane, data))
         return answer
+
+    def _kept_back(self, at: int, number: int, pending: _Pending, service: _Service) -> bool:
+        """Whether an answer that is due doesn't get through: lost, or kept for the release."""
+        if service.fault("partition", at):
+            self._lost[number] = (pending.lane, pending.service)
+            del self._pending[number]
+            return True
+        held = service.fault("hold", at)
+        if held is None:
+            return False
+        if held.end is None:
+            held.kept.append(number)
+        else:
+            self._schedule(held.end, number)
+        return True
