@@ -1,10 +1,11 @@
-"""For all tests: where CI runs, a test that didn't run has failed; and the figures at the end of a run."""
+"""For all tests: where CI runs, a test that didn't run has failed; and what is said at the end of a run."""
 
 import os
-from collections import Counter
 from collections.abc import Generator
 
 import pytest
+
+from tests.summary import pytest_runtest_logreport, pytest_terminal_summary  # noqa: F401
 
 os.environ.setdefault("MPLBACKEND", "agg")  # no test opens a window
 
@@ -36,27 +37,3 @@ def fail(report: pytest.TestReport | pytest.CollectReport) -> None:
     reason = reason.removeprefix("Skipped: ")
     report.outcome = "failed"
     report.longrepr = f"Skipped, and where CI is set nothing may be: install what is missing in .ci/run. {reason}"
-
-
-ATTACKS = ("attacks tried", "contained", "points gained", "neighbours harmed")
-COUNTED = ("messages fuzzed", "submissions in the random-kill run", "processes killed")
-_attacks: Counter[str] = Counter()
-_counted: Counter[str] = Counter()
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Collected where the reports arrive: with several workers, that is in one place only."""
-    for name, value in report.user_properties if report.when == "call" else ():
-        if name == "attack" and isinstance(value, list | tuple):
-            points, harmed = value
-            _attacks.update(dict(zip(ATTACKS, (1, int(report.passed), points, harmed), strict=True)))
-        elif name in COUNTED and isinstance(value, int):
-            _counted[name] += value
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The figures of SECURITY.md, as far as they were produced."""
-    figures = {name: _attacks[name] for name in ATTACKS} if _attacks else {}
-    if figures or _counted:
-        said = (f"{name}: {value:,g}" for name, value in (figures | _counted).items())
-        terminalreporter.write_line(", ".join(said))

@@ -1,14 +1,9 @@
-"""Sections as the tests see them: the notebook's cells, an answer in the student's place, and a table of what each
-mistake loses, printed at the end."""
+"""Sections as the tests see them: the notebook's cells, and an answer in the student's place."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
-
-import pytest
 
 from autograder.answer import read
 from autograder.authoring import answered, solved
@@ -18,15 +13,6 @@ from autograder.result import Behaviour
 
 COURSE = Course.find(Path(__file__))
 SECTIONS = [section for section in COURSE.sections if section.exercise is not None and section.tests.is_file()]
-
-
-class Judged(NamedTuple):
-    """One answer of `right/` or `wrong/`: what it lost, and whether it was seen as what it is."""
-
-    kind: str
-    answer: str
-    lost: list[str]
-    well: bool
 
 
 @cache
@@ -63,32 +49,3 @@ def explained(behaviours: list[Behaviour]) -> str:
         if not behaviour.passed
     ]
     return "\n".join(lines) or "every behaviour was seen"
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Collected where the reports arrive: with several workers, that is in one place only."""
-    for name, value in report.user_properties:
-        if name == "answer" and report.when == "call" and isinstance(value, list | tuple):
-            section, kind, answer, lost = value
-            _matrix[section].append(Judged(kind, answer, lost, report.passed))
-
-
-_matrix: dict[str, list[Judged]] = defaultdict(list)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The kill matrix: what each mistake loses; how many mistakes and right answers are seen as what they are."""
-    for section, rows in sorted(_matrix.items()):
-        terminalreporter.section(f"{section}: what each mistake loses")
-        width = max(len(row.answer) for row in rows)
-        for row in sorted(rows):
-            if row.kind == "mistake":
-                terminalreporter.write_line(f"{row.answer:{width}}  {', '.join(row.lost) or 'nothing'}")
-    for section, rows in sorted(_matrix.items()):
-        said = [f"{sum(row.well for row in of)} of {len(of)} {words}" for words, of in _kinds(rows)]
-        terminalreporter.write_line(f"{section}: {', '.join(said)}")
-
-
-def _kinds(rows: list[Judged]) -> list[tuple[str, list[Judged]]]:
-    kinds = {"mistake": "mistakes caught", "right": "right answers accepted"}
-    return [(words, [row for row in rows if row.kind == kind]) for kind, words in kinds.items()]
