@@ -193,6 +193,7 @@ class VirtualLoop(base_events.BaseEventLoop):
             handle = ready.popleft()
             if not handle._cancelled:
                 handle._run()
+        handle = None  # an error that came through here refers to this frame: it must not refer back
 
     def _turn(self, *, idle: bool) -> None:
         """Enforce the limits and, when nothing is ready, move on to the next instant."""
