@@ -14,6 +14,7 @@ from tests.attacks.test_attacks import CORPUS
 from tests.autograder.test_unlucky import KILLED
 from tests.sandbox import test_fuzz, test_session
 from tests.sandbox.boxes import settings
+from tests.sections.conftest import SECTIONS
 
 PAGE = Path(__file__).parents[1] / "SECURITY.md"
 
@@ -23,7 +24,7 @@ def test_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 0)
     corpus = sum(map(len, CORPUS.values()))
     beside = len(MARKDOWN) + len(WORDS | MARKDOWN) + len(CASES) + 1  # copies, pages, collections, many in flight
-    spoilt = (test_fuzz.QUICK + test_fuzz.HEAVY) * len(test_fuzz.SECTIONS)
+    spoilt = (test_fuzz.QUICK + test_fuzz.HEAVY) * len(SECTIONS)
     counted = {
         "submissions in the corpus": corpus,
         "settings": len(settings()),

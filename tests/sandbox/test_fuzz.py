@@ -17,7 +17,7 @@ import pytest
 from autograder.answer import answer, read
 from autograder.authoring import solved
 from autograder.cells import run_notebook
-from autograder.course import Course, Section
+from autograder.course import Section
 from autograder.judge import Judge
 from autograder.sandbox import session as trusted
 from autograder.sandbox import wire
@@ -27,9 +27,8 @@ from autograder.sandbox.wire import Tampered
 from faultlab.scenario import Played, asked, load, perform
 from faultlab.timeline import Timeline
 from faultlab.world import LEASE
+from tests.sections.conftest import SECTIONS
 
-COURSE = Course.find(__file__)
-SECTIONS = [section for section in COURSE.sections if section.exercise is not None and section.tests.is_file()]
 QUICK, HEAVY = 500, 10_000
 """Messages with something wrong in them, for each section."""
 LONGEST = 200
