@@ -11,6 +11,7 @@ import json
 import os
 import re
 import stat
+import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -223,18 +224,25 @@ class Course:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep a second grading of this course out. Raises UsageError when one is under way."""
-        import fcntl
-
         self.build.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.build / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
+        with open(self.build / "lock", "a", encoding="utf-8") as file:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                _lock(file.fileno())
+            except (BlockingIOError, PermissionError):
                 raise UsageError(f"{self.root} is being graded already: wait until it's done, then run again") from None
             yield
-        finally:
-            os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Until it is closed, or this process ends, however it does."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def student_problem(student: str) -> str:

@@ -13,9 +13,9 @@ import hmac
 import multiprocessing
 import os
 import re
-import resource
 import secrets
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,8 +30,9 @@ from autograder.course import Course, Section, Submission, UnreadableSubmission,
 from autograder.judge import Judge, JudgeError, ended_badly
 from autograder.mistakes import NAME, Mistake, headlines, read_known
 from autograder.result import Behaviour, Result, VerdictName
-from autograder.sandbox.host import Box, ZygoteDied
+from autograder.sandbox.child import Sandbox, ZygoteDied
 from autograder.sandbox.play import Outcome, play_all
+from autograder.sandbox.start import start
 from autograder.sandbox.tiers import SandboxUnavailable, TierName
 from faultlab.scenario import Played, Scenario, ScenarioError, asked, load, uncollected
 from faultlab.timeline import Timeline
@@ -95,14 +96,14 @@ class Grader:
     core: int | None = None
     allow_unsandboxed: bool = False
     tier: TierName | None = None
-    _box: Box | None = None
+    _box: Sandbox | None = None
     _kits: dict[str, _Kit] = field(default_factory=dict)
 
     @property
-    def box(self) -> Box:
+    def box(self) -> Sandbox:
         """The sandbox, started when first needed. Raises SandboxUnavailable."""
         if self._box is None:
-            self._box = Box(
+            self._box = start(
                 tier=self.tier, preload=self.preload, core=self.core, allow_unsandboxed=self.allow_unsandboxed
             )
         return self._box
@@ -342,7 +343,7 @@ class _Worker:
             self.died = True
             self.job.deaths += 1
             self.process.join(10)
-            overworked = self.process.exitcode == -signal.SIGXCPU
+            overworked = self.process.exitcode == -getattr(signal, "SIGXCPU", 0)
             if self.job.deaths == 1 and not overworked:
                 return None
             if not self.started:
@@ -427,6 +428,10 @@ def _work(pipe: Connection, course: Course, core: int | None, options: dict[str,
 def _limit_cpu(seconds: int) -> None:
     """Let the kernel end this process when it takes so much longer. The judge stops itself before; this is for what
     can't be stopped from within, like a pattern that never finishes matching."""
+    if sys.platform == "win32":
+        return
+    import resource
+
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     soft = int(time.process_time()) + seconds
     resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))

@@ -16,6 +16,7 @@ from autograder.answer import Unreadable, answer, read
 from autograder.cells import run_notebook
 from autograder.check import Bench, Checked, judged
 from autograder.course import Course, UnreadableSubmission, UsageError, _solution_cells, read_regular
+from autograder.sandbox.limits import restrain
 
 WALL_SECONDS = 60
 ADDRESS_SPACE = 4 << 30
@@ -89,15 +90,6 @@ def _told(exercise: str, checked: Checked, errors: list[tuple[int, str, str]]) -
     }
 
 
-def _limit() -> None:
-    try:
-        import resource
-    except ImportError:
-        return
-    resource.setrlimit(resource.RLIMIT_CPU, (WALL_SECONDS, WALL_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-
-
 if __name__ == "__main__":
-    _limit()
+    restrain(WALL_SECONDS, ADDRESS_SPACE)
     print("\n" + json.dumps(_child(Path(sys.argv[1]))))

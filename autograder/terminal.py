@@ -89,17 +89,16 @@ def compare_answers(course: Course, exercise: str, folder: Path | None) -> int:
 
 def show_doctor() -> int:
     """Which tiers this machine allows; 0 when there is one that protects."""
-    from autograder.sandbox.tiers import PROMISES, SandboxUnavailable, require_linux
+    from autograder.sandbox.start import try_tier
+    from autograder.sandbox.tiers import BEST_FIRST, PROMISES, SandboxUnavailable, require_linux
 
     try:
         require_linux()
     except SandboxUnavailable as problem:
         _out.print(Text(str(problem)))
         return 1
-    from autograder.sandbox.host import try_tier
-
     chosen = ""
-    for name in ("full", "landlock"):
+    for name in BEST_FIRST:
         lost = try_tier(name)
         _out.print(Text(f"{name} ({PROMISES[name]}): {'available' if lost is None else f'not available: {lost.call}'}"))
         if lost is not None:

@@ -1,4 +1,4 @@
-"""The ways to lock a submission in, best first: Full, Landlock, and Bare, which is no lock at all.
+"""The ways to lock a submission in, best first: Full and Landlock.
 
 Each goes through the same four moments. `enter`: the zygote moves to where it will live, before it imports anything.
 `seal`: it has imported all that submissions need, and from now on nothing is writable. `fork`: one child. `lock`: the
@@ -14,14 +14,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import signal
+import resource
 import socket
 import sys
+import threading
 from pathlib import Path
 from typing import Protocol
 
+assert sys.platform == "linux"
+
 from autograder.sandbox import linux
-from autograder.sandbox.limits import Limits, impose
+from autograder.sandbox.limits import MEBI, Limits
 from autograder.sandbox.seccomp import filter_program
 
 CACHE = "/cache"
@@ -188,33 +191,6 @@ class Landlock:
             self._users.append(self._users_taken.pop(pid))
 
 
-class Bare:
-    """A process with limits: keeps mistakes from doing harm, and nobody who means it."""
-
-    def __init__(self, proc: int) -> None:
-        self._proc = proc
-
-    def enter(self, folder: str) -> None:
-        linux.adopt_orphans()
-        self._tasks = _tasks_of_user(self._proc) + _SPARE_TASKS
-
-    def seal(self) -> None:
-        self._taken = _address_space(self._proc)
-
-    def fork(self) -> int:
-        return os.fork()
-
-    def lock(self, limits: Limits) -> None:
-        _close_descriptors()
-        impose(limits, taken=self._taken, tasks=self._tasks)
-        linux.die_with_parent()
-
-    def ended(self, pid: int) -> None:
-        """Take its process group along, and whatever of it has become ours."""
-        with contextlib.suppress(OSError):
-            os.killpg(pid, signal.SIGKILL)
-
-
 def visible() -> list[str]:
     """What a submission may read: Python, its packages and the libraries under them, `faultlab` and `autograder`.
 
@@ -244,6 +220,33 @@ def _packages() -> list[str]:
 
 def _beneath(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def impose(limits: Limits, *, taken: int, tasks: int) -> None:
+    """Impose the limits on this process, for good.
+
+    `taken`: bytes of address space in use already; `tasks`: processes and threads that this user runs elsewhere, which
+    the kernel counts too.
+    """
+    processes = limits.threads + tasks
+    for kind, value in (
+        # 1 and not 0: a core handler behind a pipe is started even at 0, and isn't at 1.
+        (resource.RLIMIT_CORE, 1),
+        (resource.RLIMIT_CPU, limits.cpu),
+        (resource.RLIMIT_AS, taken + limits.memory),
+        (resource.RLIMIT_FSIZE, limits.disk),
+        (resource.RLIMIT_NOFILE, limits.descriptors),
+        (resource.RLIMIT_NPROC, processes),
+        (resource.RLIMIT_SIGPENDING, 64),
+        (resource.RLIMIT_MEMLOCK, 0),
+        (resource.RLIMIT_MSGQUEUE, 0),
+        (resource.RLIMIT_STACK, 8 * MEBI),
+    ):
+        _, hard = resource.getrlimit(kind)
+        lowered = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (lowered, lowered))
+    # Threads reserve their stack in full: eight megabytes each would end at twenty of them.
+    threading.stack_size(MEBI)
 
 
 def _move_to_new_root(folder: str, *, cache_owner: int) -> None:

@@ -15,14 +15,19 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from autograder.sandbox.child import Child, Exit, Silent, ZygoteDied
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.tiers import BEST_FIRST, Lost, SandboxUnavailable, Tier, TierName, advice, require_linux
+from autograder.sandbox.wire import MESSAGE_BYTES, Tampered
+
+assert sys.platform == "linux"
 
 RUNNER = "autograder.sandbox.runner:main"
 PROBE = "autograder.sandbox.probe:main"
@@ -33,34 +38,46 @@ _END_SECONDS = 5
 _CACHE = "/cache"
 
 
-class ZygoteDied(Exception):
-    """The zygote is gone, and all its children with it; the text holds its last words."""
-
-
 @dataclass(frozen=True, slots=True)
-class Child:
-    """One submission's process."""
+class Socketed:
+    """One submission's process, at the other end of a socket."""
 
     id: int
     socket: socket.socket
     """The judge's end: non-blocking, SEQPACKET."""
 
+    def receive(self, seconds: float) -> bytes | None:
+        """Its next message; None when there will be none any more. Raises Silent and Tampered."""
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and poll.poll(left * 1000):
+            try:
+                data, ancillary, flags, _ = self.socket.recvmsg(MESSAGE_BYTES)
+            except ConnectionError:
+                continue  # it is gone, but what it said before is still to be read, and then the end
+            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or ancillary:
+                raise Tampered("a message that is too long, or brings something along")
+            # Reading nothing is the end, or an empty message: after the end the socket is hung up.
+            return data if data or not _hung_up(poll) else None
+        raise Silent
 
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """How one child ended. Status 0 says that the runner returned, not that anything was right."""
+    def send(self, reply: bytes) -> None:
+        """Answer it; a child that has gone hears nothing. Raises Tampered."""
+        try:
+            self.socket.send(reply)
+        except BlockingIOError:
+            raise Tampered("it doesn't read its replies") from None
+        except ConnectionError:
+            pass  # what it said before is still to be read
 
-    id: int
-    status: int
-    """As os.waitstatus_to_exitcode(): a signal is negative."""
-    cpu: float
-    """Seconds."""
-    max_rss: int
-    """KiB."""
-    timed_out: bool = False
-    """A time limit, of the processor or of the wall, ended it."""
-    failure: str = ""
-    """Why the child couldn't be locked in: then the student's code never ran."""
+    def close(self) -> None:
+        """Hear no more of it."""
+        self.socket.close()
+
+
+def _hung_up(poll: select.poll) -> bool:
+    return any(event & select.POLLHUP for _, event in poll.poll(0))
 
 
 class _Refused(Exception):
@@ -76,7 +93,7 @@ class Box:
 
     `preload`: modules that submissions find imported. `core`: the processor that all its processes stay on. `private`:
     folders that submissions must not see. Raises SandboxUnavailable, with a line for the person, when submissions
-    can't be locked in or one of the modules can't be imported in there. Without any lock only if `allow_unsandboxed`.
+    can't be locked in or one of the modules can't be imported in there.
     """
 
     def __init__(
@@ -85,14 +102,11 @@ class Box:
         tier: TierName | None = None,
         preload: Sequence[str] = (),
         core: int | None = None,
-        allow_unsandboxed: bool = False,
         private: Sequence[Path] = (),
         runner: str = RUNNER,
         landlock_version: int = sys.maxsize,
     ) -> None:
         require_linux()
-        if tier == "none" and not allow_unsandboxed:
-            raise SandboxUnavailable("running submissions unprotected has to be asked for: --allow-unsandboxed")
         self._runner = runner
         self._started = 0
         self._limits: dict[int, Limits] = {}
@@ -104,9 +118,9 @@ class Box:
             "entries": [runner, PROBE],
             "landlock_version": landlock_version,
         }
-        self.tier = self._start_best(tier, setup, allow_unsandboxed=allow_unsandboxed)
+        self.tier = self._start_best(tier, setup)
 
-    def launch(self, payload: bytes, limits: Limits = Limits()) -> Child:  # noqa: B008  (frozen)
+    def launch(self, payload: bytes, limits: Limits = Limits()) -> Socketed:  # noqa: B008  (frozen)
         """Fork a child, lock it in, and have it call the runner with its socket and this payload."""
         return self._launch(payload, limits, self._runner)
 
@@ -136,6 +150,14 @@ class Box:
         ended, self._ended = self._ended, []
         return ended
 
+    def reap(self, child: Child) -> Exit:
+        """Wait for a child's end; those of others are forgotten. Raises ZygoteDied."""
+        while True:
+            for end in self.exits():
+                if end.id == child.id:
+                    return end
+            select.select([self], [], [], 5.0)
+
     def close(self) -> None:
         """End the zygote and every child."""
         self._control.close()
@@ -154,16 +176,14 @@ class Box:
     ) -> None:
         self.close()
 
-    def _start_best(self, tier: TierName | None, setup: dict[str, Any], *, allow_unsandboxed: bool) -> Tier:
+    def _start_best(self, tier: TierName | None, setup: dict[str, Any]) -> Tier:
         lost: list[Lost] = []
         for name in [tier] if tier else BEST_FIRST:
-            if name == "none" and not allow_unsandboxed:
-                continue
             try:
                 self._start_again(name, setup)
             except _Refused as refused:
                 if refused.final:
-                    raise SandboxUnavailable(str(refused), lost) from None
+                    raise SandboxUnavailable(str(refused), lost, final=True) from None
                 lost.append(Lost(name, str(refused), advice(name, str(refused))))
             else:
                 return Tier(name, tuple(lost))
@@ -228,7 +248,7 @@ class Box:
             words = answer.decode(errors="replace") or f"it ended with status {ended.status}"
             raise _Refused(f"a first trial in the sandbox failed: {words}", final=False)
 
-    def _launch(self, payload: bytes, limits: Limits, entry: str) -> Child:
+    def _launch(self, payload: bytes, limits: Limits, entry: str) -> Socketed:
         self._started += 1
         number = self._started
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -242,7 +262,7 @@ class Box:
                 ours.close()
                 raise
         self._limits[number] = limits
-        return Child(number, ours)
+        return Socketed(number, ours)
 
     def _tell(self, message: dict[str, Any], *descriptors: int) -> None:
         try:
@@ -272,15 +292,6 @@ class Box:
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it ended without a word"
-
-
-def try_tier(name: TierName) -> Lost | None:
-    """Start a sandbox of this tier and end it again: why there is none, or None when there is."""
-    try:
-        Box(tier=name).close()
-    except SandboxUnavailable as refused:
-        return refused.reasons[0] if refused.reasons else Lost(name, str(refused), "")
-    return None
 
 
 def _folder(prefix: str) -> str:

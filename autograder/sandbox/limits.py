@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import resource
-import threading
+import contextlib
+import sys
 from dataclasses import dataclass
 
 MEBI = 1 << 20
@@ -28,28 +28,17 @@ class Limits:
     """Open files, sockets, pipes: sixty socket pairs held 217 MB that no limit on memory sees."""
 
 
-def impose(limits: Limits, *, taken: int, tasks: int) -> None:
-    """Impose the limits on this process, for good.
+def restrain(cpu: int, address_space: int) -> None:
+    """Keep this process to seconds of processor time and bytes of address space, where the system has such limits.
 
-    `taken`: bytes of address space in use already; `tasks`: processes and threads that this user runs elsewhere, which
-    the kernel counts too.
+    A mistake is told so, by SIGXCPU or MemoryError; whoever means it gets around both.
     """
-    processes = limits.threads + tasks
-    for kind, value in (
-        # 1 and not 0: a core handler behind a pipe is started even at 0, and isn't at 1.
-        (resource.RLIMIT_CORE, 1),
-        (resource.RLIMIT_CPU, limits.cpu),
-        (resource.RLIMIT_AS, taken + limits.memory),
-        (resource.RLIMIT_FSIZE, limits.disk),
-        (resource.RLIMIT_NOFILE, limits.descriptors),
-        (resource.RLIMIT_NPROC, processes),
-        (resource.RLIMIT_SIGPENDING, 64),
-        (resource.RLIMIT_MEMLOCK, 0),
-        (resource.RLIMIT_MSGQUEUE, 0),
-        (resource.RLIMIT_STACK, 8 * MEBI),
-    ):
-        _, hard = resource.getrlimit(kind)
-        lowered = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (lowered, lowered))
-    # Threads reserve their stack in full: eight megabytes each would end at twenty of them.
-    threading.stack_size(MEBI)
+    if sys.platform == "win32":
+        return
+    import resource
+
+    for kind, soft, more in ((resource.RLIMIT_CPU, cpu, 1), (resource.RLIMIT_AS, address_space, 0)):
+        hard = resource.getrlimit(kind)[1]
+        most = soft + more if hard == resource.RLIM_INFINITY else min(soft + more, hard)
+        with contextlib.suppress(ValueError, OSError):  # macOS takes some limits and refuses others
+            resource.setrlimit(kind, (min(soft, most), most))

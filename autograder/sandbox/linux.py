@@ -14,10 +14,13 @@ import platform
 import socket
 import stat
 import struct
+import sys
 from collections.abc import Iterable, Sequence
 from typing import cast
 
 from autograder.sandbox.syscalls import Machine, number
+
+assert sys.platform == "linux"
 
 NEW_MOUNTS, NEW_UTS, NEW_IPC, NEW_USER, NEW_PIDS, NEW_NET = (
     0x20000,
@@ -43,7 +46,7 @@ _DETACH = 2
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _ATTR_READ_ONLY, _ATTR_NO_SUID, _ATTR_NO_DEVICES = 1, 2, 4
 _SET_PARENT_DEATH_SIGNAL, _SET_DUMPABLE, _SET_KEEP_CAPABILITIES, _DROP_BOUND = 1, 4, 8, 24
-_SET_SUBREAPER, _NO_NEW_PRIVILEGES, _AMBIENT = 36, 38, 47
+_NO_NEW_PRIVILEGES, _AMBIENT = 38, 47
 _AMBIENT_CLEAR = 4
 _CAPABILITY_VERSION = 0x20080522
 CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP = 5, 6, 7, 8
@@ -174,11 +177,6 @@ def set_dumpable(dumpable: bool) -> None:
 def die_with_parent() -> None:
     """SIGKILL when the parent's thread ends. A change of user forgets it."""
     _prctl("PR_SET_PDEATHSIG", _SET_PARENT_DEATH_SIGNAL, 9)
-
-
-def adopt_orphans() -> None:
-    """Become the parent of processes whose own parent died."""
-    _prctl("PR_SET_CHILD_SUBREAPER", _SET_SUBREAPER, 1)
 
 
 def install_filter(program: Sequence[tuple[int, int, int, int]]) -> None:

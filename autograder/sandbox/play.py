@@ -9,19 +9,16 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
-import select
-import signal
-import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autograder.sandbox.host import Box, Child, Exit
+from autograder.sandbox.child import Child, Exit, Sandbox, Silent
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.session import Session, Task
 from autograder.sandbox.tiers import SandboxUnavailable
-from autograder.sandbox.wire import MESSAGE_BYTES, Tampered
+from autograder.sandbox.wire import Tampered
 from faultlab.scenario import Played, Scenario
 from faultlab.timeline import Event, Timeline
 
@@ -57,7 +54,7 @@ class Outcome:
 
 
 def play_all(
-    box: Box,
+    box: Sandbox,
     given: Mapping[str, Any],
     scenarios: Mapping[str, Scenario],
     wanted: Sequence[tuple[Played, int]],
@@ -80,7 +77,7 @@ def play_all(
 
 
 def _play_group(
-    box: Box,
+    box: Sandbox,
     given: Mapping[str, Any],
     group: list[tuple[Played, Task]],
     limits: Limits,
@@ -116,7 +113,7 @@ def _play_group(
 
 
 def _play_in_a_child(
-    box: Box, given: Mapping[str, Any], left: list[tuple[Played, Task]], limits: Limits, played: Outcome
+    box: Sandbox, given: Mapping[str, Any], left: list[tuple[Played, Task]], limits: Limits, played: Outcome
 ) -> tuple[Session, tuple[str, str] | None]:
     session = Session([task for _, task in left])
     payload = json.dumps({**given, "token": session.token}).encode()
@@ -124,7 +121,7 @@ def _play_in_a_child(
 
 
 def converse(
-    box: Box, session: Session, payload: bytes, limits: Limits, *, patience: int = PATIENCE
+    box: Sandbox, session: Session, payload: bytes, limits: Limits, *, patience: int = PATIENCE
 ) -> tuple[str, str] | None:
     """Run one child to its end; returns None when it played everything, else (how, message) of its mishap.
 
@@ -132,13 +129,13 @@ def converse(
     """
     child = box.launch(payload, limits)
     mishap: tuple[str, str] | None = None
-    with child.socket:
+    with contextlib.closing(child):
         try:
             with _no_collection():
                 mishap = _listen(child, session, patience)
         finally:
             box.kill(child)
-            end = _reap(box, child)
+            end = box.reap(child)
     if session.over:
         return None
     mishap = mishap or _died(end)
@@ -161,14 +158,9 @@ def _no_collection() -> Iterator[None]:
 
 def _listen(child: Child, session: Session, patience: int) -> tuple[str, str] | None:
     """Answer the child until it is done or silent; the mishap if there was one."""
-    poll = select.poll()
-    poll.register(child.socket, select.POLLIN)
     began = time.monotonic()
     spent, playing = 0.0, 0
     while not session.over:
-        left = min(SILENCE, began + TOTAL - time.monotonic())
-        if left <= 0 or not poll.poll(left * 1000):
-            return ("timeout", "it was silent for too long")
         if playing != len(session.timelines):
             if _endless(session.timelines) >= patience:
                 session.abandon()
@@ -176,18 +168,14 @@ def _listen(child: Child, session: Session, patience: int) -> tuple[str, str] | 
             spent, playing = 0.0, len(session.timelines)
         mark = time.thread_time()
         try:
-            data, ancillary, flags, _ = child.socket.recvmsg(MESSAGE_BYTES)
-            if not data and not flags & socket.MSG_TRUNC and _hung_up(poll):
+            data = child.receive(min(SILENCE, began + TOTAL - time.monotonic()))
+            if data is None:
                 return None
-            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or ancillary:
-                raise Tampered("a message that is too long, or brings something along")
-            child.socket.send(session.receive(data))
+            child.send(session.receive(data))
+        except Silent:
+            return ("timeout", "it was silent for too long")
         except Tampered as reason:
             return ("tampered", str(reason))
-        except BlockingIOError:
-            return ("tampered", "it doesn't read its replies")
-        except ConnectionError:
-            pass  # it is gone, but what it said before is still to be read: the end of the stream comes after it
         except Exception as error:
             return ("crashed", f"the grader couldn't follow what it said ({type(error).__name__})")
         spent += time.thread_time() - mark
@@ -196,25 +184,12 @@ def _listen(child: Child, session: Session, patience: int) -> tuple[str, str] | 
     return None
 
 
-def _hung_up(poll: select.poll) -> bool:
-    """Whether reading nothing meant the end, and not an empty message."""
-    return any(event & select.POLLHUP for _, event in poll.poll(0))
-
-
-def _reap(box: Box, child: Child) -> Exit:
-    while True:
-        for end in box.exits():
-            if end.id == child.id:
-                return end
-        select.select([box], [], [], 5.0)
-
-
 def _died(end: Exit) -> tuple[str, str]:
     if end.failure:
         raise SandboxUnavailable(f"a submission couldn't be locked in: {end.failure}; run `autograder doctor`")
     if end.timed_out:
         return ("timeout", f"it used up its time ({end.cpu:.0f} s of CPU time)")
-    if end.status == -signal.SIGKILL:
+    if end.status == -9:
         return KILLED
     if end.status < 0:
         return ("crashed", f"its process was killed by signal {-end.status}")

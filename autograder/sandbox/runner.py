@@ -6,9 +6,8 @@ Everything in here is in the hands of the submission. Nothing that it says is be
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -23,7 +22,17 @@ ROOM = 6 << 20
 """Bytes that one scenario's values may take: less than what the grader remembers, so that honest ones stay below."""
 
 
-def main(sock: socket.socket, payload: bytes) -> None:
+class Line(Protocol):
+    """A socket, or what does the same."""
+
+    def send(self, message: bytes, /) -> object:
+        """Say it."""
+
+    def recv(self, most: int, /) -> bytes:
+        """The next reply; empty at the end."""
+
+
+def main(sock: Line, payload: bytes) -> None:
     """Run a submission: `payload` holds its cells, the names wanted and the scenarios, `sock` leads to the world."""
     task = json.loads(payload)
     namespace, errors = run_notebook(task["cells"], task["wanted"])
@@ -40,7 +49,7 @@ def main(sock: socket.socket, payload: bytes) -> None:
 class _Talk:
     """One question, one reply; the reply's token opens the next question."""
 
-    def __init__(self, sock: socket.socket, token: str) -> None:
+    def __init__(self, sock: Line, token: str) -> None:
         self._sock = sock
         self._token = token
 

@@ -12,8 +12,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import sys
 
 from autograder.sandbox.syscalls import Machine, rows
+
+assert sys.platform == "linux"
 
 Instruction = tuple[int, int, int, int]
 """Code, jump if true, jump if false, constant: struct sock_filter."""

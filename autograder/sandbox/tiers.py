@@ -13,12 +13,11 @@ from typing import Literal
 from autograder.course import UsageError
 
 TierName = Literal["full", "landlock", "none"]
-BEST_FIRST: tuple[TierName, ...] = ("full", "landlock", "none")
+BEST_FIRST: tuple[TierName, ...] = ("full", "landlock")
 
 PROMISES: dict[TierName, str] = {
     "full": "own namespaces, own /tmp, seccomp",
     "landlock": "Landlock and seccomp, no writable folder",
-    "none": "limits on time and memory, and no protection",
 }
 
 
@@ -45,11 +44,15 @@ class Tier:
 
 
 class SandboxUnavailable(UsageError):
-    """Submissions can't be run here. The text is one line, what to do included; `reasons` tells more."""
+    """Submissions can't be run here. The text is one line, what to do included; `reasons` tells more.
 
-    def __init__(self, line: str, reasons: Sequence[Lost] = ()) -> None:
+    `final`: not without a sandbox either.
+    """
+
+    def __init__(self, line: str, reasons: Sequence[Lost] = (), *, final: bool = False) -> None:
         super().__init__(line)
         self.reasons = tuple(reasons)
+        self.final = final
 
 
 def require_linux() -> None:
@@ -64,6 +67,7 @@ def require_linux() -> None:
             "win32": "in WSL 2 or in a Linux container (Docker Desktop)",
         }.get(sys.platform, "on Linux or in a Linux container")
         line = f"submissions can be locked in on Linux only: grade {where}"
+    line += "; --allow-unsandboxed runs them here, unprotected: for your own code"
     raise SandboxUnavailable(line)
 
 

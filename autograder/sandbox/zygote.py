@@ -17,6 +17,8 @@ from pathlib import Path
 if (_root := str(Path(__file__).resolve().parents[2])) not in sys.path:
     sys.path.append(_root)
 
+assert sys.platform == "linux"
+
 import fcntl
 import gc
 import importlib
@@ -71,14 +73,8 @@ def prepare(setup: dict[str, Any]) -> tuple[Confinement, dict[str, Entry]]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
     if setup["core"] is not None:
         os.sched_setaffinity(0, {setup["core"]})
-    confined: Confinement
-    match setup["tier"]:
-        case "full":
-            confined = confinement.Full(proc)
-        case "landlock":
-            confined = confinement.Landlock(proc, setup["landlock_version"])
-        case _:
-            confined = confinement.Bare(proc)
+    full = setup["tier"] == "full"
+    confined = confinement.Full(proc) if full else confinement.Landlock(proc, setup["landlock_version"])
     confinement.refuse_visible(setup["private"])
     os.chdir("/")
     confined.enter(setup["folder"])

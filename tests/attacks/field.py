@@ -18,7 +18,8 @@ import pytest
 from autograder.course import Course, Section
 from autograder.grade import Grader
 from autograder.result import Result
-from autograder.sandbox import Limits, linux, play
+from autograder.sandbox import linux, play
+from autograder.sandbox.limits import Limits
 from autograder.sandbox.syscalls import rows
 from tests.attacks.canaries import SECRET, Canaries, canaries
 from tests.attacks.corpus import BREACH, FULL, HONEST, SECTION, Attack, answered, make_course

@@ -25,8 +25,10 @@ from autograder.course import Course, UsageError
 from autograder.demo import write_submission
 from autograder.grade import Grader, Job, Setting, grade_class
 from autograder.result import Behaviour, Result
-from autograder.sandbox import Box, SandboxUnavailable, ZygoteDied
+from autograder.sandbox.child import ZygoteDied
+from autograder.sandbox.host import Box
 from autograder.sandbox.session import Session
+from autograder.sandbox.tiers import SandboxUnavailable
 from faultlab.scenario import Played
 
 pytestmark = [pytest.mark.xdist_group("class_of_ten"), pytest.mark.timeout(300)]
@@ -393,7 +395,10 @@ class TestProblems:
     @pytest.mark.parametrize("jobs", ["1", "2"])
     def test_no_sandbox(self, again, monkeypatch, jobs):
         """One line and exit code 2, also when a grading process finds out."""
-        monkeypatch.setattr(grade, "_work" if jobs == "2" else "Box", no_sandbox_worker if jobs == "2" else no_sandbox)
+        name, fake = ("_work", no_sandbox_worker) if jobs == "2" else ("start", no_sandbox)
+        monkeypatch.setattr(grade, name, fake)
+            grade, "_work" if jobs == "2" else "start", no_sandbox_worker if jobs == "2" else no_sandbox
+        )
         done = run(again, "--force", "--jobs", jobs)
         assert (done.code, done.err) == (2, "autograder: nothing locks here: do this\n")
 

@@ -16,7 +16,9 @@ from click.testing import CliRunner
 from autograder.cli import main
 from autograder.course import Course
 from autograder.demo import write_submission
-from autograder.sandbox import Box, SandboxUnavailable, tiers
+from autograder.sandbox import tiers
+from autograder.sandbox.host import Box
+from autograder.sandbox.tiers import SandboxUnavailable
 from tests.sandbox.boxes import STAGE, staged
 
 SECTION = "90_sample"
@@ -106,20 +108,32 @@ ELSEWHERE = [
 ]
 
 
-@pytest.mark.parametrize(("system", "machine", "says"), ELSEWHERE, ids=[system for system, *_ in ELSEWHERE])
-@pytest.mark.parametrize(
-    "command", [["doctor"], ["grade", "--jobs", "1"], ["grade", "--jobs", "1", "--allow-unsandboxed"]], ids=" ".join
-)
-def test_other_machines(course, monkeypatch, system, machine, says, command):
-    """Refused, with the container to use; nothing is graded."""
-    write_submission(course.section(SECTION), course.submitted / "ada" / SECTION, RIGHT)
+@pytest.fixture(params=ELSEWHERE, ids=[system for system, *_ in ELSEWHERE])
+def elsewhere(request, monkeypatch) -> list[str]:
+    """Another system, by its name; what is to be said of it."""
+    system, machine, says = request.param
     monkeypatch.setattr(tiers, "sys", SimpleNamespace(platform=system))
     monkeypatch.setattr(tiers, "platform", SimpleNamespace(machine=lambda: machine))
-    monkeypatch.chdir(course.root)
+    return [*says, "--allow-unsandboxed"]
+
+
+@pytest.mark.parametrize("command", [["doctor"], ["grade", "--jobs", "1"]], ids=" ".join)
+def test_other_machines(two, monkeypatch, elsewhere, command):
+    """Refused, with the container to use and the word that allows it; nothing is graded."""
+    monkeypatch.chdir(two.root)
     done = CliRunner().invoke(main, command)
     said = " ".join(done.output.split())
-    assert done.exit_code == (1 if command == ["doctor"] else 2) and all(word in said for word in says), said
-    assert not list(course.build.rglob("ada.json"))
+    assert done.exit_code == (1 if command == ["doctor"] else 2) and all(word in said for word in elsewhere), said
+    assert not list(two.build.rglob("ada.json"))
+
+
+def test_allowed_on_other_machines(two, monkeypatch, elsewhere):
+    """Graded, announced, and stored with every result."""
+    monkeypatch.chdir(two.root)
+    done = CliRunner().invoke(main, ["grade", "--jobs", "1", "--allow-unsandboxed", "--json", "rows.json"])
+    rows = [json.loads(line) for line in (two.root / "rows.json").read_text().splitlines()]
+    assert done.exit_code == 0 and "WITHOUT a sandbox" in done.stderr
+    assert [(row["score"], row["sandbox"]) for row in rows] == [(3.0, "none")] * 2
 
 
 def graded(course: Course, *arguments: str, lacking: tuple[str, ...] = ("contained", "old")) -> SimpleNamespace:
@@ -175,9 +189,3 @@ def test_allowing_it_doesn_t_switch_it_off(two):
     done = graded(two, "--jobs", "1", "--allow-unsandboxed", lacking=())
     assert done.code == 0 and "WITHOUT" not in done.err
     assert {row["sandbox"] for row in done.rows} <= {"full", "landlock"}
-
-
-def test_no_tier_has_to_be_asked_for():
-    """Also by whoever names it."""
-    with pytest.raises(SandboxUnavailable, match="--allow-unsandboxed"):
-        Box(tier="none")

@@ -37,7 +37,7 @@ from autograder.cli import main
 from autograder.course import Course
 from autograder.demo import write_submission
 from autograder.grade import Grader, Job, Setting, grade_class
-from autograder.sandbox import Box, linux
+from autograder.sandbox.host import Box
 from tests.sandbox.boxes import NOBODY, STAGE, descendants, eventually
 
 pytestmark = [
@@ -138,13 +138,14 @@ def six(course: Course) -> dict[str, float]:
 def no_orphan() -> Iterator[None]:
     """Whatever is started in here is gone afterwards, or soon after."""
     me = os.getpid()
-    linux.adopt_orphans()
+    prctl = ctypes.CDLL(None).prctl
+    prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
     before = set(descendants(me))
     try:
         yield
         assert eventually(lambda: not alive(set(descendants(me)) - before), 60), "a process outlived the grader"
     finally:
-        ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+        prctl(36, 0, 0, 0, 0)
 
 
 def alive(pids: set[int]) -> list[int]:

@@ -16,7 +16,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from autograder.sandbox import Box, Child, Exit, Limits, host
+from autograder.sandbox import host
+from autograder.sandbox.child import Exit
+from autograder.sandbox.host import Box, Socketed
+from autograder.sandbox.limits import Limits
 
 EXECUTE = "autograder.sandbox.probe:execute"
 STAGE = str(Path(__file__).with_name("stage.py"))
@@ -95,7 +98,7 @@ class Seen(NamedTuple):
     exit: Exit
 
 
-def ends(box: Box, *children: Child, seconds: float = 20) -> list[Exit]:
+def ends(box: Box, *children: Socketed, seconds: float = 20) -> list[Exit]:
     """How these children end, in their order; the exits of others are forgotten."""
     ended: dict[int, Exit] = {}
     while not {child.id for child in children} <= set(ended):
@@ -105,7 +108,7 @@ def ends(box: Box, *children: Child, seconds: float = 20) -> list[Exit]:
     return [ended[child.id] for child in children]
 
 
-def heard(child: Child, seconds: float = 20) -> Any:
+def heard(child: Socketed, seconds: float = 20) -> Any:
     """The next message of a child; None when it has nothing more to say."""
     readable, _, _ = select.select([child.socket], [], [], seconds)
     assert readable, "the child said nothing"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from autograder.sandbox import Box
+from autograder.sandbox.host import Box
 from tests.sandbox.boxes import Setting, settings, started
 
 

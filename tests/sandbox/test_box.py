@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from autograder.sandbox import Box, Limits, SandboxUnavailable, host, linux
+from autograder.sandbox import host, linux
+from autograder.sandbox.host import Box
+from autograder.sandbox.limits import Limits
 from autograder.sandbox.syscalls import number
+from autograder.sandbox.tiers import SandboxUnavailable
 from tests.sandbox.boxes import (
     EXECUTE,
     Setting,

@@ -79,7 +79,7 @@ def transcripts(section: Section) -> list[Transcript]:
     for names in zip(wanted, [*wanted[1:], wanted[0]], strict=True):
         tasks = [Task(scenarios[one.name], one.options, 7, numbers[one.name]) for one in names]
         ear = Ear(Session(tasks))
-        talk = _Talk(ear, ear.session.token)  # type: ignore[arg-type]
+        talk = _Talk(ear, ear.session.token)
         reply = talk.cells([])
         while reply[0] == "play":
             number, _, brief, seed, horizon, leases = reply[2:]

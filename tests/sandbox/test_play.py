@@ -10,9 +10,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from autograder.sandbox import Box, Child, Exit, Limits, SandboxUnavailable, play
+from autograder.sandbox import play
+from autograder.sandbox.child import Exit
+from autograder.sandbox.host import Box, Socketed
+from autograder.sandbox.limits import Limits
 from autograder.sandbox.play import PATIENCE, _died, _listen
 from autograder.sandbox.session import Session, Task
+from autograder.sandbox.tiers import SandboxUnavailable
 from faultlab.scenario import Played, scenario
 from tests.sandbox.test_session import alone
 
@@ -40,7 +44,7 @@ def test_read_to_the_end(ends):
     theirs.send(cells(session))
     theirs.send(b'["done",0,"guess",[]]')
     theirs.close()
-    mishap = _listen(Child(1, ours), session, PATIENCE)
+    mishap = _listen(Socketed(1, ours), session, PATIENCE)
     assert mishap == ("tampered", "a message out of turn") and session.cell_errors == []
 
 
@@ -48,10 +52,10 @@ def test_hanging_up_isn_t_a_message(ends):
     """The end of the stream is left to the exit to explain; an empty message is tampering."""
     ours, theirs = ends
     theirs.send(b"")
-    mishap = _listen(Child(1, ours), one_task(), PATIENCE)
+    mishap = _listen(Socketed(1, ours), one_task(), PATIENCE)
     assert mishap is not None and mishap[0] == "tampered"
     theirs.close()
-    assert _listen(Child(1, ours), one_task(), PATIENCE) is None
+    assert _listen(Socketed(1, ours), one_task(), PATIENCE) is None
 
 
 def test_the_grader_s_own_failure(ends, monkeypatch):
@@ -59,7 +63,7 @@ def test_the_grader_s_own_failure(ends, monkeypatch):
     ours, theirs = ends
     monkeypatch.setattr(Session, "receive", lambda *given: 1 / 0)
     theirs.send(b"x")
-    mishap = _listen(Child(1, ours), one_task(), PATIENCE)
+    mishap = _listen(Socketed(1, ours), one_task(), PATIENCE)
     assert mishap is not None and mishap[0] == "crashed" and "ZeroDivisionError" in mishap[1]
 
 
@@ -77,7 +81,7 @@ def test_who_keeps_the_grader_busy(ends, monkeypatch):
     monkeypatch.setattr(Session, "receive", slow)
     monkeypatch.setattr(play, "TRUSTED_CPU", 0.05)
     theirs.send(b"one")
-    assert _listen(Child(1, ours), one_task(), PATIENCE) == ("tampered", "it keeps the grader too busy")
+    assert _listen(Socketed(1, ours), one_task(), PATIENCE) == ("tampered", "it keeps the grader too busy")
 
 
 @pytest.mark.parametrize("limit", ["SILENCE", "TOTAL"])
@@ -86,7 +90,7 @@ def test_who_is_silent(ends, monkeypatch, limit):
     ours, theirs = ends
     monkeypatch.setattr(play, limit, 0.05)
     theirs.send(cells(session := one_task()))
-    mishap = _listen(Child(1, ours), session, PATIENCE)
+    mishap = _listen(Socketed(1, ours), session, PATIENCE)
     assert mishap is not None and mishap[0] == "timeout" and session.cell_errors == []
 
 
