@@ -397,8 +397,6 @@ class TestProblems:
         """One line and exit code 2, also when a grading process finds out."""
         name, fake = ("_work", no_sandbox_worker) if jobs == "2" else ("start", no_sandbox)
         monkeypatch.setattr(grade, name, fake)
-            grade, "_work" if jobs == "2" else "start", no_sandbox_worker if jobs == "2" else no_sandbox
-        )
         done = run(again, "--force", "--jobs", jobs)
         assert (done.code, done.err) == (2, "autograder: nothing locks here: do this\n")
 
