@@ -320,7 +320,8 @@ class _Worker:
         self._made_of = (course, core, options)
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, course, core, dict(options)), daemon=True)
-        resource_tracker.ensure_running()  # starting it would unblock the signal
+        if sys.platform != "win32":
+            resource_tracker.ensure_running()  # starting it would unblock the signal
         with _held():
             self.process.start()
         theirs.close()

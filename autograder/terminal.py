@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -105,11 +106,25 @@ def show_doctor() -> int:
             _out.print(Text(f"    {lost.advice}"))
         elif not chosen:
             chosen = name
+    _out.print(Text(_counted()))
     if chosen:
         _out.print(Text(f"submissions run in the {chosen} tier"))
         return 0
     _out.print(Text("submissions can't be locked in: grade elsewhere, or your own code with --allow-unsandboxed"))
     return 1
+
+
+def _counted() -> str:
+    """Whether the kernel counts memory and tasks of each submission."""
+    line = "control groups (memory and tasks, counted by the kernel): "
+    if sys.platform == "linux":
+        from autograder.sandbox import cgroup
+
+        try:
+            cgroup.given()
+        except cgroup.NotGiven as why:
+            return f"{line}not available: {why}\n    {cgroup.ADVICE}"
+    return f"{line}available"
 
 
 def _passes(found: dict[str, Any]) -> bool:

@@ -82,7 +82,7 @@ class Full:
         if user == 0:
             # The files first, because Python may lie where only root can go; then never as root again.
             linux.unshare(linux.NEW_MOUNTS)
-            user = group = _first_user()
+            user = group = first_user()
             _move_to_new_root(folder, cache_owner=user)
             linux.become(user, group)
             linux.set_dumpable(True)  # otherwise our own files in /proc are root's
@@ -152,7 +152,7 @@ class Landlock:
         self._readable = [*visible(), folder, "/dev/zero", "/dev/random", "/dev/urandom"]
         self._tasks = 0
         if os.getuid() == 0:
-            zygote = _first_user()
+            zygote = first_user()
             self._users = list(range(zygote + 1, zygote + 1 + _SLOTS))
             os.chown(folder, zygote, zygote)
             linux.keep_capabilities_over_setuid(True)
@@ -300,7 +300,7 @@ def _last_steps(*, own_files: bool) -> None:
     linux.install_filter(filter_program(linux.MACHINE, own_process=os.getpid(), own_files=own_files))
 
 
-def _first_user() -> int:
+def first_user() -> int:
     """The first of a block of 64 user ids that nobody has, another block for each zygote that runs now.
 
     By process id: two zygotes share one only if their ids are a multiple of 600 apart, and it then costs them no more

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from autograder.sandbox import cgroup
 from autograder.sandbox.child import Child, Exit, Silent, ZygoteDied
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.tiers import BEST_FIRST, Lost, SandboxUnavailable, Tier, TierName, advice, require_linux
@@ -111,6 +112,7 @@ class Box:
         self._started = 0
         self._limits: dict[int, Limits] = {}
         self._ended: list[Exit] = []
+        self._group: Path | None = None
         setup: dict[str, Any] = {
             "preload": list(preload),
             "core": core,
@@ -167,6 +169,8 @@ class Box:
             self._process.kill()
             self._process.wait()
         self._log.close()
+        if self._group is not None:
+            cgroup.remove(self._group)
 
     def __enter__(self) -> Self:
         return self
@@ -220,7 +224,9 @@ class Box:
                 start_new_session=True,  # Ctrl-C is for the judge, who then closes the Box
             )
             theirs.close()
-            self._tell({**setup, "tier": tier, "folder": folder})
+            with contextlib.suppress(cgroup.NotGiven):
+                self._group = cgroup.make(self._process.pid)
+            self._tell({**setup, "tier": tier, "folder": folder, "group": self._group and str(self._group)})
             hello = self._next_message()
             if "refused" in hello:
                 raise _Refused(hello["refused"], final=hello["final"])
@@ -286,7 +292,8 @@ class Box:
         status, cpu = message["status"], message["cpu"]
         # The kernel's limit counts ticks, its statistics count more finely: on a busy machine they stay well below.
         out_of_cpu = status == -signal.SIGKILL and cpu >= 0.5 * limits.cpu
-        return Exit(message["exit"], status, cpu, message["max_rss"], message["late"] or out_of_cpu, message["failure"])
+        late = message["late"] or out_of_cpu
+        return Exit(message["exit"], status, cpu, message["max_rss"], late, message["failure"], message["starved"])
 
     def _last_words(self) -> str:
         self._log.seek(0)

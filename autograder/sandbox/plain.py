@@ -103,6 +103,7 @@ class Plain:
     def reap(self, child: Child) -> Exit:
         """Wait for its end."""
         running = self._running.pop(child.id)
+        running.close()
         status = running.process.wait()
         shutil.rmtree(running.folder, ignore_errors=True)
         return Exit(child.id, status, 0.0, 0, timed_out=status == _OUT_OF_TIME != 0)

@@ -189,6 +189,8 @@ def _died(end: Exit) -> tuple[str, str]:
         raise SandboxUnavailable(f"a submission couldn't be locked in: {end.failure}; run `autograder doctor`")
     if end.timed_out:
         return ("timeout", f"it used up its time ({end.cpu:.0f} s of CPU time)")
+    if end.starved:
+        return ("crashed", "it used up its memory")
     if end.status == -9:
         return KILLED
     if end.status < 0:

@@ -34,6 +34,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from autograder.sandbox import confinement
+from autograder.sandbox.cgroup import Group
 from autograder.sandbox.confinement import Confinement, Unsuitable
 from autograder.sandbox.limits import Limits
 
@@ -52,20 +53,29 @@ class Running:
     """The read end of a pipe into which the child writes only if it can't be locked in."""
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where children are born: how they are locked in, where they are counted, what they run."""
+
+    confined: Confinement
+    group: Group | None
+    entries: dict[str, Entry]
+
+
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     setup = json.loads(control.recv(1 << 16))
     try:
-        confined, entries = prepare(setup)
+        home = prepare(setup)
     except Exception as error:
         no_tier_would_do = isinstance(error, Unsuitable)
         control.send(json.dumps({"refused": line(error), "final": no_tier_would_do}).encode())
         return
     control.send(json.dumps({"ready": os.getpid()}).encode())
-    serve(control, confined, entries)
+    serve(control, home)
 
 
-def prepare(setup: dict[str, Any]) -> tuple[Confinement, dict[str, Entry]]:
+def prepare(setup: dict[str, Any]) -> Home:
     """Move into the sandbox, import there what submissions need, and seal it."""
     while os.open("/dev/null", os.O_RDONLY) < REPORT:
         pass  # what is opened from now on keeps clear of the numbers that a child gives new meanings
@@ -73,8 +83,12 @@ def prepare(setup: dict[str, Any]) -> tuple[Confinement, dict[str, Entry]]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
     if setup["core"] is not None:
         os.sched_setaffinity(0, {setup["core"]})
+    group = Group(setup["group"]) if setup["group"] else None
+    confined: Confinement
     full = setup["tier"] == "full"
     confined = confinement.Full(proc) if full else confinement.Landlock(proc, setup["landlock_version"])
+    if group and os.getuid() == 0:
+        group.give_to(confinement.first_user())
     confinement.refuse_visible(setup["private"])
     os.chdir("/")
     confined.enter(setup["folder"])
@@ -90,7 +104,7 @@ def prepare(setup: dict[str, Any]) -> tuple[Confinement, dict[str, Entry]]:
     gc.collect()
     gc.freeze()
     gc.disable()
-    return confined, entries
+    return Home(confined, group, entries)
 
 
 def load(name: str) -> Any:
@@ -106,7 +120,7 @@ def entry(name: str) -> Entry:
     return found
 
 
-def serve(control: socket.socket, confined: Confinement, entries: dict[str, Entry]) -> NoReturn:
+def serve(control: socket.socket, home: Home) -> NoReturn:
     """Launch, kill and reap until the judge's end of the socket closes."""
     running: dict[int, Running] = {}
     poller = select.poll()
@@ -117,7 +131,7 @@ def serve(control: socket.socket, confined: Confinement, entries: dict[str, Entr
         for ready, _ in poller.poll(patience):
             if ready != control.fileno():
                 poller.unregister(ready)
-                control.send(json.dumps(reap(confined, ready, running.pop(ready))).encode())
+                control.send(json.dumps(reap(home, ready, running.pop(ready))).encode())
                 continue
             message, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 2)
             if not message:
@@ -125,7 +139,7 @@ def serve(control: socket.socket, confined: Confinement, entries: dict[str, Entr
                     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 for child in running.values():
                     os.waitpid(child.pid, 0)
-                    confined.ended(child.pid)
+                    home.confined.ended(child.pid)
                 os._exit(0)
             request = json.loads(message)
             if "kill" in request:
@@ -133,7 +147,7 @@ def serve(control: socket.socket, confined: Confinement, entries: dict[str, Entr
                     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             else:
                 try:
-                    pidfd, child = launch(confined, entries, request, descriptors)
+                    pidfd, child = launch(home, request, descriptors)
                 except OSError as error:  # no process left, no namespace left: not this submission's fault
                     control.send(json.dumps(never_lived(request["launch"], error)).encode())
                 else:
@@ -147,30 +161,31 @@ def serve(control: socket.socket, confined: Confinement, entries: dict[str, Entr
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
-def launch(
-    confined: Confinement, entries: dict[str, Entry], request: dict[str, Any], descriptors: list[int]
-) -> tuple[int, Running]:
+def launch(home: Home, request: dict[str, Any], descriptors: list[int]) -> tuple[int, Running]:
     limits = Limits(**request["limits"])
+    if home.group:
+        home.group.add(request["launch"], limits)
     problem, report = os.pipe()
     try:
-        pid = confined.fork()
+        pid = home.confined.fork()
     except OSError:
         os.close(problem)
         raise
     else:
         if pid == 0:
             talk, payload = descriptors
-            be_the_child(confined, entries[request["entry"]], limits, talk, payload, report)
+            be_the_child(home, request, limits, talk, payload, report)
     finally:
         os.close(report)
     return os.pidfd_open(pid), Running(request["launch"], pid, time.monotonic() + limits.wall, problem)
 
 
-def reap(confined: Confinement, pidfd: int, child: Running) -> dict[str, Any]:
+def reap(home: Home, pidfd: int, child: Running) -> dict[str, Any]:
     """The end of one child, as the judge is told of it."""
     late = time.monotonic() >= child.deadline
     _, status, usage = os.wait4(child.pid, 0)
-    confined.ended(child.pid)
+    home.confined.ended(child.pid)
+    starved = home.group.end(child.id) if home.group else False
     os.close(pidfd)
     failure = os.read(child.problem, 4096)
     os.close(child.problem)
@@ -181,15 +196,17 @@ def reap(confined: Confinement, pidfd: int, child: Running) -> dict[str, Any]:
         "max_rss": usage.ru_maxrss,
         "late": late,
         "failure": failure.decode(errors="replace"),
+        "starved": starved,
     }
 
 
 def never_lived(number: int, error: OSError) -> dict[str, Any]:
     """The end of a child that couldn't be forked."""
-    return {"exit": number, "status": 1, "cpu": 0.0, "max_rss": 0, "late": False, "failure": f"fork: {line(error)}"}
+    failure = f"fork: {line(error)}"
+    return {"exit": number, "status": 1, "cpu": 0.0, "max_rss": 0, "late": False, "failure": failure, "starved": False}
 
 
-def be_the_child(confined: Confinement, run: Entry, limits: Limits, talk: int, payload: int, report: int) -> NoReturn:
+def be_the_child(home: Home, request: dict[str, Any], limits: Limits, talk: int, payload: int, report: int) -> NoReturn:
     """In the child: lock, run, end. Whatever happens, nothing returns to the zygote's code."""
     status = 1
     try:
@@ -200,13 +217,15 @@ def be_the_child(confined: Confinement, run: Entry, limits: Limits, talk: int, p
             data = file.read()
         arrange_descriptors(talk, report)
         try:
-            confined.lock(limits)
+            if home.group:
+                home.group.enter(request["launch"])
+            home.confined.lock(limits)
         except BaseException as error:
             os.write(REPORT, line(error).encode()[:4000])
             os._exit(1)
         os.close(REPORT)
         gc.enable()
-        run(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=TALK), data)
+        home.entries[request["entry"]](socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=TALK), data)
         status = 0
     finally:
         os._exit(status)

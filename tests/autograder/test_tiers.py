@@ -30,8 +30,8 @@ LANDLOCK = ("landlock_create_ruleset", "Operation not permitted", "Linux 5.13")
 # As whom, and what the machine lacks: the tier that is chosen, what is said of the full one and of Landlock's.
 Standing = tuple[tuple[str, ...], str, tuple[str, ...], tuple[str, ...]]
 AS_USER: list[Standing] = [
-    ((), "full", ("available",), ()),
-    (("contained",), "landlock", NAMESPACES, ("available",)),
+    ((), "full", (": available",), ()),
+    (("contained",), "landlock", NAMESPACES, (": available",)),
     (("contained", "old"), "none", NAMESPACES, LANDLOCK),
 ]
 STANDINGS = [
@@ -51,7 +51,7 @@ def doctor() -> tuple[int, str, dict[str, str]]:
     assert isinstance(done.exception, SystemExit | None), done.exc_info
     said = " ".join(done.stdout.split())
     full, _, rest = said.partition(" landlock (")
-    landlock, _, _ = rest.partition(" submissions ")
+    landlock, _, _ = rest.partition(" control groups ")
     return done.exit_code, said, {"full": full, "landlock": landlock}
 
 

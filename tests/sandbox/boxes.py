@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from autograder.sandbox import host
+from autograder.sandbox import cgroup, host
 from autograder.sandbox.child import Exit
 from autograder.sandbox.host import Box, Socketed
 from autograder.sandbox.limits import Limits
@@ -76,10 +76,18 @@ def staged(*roles: str) -> Iterator[None]:
             os.chown(made, NOBODY, NOBODY)
         return made
 
-    command = host._command
+    def group(zygote: int) -> Path:
+        made = make(zygote)
+        if "nobody" in roles:
+            for name in (".", "cgroup.procs", "cgroup.subtree_control"):
+                os.chown(made / name, NOBODY, NOBODY)
+        return made
+
+    command, make = host._command, cgroup.make
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(host, "_command", lambda control: [sys.executable, STAGE, *roles, "--", *command(control)])
         patch.setattr(host, "_folder", folder)
+        patch.setattr(cgroup, "make", group)
         yield
 
 

@@ -121,7 +121,7 @@ def test_time_is_used_up_twice_at_most(monkeypatch):
 def test_who_was_killed_for_the_time_it_took(status, cpu, timed_out):
     """Also when a busy machine's statistics say less than its limit; who crashes after long has crashed."""
     box = SimpleNamespace(_limits={1: Limits()})
-    said = {"exit": 1, "status": status, "cpu": cpu, "max_rss": 0, "late": False, "failure": ""}
+    said = {"exit": 1, "status": status, "cpu": cpu, "max_rss": 0, "late": False, "failure": "", "starved": False}
     assert Box._exit(box, said).timed_out is timed_out  # type: ignore[arg-type]
 
 
@@ -130,5 +130,6 @@ def test_exits():
     assert _died(Exit(1, -9, 0.1, 0, timed_out=True))[0] == "timeout"
     assert _died(Exit(1, -11, 0.1, 0)) == ("crashed", "its process was killed by signal 11")
     assert _died(Exit(1, 0, 0.1, 0))[0] == "crashed"
+    assert _died(Exit(1, -9, 0.1, 0, starved=True)) == ("crashed", "it used up its memory")
     with pytest.raises(SandboxUnavailable, match="doctor"):
         _died(Exit(1, 1, 0.0, 0, failure="unshare: no"))

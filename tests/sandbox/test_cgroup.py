@@ -1,0 +1,105 @@
+"""Control groups: which are ours, and, on a kernel booted for it, what they hold a submission to."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autograder.sandbox import cgroup
+
+ROOT = Path(__file__).resolve().parents[2]
+MACHINE = """#!/bin/sh
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t cgroup2 groups /sys/fs/cgroup
+mount -t tmpfs -o mode=1777 tmp /run
+ip link set lo up
+cd {root}
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/run TMPDIR=/run PYTHONDONTWRITEBYTECODE=1
+{python} -m pytest tests/sandbox/grouped.py -n 0 -p no:cacheprovider -p no:cov > {folder}/said 2>&1
+echo o > /proc/sysrq-trigger
+sleep 60
+"""
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(600)
+def test_on_a_kernel_that_has_them(tmp_path):
+    """`grouped.py` passes on a Linux that gives all of its tree to us (a user-mode one: it needs no rights here)."""
+    linux = shutil.which("linux.uml")
+    assert linux, "there is no linux.uml: install user-mode-linux (Debian's package)"
+    first = tmp_path / "first"
+    first.write_text(
+        MACHINE.format(
+            folder=shlex.quote(str(tmp_path)), root=shlex.quote(str(ROOT)), python=shlex.quote(sys.executable)
+        )
+    )
+    first.chmod(0o755)
+    subprocess.run(
+        [linux, "rootfstype=hostfs", "rw", f"init={first}", "mem=1G", "con=null", "con0=null", "quiet"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=500,
+    )
+    said = (tmp_path / "said").read_text()
+    assert " passed" in said and not any(word in said for word in (" failed", " error", " skipped")), said
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch) -> Path:
+    """A group that looks as the kernel's do, with us in it."""
+    group = tmp_path / "user.slice" / "run-1.scope"
+    group.mkdir(parents=True)
+    (group / "cgroup.controllers").write_text("cpu memory pids\n")
+    for name in ("cgroup.procs", "cgroup.subtree_control"):
+        (group / name).touch()
+    monkeypatch.setattr(cgroup, "_mounted", lambda: tmp_path)
+    monkeypatch.setattr(cgroup, "_own", lambda: Path("/user.slice/run-1.scope"))
+    monkeypatch.setattr(cgroup, "_attribute", lambda path, name: b"1" if path == group else b"")
+    return group
+
+
+def why_not() -> str:
+    with pytest.raises(cgroup.NotGiven) as why:
+        cgroup.given()
+    return str(why.value)
+
+
+def test_a_delegated_group_is_ours(tree):
+    """Marked by whoever manages the machine, with the controllers, and writable."""
+    assert cgroup.given() == tree
+
+
+def test_who_has_moved_aside_finds_it_again(tree, monkeypatch):
+    """The group above `grader` is ours as long as it shares out memory and tasks."""
+    monkeypatch.setattr(cgroup, "_own", lambda: Path("/user.slice/run-1.scope/grader"))
+    assert "no memory and no pids" in why_not()
+    (tree / "cgroup.subtree_control").write_text("memory pids\n")
+    assert cgroup.given() == tree
+
+
+def test_why_none_is_ours(tree, monkeypatch):
+    """What is missing is named."""
+    (tree / "cgroup.controllers").write_text("cpu pids\n")
+    assert why_not() == "cgroup v2 has no memory controller here"
+    (tree / "cgroup.controllers").write_text("memory pids\n")
+    monkeypatch.setattr(cgroup, "_attribute", lambda path, name: b"")
+    assert why_not() == f"{tree} isn't delegated"
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert why_not().endswith("can't be written")
+
+
+def test_why_none_is_ours_on_this_machine():
+    """Whatever it is, it's a group or a reason."""
+    try:
+        found = str(cgroup.given() / "cgroup.procs")
+    except cgroup.NotGiven as why:
+        found = str(why)
+    assert Path(found).exists() or "cgroup" in found
