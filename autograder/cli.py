@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import signal
 import sys
 from collections.abc import Callable
@@ -57,7 +58,10 @@ class _Commands(click.Group):
     """Says in one line what is wrong with a command, like everything else here."""
 
     def main(self, *args: Any, **options: Any) -> Any:
-        """As click's; its own errors become ours."""
+        """As click's; its own errors become ours, and signs that can't be written become question marks."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
         try:
             return super().main(*args, **{**options, "standalone_mode": False})
         except click.exceptions.NoArgsIsHelpError as error:

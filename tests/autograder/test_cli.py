@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -94,3 +95,12 @@ def test_two_at_once(course, monkeypatch):
     with Course(course.root).lock():
         code, _, err = typed(course.root, monkeypatch, "grade")
     assert code == 2 and "graded already" in err
+
+
+def test_where_not_every_sign_can_be_written(course):
+    """As on Windows, where what goes to a file is in an old code page: a question mark instead of a traceback."""
+    notebook = course.section(SECTION).released / "sample.ipynb"
+    command = [str(Path(sys.executable).with_name("autograder")), "check", str(notebook)]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "COLUMNS": "300"}
+    done = subprocess.run(command, env=environment, cwd=course.root, capture_output=True)
+    assert done.returncode == 1 and b"? Adds small numbers" in done.stdout and not done.stderr, done.stderr
