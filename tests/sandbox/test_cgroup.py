@@ -35,19 +35,12 @@ def test_on_a_kernel_that_has_them(tmp_path):
     linux = shutil.which("linux.uml")
     assert linux, "there is no linux.uml: install user-mode-linux (Debian's package)"
     first = tmp_path / "first"
-    first.write_text(
-        MACHINE.format(
-            folder=shlex.quote(str(tmp_path)), root=shlex.quote(str(ROOT)), python=shlex.quote(sys.executable)
-        )
-    )
+    given = {"folder": tmp_path, "root": ROOT, "python": sys.executable}
+    first.write_text(MACHINE.format_map({name: shlex.quote(str(value)) for name, value in given.items()}))
     first.chmod(0o755)
-    subprocess.run(
-        [linux, "rootfstype=hostfs", "rw", f"init={first}", "mem=1G", "con=null", "con0=null", "quiet"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=500,
-    )
+    options = f"rootfstype=hostfs rw init={first} mem=1G uml_dir={tmp_path}/ con=null con0=null quiet"
+    nowhere = subprocess.DEVNULL
+    subprocess.run([linux, *options.split()], stdin=nowhere, stdout=nowhere, stderr=nowhere, timeout=500)
     said = (tmp_path / "said").read_text()
     assert " passed" in said and not any(word in said for word in (" failed", " error", " skipped")), said
 
