@@ -168,6 +168,9 @@ def main() -> None:
     limits = Limits(**json.loads(judge.recv(_WARM)))
     payload = judge.recv(_WARM)
     restrain(limits.cpu, limits.memory + _WARM)
+    orphaned = threading.Timer(3 * limits.wall, os._exit, (1,))  # the judge, if there is one, is patient for less
+    orphaned.daemon = True
+    orphaned.start()
     runner.main(judge, payload)
     os._exit(0)
 

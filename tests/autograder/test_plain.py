@@ -20,6 +20,7 @@ from autograder.grade import Grader
 from autograder.result import Result
 from autograder.sandbox import plain
 from autograder.sandbox.child import Silent
+from autograder.sandbox.limits import Limits
 from autograder.sandbox.plain import Plain
 from tests.autograder.conftest import SECTION
 from tests.sandbox.boxes import descendants, eventually
@@ -85,7 +86,7 @@ def test_an_endless_loop(grader):
 
 def test_an_endless_loop_that_no_alarm_ends(grader):
     """Processor time is a limit of the system's, where it has one."""
-    loop = "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGVTALRM])\n"
+    loop = "import signal\nsignal.signal(signal.SIGVTALRM, signal.SIG_IGN)\n"
     result = graded(grader, f"{loop}while True:\n    pass\n")
     assert (result.score, result.verdict) == (0, "timeout")
 
@@ -118,6 +119,14 @@ def test_silence():
     waiting.process.wait()
     assert waiting.receive(20) is None
     waiting.close()
+
+
+def test_an_orphan():
+    """Who is never ended, because nobody is there any more, ends by itself."""
+    cell = {"number": 0, "source": "import time\ntime.sleep(600)\n", "own": True}
+    given = {"cells": [cell], "wanted": [], "scenarios": "", "token": "x"}
+    box = Plain()
+    assert box.reap(box.launch(json.dumps(given).encode(), Limits(wall=0.2))).status == 1
 
 
 @pytest.mark.parametrize(
