@@ -6,7 +6,7 @@ A script is a list of lines such as
     "B at 1: works after 0.2"                      "works or fails", "after 0.2 or 3": the world draws which
     "C at 2: hangs, cancelled at 5"                its caller gives up
     "D at 3: raises at once"                       op itself raises, before there is anything to await
-    "25 x E at 31: works after 1 to 2"             callers E1 to E25 in the same instant; the world draws how long
+    "25 x E at 31: works after 1"                  callers E1 to E25 in the same instant
     "F on other at 4: works after 0.2"             through another breaker with the same options
     "look at 6"                                    the state is read
 
@@ -29,7 +29,6 @@ CALL = re.compile(
     r"(?: after (?P<takes>[\d.]+))?(?:, cancelled at (?P<cancelled>[\d.]+))?"
 )
 EITHER = re.compile(r"[\w.]+(?: or [\w.]+)+")
-BETWEEN = re.compile(r"([\d.]+) to ([\d.]+)")
 FALSY = {"None": None, "zero": 0, "False": False, "nothing": [], "silence": ""}
 
 
@@ -56,8 +55,7 @@ def _drawn(script, rounds, draw):
     draw.shuffle(combinations)
     for chosen in combinations[:rounds]:
         words = iter(chosen)
-        lines = EITHER.sub(lambda _, words=words: next(words), text)
-        yield BETWEEN.sub(lambda found: f"{draw.uniform(*map(float, found.groups())):.3f}", lines).split("\n")
+        yield EITHER.sub(lambda _, words=words: next(words), text).split("\n")
 
 
 def _told(world, number, lines, draw):
