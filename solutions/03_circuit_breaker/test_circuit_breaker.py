@@ -17,13 +17,15 @@ class Round:
     """One of the times that a script was told: the calls of its op and its marks."""
 
     def __init__(self, run, number=1):
-        self.run, self.number = run, number
+        self._number = number
+        self._calls = run.calls(f"op {number}")
+        self._marks = [mark for mark in run.marks() if mark.name.endswith(f" {number}")]
 
     def calls(self, lane=None):
-        return self.run.calls(f"op {self.number}", lane=lane)
+        return [call for call in self._calls if lane in (None, call.lane)]
 
     def marks(self, name, lane=None):
-        return self.run.marks(f"{name} {self.number}", lane=lane)
+        return [mark for mark in self._marks if mark.name == f"{name} {self._number}" and lane in (None, mark.lane)]
 
 
 def told(*runs):
