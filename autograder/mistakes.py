@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,22 +48,24 @@ def headlines(behaviours: Iterable[Behaviour], known: Sequence[Mistake]) -> list
     left = losses(behaviours)
     found: list[str] = []
     while left and len(found) < SHOWN:
-        fitting = _fitting(left, known, frozenset) or _fitting(left, known, _without_numbers)
+        fitting = _fitting(left, known)
         if not fitting:
             break
-        best = max(fitting, key=lambda mistake: len(mistake.losses))
-        explained = _without_numbers(best.losses)
-        same = [mistake.headline for mistake in fitting if _without_numbers(mistake.losses) == explained]
+        best = max(fitting, key=lambda mistake: (len(mistake.losses), mistake.losses <= left))
+        exact, explained = best.losses <= left, _without_numbers(best.losses)
+        same = [
+            one.headline
+            for one in fitting
+            if _without_numbers(one.losses) == explained and (one.losses <= left or not exact)
+        ]
         found.append(" Or: ".join(dict.fromkeys(same[:3])))
         left = frozenset(loss for loss in left if _without_numbers([loss]).isdisjoint(explained))
     return found
 
 
-def _fitting(
-    left: frozenset[Loss], known: Iterable[Mistake], told: Callable[[Iterable[Loss]], frozenset[Loss]]
-) -> list[Mistake]:
-    told_left = told(left)
-    return [mistake for mistake in known if mistake.losses and told(mistake.losses) <= told_left]
+def _fitting(left: frozenset[Loss], known: Iterable[Mistake]) -> list[Mistake]:
+    told = _without_numbers(left)
+    return [mistake for mistake in known if mistake.losses and _without_numbers(mistake.losses) <= told]
 
 
 def headline_of(path: Path) -> str:

@@ -3,56 +3,43 @@
 A script is a list of lines such as
 
     "A at 0: fails after 0.2"                      one call; a KeyError with "fails with KeyError after 0.2"
-    "B at 1: works after 0.2"                      "works or fails": the world draws which
+    "B at 1: works after 0.2"                      "works or fails", "after 0.2 or 3": the world draws which
     "C at 2: hangs, cancelled at 5"                its caller gives up
     "D at 3: raises at once"                       op itself raises, before there is anything to await
     "25 x E at 31: works after 1"                  callers E1 to E25 in the same instant
     "F on other at 4: works after 0.2"             through another breaker with the same options
     "look at 6"                                    the state is read
 
-Seconds count from an instant that the world draws; what will come of a call only the world knows.
+It is told several times, each time to a new breaker: every combination of the alternatives comes as often as any other,
+in an order that the world draws. Seconds count from instants that the world draws; what will come of a call only the
+world knows.
 """
 
 import asyncio
+import itertools
 import re
 
 from faultlab.scenario import scenario
 from faultlab.world import error, hang, ok
 
+ROUNDS = 8
 CALL = re.compile(
     r"(?:(?P<many>\d+) x )?(?P<who>\w+)(?: on (?P<breaker>\w+))? at (?P<at>[\d.]+): "
-    r"(?P<how>works or fails|works|fails|hangs|raises at once)(?: with (?P<what>\w+))?(?: after (?P<takes>[\d.]+))?"
-    r"(?:, cancelled at (?P<cancelled>[\d.]+))?"
+    r"(?P<how>works|fails|hangs|raises|works at once|raises at once)(?: with (?P<what>\w+))?"
+    r"(?: after (?P<takes>[\d.]+))?(?:, cancelled at (?P<cancelled>[\d.]+))?"
 )
+EITHER = re.compile(r"[\w.]+(?: or [\w.]+)+")
+FALSY = {"None": None, "zero": 0, "False": False, "nothing": [], "silence": ""}
 
 
 @scenario
-def story(world, script, options=None, ignored=None, watched=False):
-    """The calls of a script, in the order of their instants."""
-    replies, steps, end = {}, [], 0.0
+def story(world, script, options=None, ignored=None, watched=False, rounds=ROUNDS):
+    """The calls of a script, in the order of their instants, and that so many times."""
     draw = world.stream("story")
-    for line in script:
-        if line.startswith("look at "):
-            steps.append([float(line.removeprefix("look at ")), "look", "", ""])
-            continue
-        call = CALL.fullmatch(line)
-        if call is None:
-            raise ValueError(f"the script's line {line!r} can't be read")
-        at, name = float(call["at"]), call["who"]
-        for who in [f"{name}{number}" for number in range(1, int(call["many"]) + 1)] if call["many"] else [name]:
-            replies[who] = _reply(call, draw)
-            kind = "raise" if call["how"] == "raises at once" else "call"
-            steps.append([at, kind, who, call["breaker"] or "breaker"])
-            if call["cancelled"]:
-                steps.append([float(call["cancelled"]), "cancel", who, ""])
-        end = max(end, at + float(call["takes"] or 0))
-    world.service("op", lambda call: replies[call.args[0]])
-    steps.sort(key=lambda step: step[0])
-    end = max(end, steps[-1][0]) + 0.5
-    start = round(draw.uniform(0.5, 20), 3)
+    told = [_told(world, number, lines, draw) for number, lines in enumerate(_drawn(script, rounds, draw), 1)]
+    end = max(end for _, end in told) + 0.5  # the same for all of them: when one ends tells nothing of it
     return {
-        "start": start,
-        "steps": steps,
+        "rounds": [[round(draw.uniform(0.5, 5), 3), steps] for steps, _ in told],
         "end": end,
         "options": options or {},
         "ignored": ignored,
@@ -60,24 +47,58 @@ def story(world, script, options=None, ignored=None, watched=False):
     }
 
 
-def _reply(call, draw):
-    works = {"works": True, "works or fails": draw.random() < 0.5}.get(call["how"], False)
-    takes = float(call["takes"] or 0)
+def _drawn(script, rounds, draw):
+    """The script's lines for each round, the alternatives drawn."""
+    text = "\n".join(script)
+    combinations = list(itertools.product(*(found.split(" or ") for found in EITHER.findall(text))))
+    combinations *= -(-rounds // len(combinations))
+    draw.shuffle(combinations)
+    for chosen in combinations[:rounds]:
+        words = iter(chosen)
+        yield EITHER.sub(lambda _, words=words: next(words), text).split("\n")
+
+
+def _told(world, number, lines, draw):
+    """One round: its steps, and the last second of it."""
+    replies, steps, end = {}, [], 0.0
+    for line in lines:
+        if line.startswith("look at "):
+            steps.append([float(line.removeprefix("look at ")), "look", "", ""])
+            continue
+        call = CALL.fullmatch(line)
+        if call is None:
+            raise ValueError(f"the script's line {line!r} can't be read")
+        at, name = float(call["at"]), call["who"]
+        for who in [f"{name}{index}" for index in range(1, int(call["many"]) + 1)] if call["many"] else [name]:
+            replies[who] = _reply(call)
+            steps.append([at, "at once" if call["how"].endswith("at once") else "call", who, call["breaker"] or "it"])
+            if call["cancelled"]:
+                steps.append([float(call["cancelled"]), "cancel", who, ""])
+        end = max(end, at + float(call["takes"] or 0))
+    world.service(f"op {number}", lambda call: replies[call.args[0]])
+    steps.sort(key=lambda step: step[0])
+    return steps, max(end, steps[-1][0])
+
+
+def _reply(call):
+    takes, what = float(call["takes"] or 0), call["what"]
     if call["how"] == "hangs":
         return hang()
-    if works:
-        return ok(after=takes) if call["what"] is None else ok(FALSY[call["what"]], after=takes)
-    return error(call["what"] or "ConnectionError", after=takes)
-
-
-FALSY = {"None": None, "zero": 0, "False": False, "nothing": [], "silence": ""}
+    if call["how"].startswith("works"):
+        return ok(FALSY[what], after=takes) if what in FALSY else ok(after=takes)
+    return error("ConnectionError" if what is None or what in FALSY else what, after=takes)
 
 
 @story.driver
-async def _(lab, start, steps, end, options, ignored, watched):
-    await asyncio.sleep(start)
+async def _(lab, rounds, end, options, ignored, watched):
+    for number, (pause, steps) in enumerate(rounds, 1):
+        await asyncio.sleep(pause)
+        await _play(lab, number, steps, _options(lab, options, ignored, watched), end)
+
+
+async def _play(lab, number, steps, options, end):
+    """One round: its marks and its service carry its number."""
     begin = asyncio.get_running_loop().time()
-    options = _options(lab, options, ignored, watched)
     breakers, tasks = {}, {}
     for at, what, who, name in steps:
         if (wait := begin + at - asyncio.get_running_loop().time()) > 1e-6:  # a crowd comes in one instant and one turn
@@ -85,12 +106,12 @@ async def _(lab, start, steps, end, options, ignored, watched):
         if what == "cancel":
             tasks[who].cancel()
         elif what == "look":
-            lab.mark("look", _word(breakers["breaker"].state), lane="state")
+            lab.mark(f"look {number}", _word(breakers["it"].state), lane="state")
         else:
             if name not in breakers:
                 breakers[name] = lab.answer("CircuitBreaker")(**options)
-            op = await _raising(lab, who) if what == "raise" else _asking(lab, who)
-            tasks[who] = asyncio.create_task(_caller(lab, breakers[name], op), name=who)
+            op = await (_at_once if what == "at once" else _asking)(lab, number, who)
+            tasks[who] = asyncio.create_task(_caller(lab, number, breakers[name], op), name=who)
     await asyncio.sleep(begin + end - asyncio.get_running_loop().time())
 
 
@@ -108,26 +129,32 @@ def _word(state):
     return getattr(state, "value", state)
 
 
-def _asking(lab, who):
-    service = lab.service("op", who)
+async def _asking(lab, number, who):
+    service = lab.service(f"op {number}", who)
     return lambda: service(who)
 
 
-async def _raising(lab, who):
-    """An op that raises when it is called; its error is one that the world made."""
+async def _at_once(lab, number, who):
+    """An op whose answer, or error, is there when it is called; the world has made it before."""
+    found = value = None
     try:
-        await lab.service("op", f"{who}, asked before")(who)
+        value = await lab.service(f"op {number}", f"{who}, asked before")(who)
     except Exception as error:
         found = error
 
+    async def answer():
+        return value
+
     def op():
-        lab.mark("raised at once", None, lane=who)
-        raise found
+        lab.mark(f"at once {number}", None, lane=who)
+        if found is not None:
+            raise found
+        return answer()
 
     return op
 
 
-async def _caller(lab, breaker, op):
+async def _caller(lab, number, breaker, op):
     """One call: how it ended, and what a rejection says."""
     said = {}
 
@@ -139,7 +166,7 @@ async def _caller(lab, breaker, op):
             raise
 
     try:
-        await lab.outcome("outcome", call)
+        await lab.outcome(f"outcome {number}", call)
     finally:
         if said:
-            lab.mark("retry_after", said["retry_after"])
+            lab.mark(f"retry_after {number}", said["retry_after"])

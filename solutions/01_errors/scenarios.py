@@ -56,8 +56,8 @@ def users(world, known, *, failing=None, latency=None):
 
 @scenario
 def one_by_one(world, ids, known):
-    """Each id is asked for once; the database knows some of them."""
-    users(world, known)
+    """Each id is asked for once; the database knows so many of them: which, the world draws."""
+    users(world, world.stream("known").sample(ids, known))
     return {"ids": ids}
 
 
@@ -69,30 +69,35 @@ async def _(lab, ids):
 
 @scenario
 def odd_ids(world, kinds, known):
-    """Ids that are none, and one that is."""
-    users(world, [known])
-    return {"kinds": kinds, "known": known}
+    """Ids that are none, and some that are, in an order that the world draws."""
+    users(world, known)
+    ids = [*kinds, *known]
+    world.stream("ids").shuffle(ids)
+    world.service("ids", [ok(one) for one in ids])
+    return {"number": len(ids)}
 
 
 @odd_ids.driver
-async def _(lab, kinds, known):
+async def _(lab, number):
     odd = {"zero": 0, "negative": -3, "True": True, "a string": "7", "None": None, "a float": 2.0, "False": False}
-    for kind in kinds:
-        value = known if kind == "a good one" else odd[kind]
-        await lab.settle(ask(lab, kind, value))
+    for place in range(1, number + 1):
+        one = await lab.service("ids", "driver")()
+        await lab.settle(ask(lab, f"caller {place}", odd.get(one, one)))
 
 
 @scenario
-def failing(world, kinds, known):
-    """One id for each kind of failure (`kinds` by id), and one that is found."""
-    users(world, [known], failing=kinds)
-    return {"ids": [known, *map(int, kinds)], "kinds": kinds}
+def failing(world, kinds):
+    """One id that is found, and one for each kind of failure; the world draws the ids."""
+    known, *ids = world.stream("ids").sample(range(1_000, 10_000), 1 + len(kinds))
+    users(world, [known], failing={str(number): kind for number, kind in zip(ids, kinds, strict=True)})
+    world.service("ids", [ok(number) for number in (known, *ids)])
+    return {"callers": ["found", *kinds]}
 
 
 @failing.driver
-async def _(lab, ids, kinds):
-    for number in ids:
-        await lab.settle(ask(lab, kinds.get(str(number), "found"), number))
+async def _(lab, callers):
+    for who in callers:
+        await lab.settle(ask(lab, who, await lab.service("ids", "driver")()))
 
 
 @scenario
@@ -113,7 +118,9 @@ async def _(lab, at, known):
 
 @scenario
 def together(world, ids, latency, known, failing=None):
-    """All ids at once; how long each takes (seconds, by id), and what fails."""
+    """All ids at once; about how long each takes (seconds, by id), and what fails."""
+    pace = world.stream("pace").uniform(0.7, 1.4)
+    latency = {number: round(pace * seconds, 3) for number, seconds in latency.items()}
     users(world, known, latency=latency, failing=failing)
     return {"ids": ids}
 

@@ -1,27 +1,44 @@
-"""What is done to `retry`: services that fail, callers that give up, many clients side by side."""
+"""What is done to `retry`: services that fail, callers that give up, many clients side by side.
+
+How often, in which order and for how long, the world draws; what a driver needs of it, it asks the world for.
+"""
 
 import asyncio
 import builtins
 import contextlib
 
 from faultlab.scenario import scenario
-from faultlab.world import error, hang, ok
+from faultlab.world import TOKEN, error, hang, ok
 
 ALWAYS = 9_999
 
 
+def briefly(draw):
+    """Seconds that an answer takes."""
+    return round(draw.uniform(0.02, 0.2), 3)
+
+
 @scenario
-def one_caller(world, failures=ALWAYS, attempts=4, kind="ConnectionError", base=0.1, cap=2.0, seed=None):
-    """One caller; the service fails `failures` times and then answers."""
-    world.service("op", [error(kind)] * failures, latency=0.05)
-    return {"options": {"max_attempts": attempts, "base": base, "cap": cap}, "seed": seed}
+def in_turn(world, attempts, failures=(ALWAYS,), kind="ConnectionError", base=0.1, cap=2.0, seed=None):
+    """One caller after the other, each with a service of its own. Who may make how many `attempts`, and for whom the
+    service fails how many times before it answers, the world draws: each of both is given to one, as far as they go.
+    """
+    draw, number = world.stream("callers"), max(len(attempts), len(failures))
+    attempts, failures = (draw.sample([*values] * -(-number // len(values)), number) for values in (attempts, failures))
+    for place, times in enumerate(failures, 1):
+        world.service(f"op {place}", [error(kind)] * times, latency=briefly)
+    world.service("max_attempts", [ok(most) for most in attempts])
+    return {"number": number, "options": {"base": base, "cap": cap}, "seed": seed}
 
 
-@one_caller.driver
-async def _(lab, options, seed):
-    if seed is not None:
-        options["rng"] = lab.random(seed)
-    await lab.settle(lab.start("caller", lab.answer("retry"), lab.service("op", "caller"), **options))
+@in_turn.driver
+async def _(lab, number, options, seed):
+    for place in range(1, number + 1):
+        options["max_attempts"] = await lab.service("max_attempts", "driver")()
+        if seed is not None:
+            options["rng"] = lab.random(seed)
+        who = f"caller {place}"
+        await lab.settle(lab.start(who, lab.answer("retry"), lab.service(f"op {place}", who), **options))
 
 
 @scenario
@@ -48,32 +65,20 @@ async def _(lab, failures, attempts):
 
 
 @scenario
-def some_attempts(world, numbers):
-    """One caller after the other, each with another number of attempts; the service is well."""
-    world.service("op", latency=0.05)
-    return {"numbers": numbers}
-
-
-@some_attempts.driver
-async def _(lab, numbers):
-    for number in numbers:
-        who = f"max_attempts={number}"
-        await lab.settle(lab.start(who, lab.answer("retry"), lab.service("op", who), max_attempts=number))
-
-
-@scenario
 def some_errors(world, kinds, retry_on=None):
-    """One caller for each kind of error: it comes once, and then an answer."""
-    for kind in kinds:
-        world.service(kind, [error(kind)], latency=0.05)
-    return {"kinds": kinds, "retry_on": retry_on}
+    """One caller for each kind of error: it comes once, and then an answer. Who meets which, the world draws."""
+    kinds = list(kinds)
+    world.stream("kinds").shuffle(kinds)
+    for number, kind in enumerate(kinds, 1):
+        world.service(f"op {number}", [error(kind)], latency=briefly)
+    return {"services": world.services, "retry_on": retry_on}
 
 
 @some_errors.driver
-async def _(lab, kinds, retry_on):
+async def _(lab, services, retry_on):
     options = {} if retry_on is None else {"retry_on": tuple(getattr(builtins, name) for name in retry_on)}
-    for kind in kinds:
-        await lab.settle(lab.start(kind, lab.answer("retry"), lab.service(kind, kind), **options))
+    for name in services:
+        await lab.settle(lab.start(name, lab.answer("retry"), lab.service(name, name), **options))
 
 
 @scenario
@@ -93,11 +98,12 @@ async def _(lab, services):
 
 
 @scenario
-def told_when(world, retry_after, base=0.2, cap=0.2, seed=1):
-    """The service says how long to wait: an error for each item of `retry_after`, None for one that says nothing."""
-    says = [error() if wait is None else error(retry_after=wait) for wait in retry_after]
-    world.service("op", says, latency=0.05)
-    return {"options": {"max_attempts": len(says) + 3, "base": base, "cap": cap}, "seed": seed}
+def told_when(world, shortest, longest, base=0.2, cap=0.2, seed=1):
+    """The service says how long to wait: first a time of `shortest` to `longest` s, then nothing, then very little."""
+    wait = round(world.stream("waits").uniform(shortest, longest), 3)
+    says = [error("ConnectionError", TOKEN, after, retry_after=after) for after in (wait, 0.0005)]
+    world.service("op", [says[0], error(), says[1]], latency=briefly)
+    return {"options": {"max_attempts": 6, "base": base, "cap": cap}, "seed": seed}
 
 
 @told_when.driver
@@ -107,15 +113,19 @@ async def _(lab, options, seed):
 
 
 @scenario
-def given_up(world, failures, at, base=0.001, cap=0.002, bystander=False):
-    """The caller is cancelled at `at` s: while the service, after `failures`, never answers, or while it pauses."""
+def given_up(world, failures, after, base=0.001, cap=0.002, bystander=False):
+    """The caller is cancelled within the second that begins `after` s after its start, when, the world draws: while the
+    service, after `failures`, never answers, or while it pauses.
+    """
     world.service("op", [error()] * failures, then=hang(), latency=0.05)
     world.service("other", [error()], latency=0.05)
-    return {"at": at, "base": base, "cap": cap, "bystander": bystander}
+    world.service("patience", [ok(round(after + world.stream("patience").random(), 3))])
+    return {"base": base, "cap": cap, "bystander": bystander}
 
 
 @given_up.driver
-async def _(lab, at, base, cap, bystander):
+async def _(lab, base, cap, bystander):
+    at = await lab.service("patience", "driver")()
     if bystander:
         lab.start("bystander", lab.answer("retry"), lab.service("other", "bystander"), base=0.1)
     call = lab.start("caller", lab.answer("retry"), lab.service("op", "caller"), base=base, cap=cap)
@@ -125,9 +135,13 @@ async def _(lab, at, base, cap, bystander):
 
 
 @scenario
-def in_a_hurry(world, deadline, failures=ALWAYS, takes=0.05, base=0.1, cap=2.0, seed=1):
-    """Ten attempts of `takes` s each and a deadline; the caller comes 40 s after the world began."""
-    world.service("op", [error()] * failures, latency=takes)
+def in_a_hurry(world, deadline, takes=(0.05,), recovers=False, base=0.1, cap=2.0, seed=1):
+    """Ten attempts and a deadline; the caller comes 40 s after the world began. An attempt takes about one of `takes` s,
+    which one, the world draws. If the service `recovers`, the last attempt that may start works, short pauses assumed.
+    """
+    draw = world.stream("takes")
+    takes = round(draw.choice(takes) * draw.uniform(0.99, 1.01), 3)
+    world.service("op", [error()] * (int(deadline / takes) if recovers else ALWAYS), latency=takes)
     return {"options": {"max_attempts": 10, "base": base, "cap": cap, "deadline": deadline}, "seed": seed}
 
 
@@ -154,31 +168,39 @@ async def _(lab, services):
 
 @scenario
 def same_seeds(world, seeds, attempts=6, base=1.0, cap=1.0):
-    """One caller after the other, each with the random numbers of one of the seeds."""
-    for number in range(len(seeds)):
-        world.service(f"op {number}", [error()] * (attempts - 1), latency=0.05)
-    return {"seeds": seeds, "options": {"max_attempts": attempts, "base": base, "cap": cap}}
+    """One caller after the other, each with the random numbers of one of the seeds: which, the world draws."""
+    seeds = list(seeds)
+    world.stream("seeds").shuffle(seeds)
+    for number in range(1, len(seeds) + 1):
+        world.service(f"op {number}", [error()] * (attempts - 1), latency=briefly)
+    world.service("seed", [ok(seed) for seed in seeds])
+    return {"number": len(seeds), "options": {"max_attempts": attempts, "base": base, "cap": cap}}
 
 
 @same_seeds.driver
-async def _(lab, seeds, options):
-    for number, seed in enumerate(seeds):
-        op = lab.service(f"op {number}", f"seed {seed}" if seeds.index(seed) == number else f"seed {seed} again")
-        await lab.settle(lab.start(op.lane, lab.answer("retry"), op, rng=lab.random(seed), **options))
+async def _(lab, number, options):
+    for place in range(1, number + 1):
+        op = lab.service(f"op {place}", f"caller {place}")
+        rng = lab.random(await lab.service("seed", "driver")())
+        await lab.settle(lab.start(op.lane, lab.answer("retry"), op, rng=rng, **options))
 
 
-@scenario(fixed=True)
+@scenario
 def many(world, clients, failures, base, cap, seed):
-    """Many clients side by side, each with a seed of its own; each one's call fails so often and then works."""
-    asked = {}
+    """Many clients side by side, each with a seed of its own; each one's call fails so often and then works.
+
+    Answers come at announced instants only: the world draws at the next one or at the one after.
+    """
+    asked, every = {}, 1.01 * cap
 
     def script(call):
         client = call.args[0]
         asked[client] = asked.get(client, 0) + 1
-        return error() if asked[client] <= failures else ok()
+        after = call.random.choice([0, every])
+        return error(after=after) if asked[client] <= failures else ok(after=after)
 
     world.service("op", script)
-    world.rounds(1.01 * cap)
+    world.rounds(every)
     return {"clients": clients, "seed": seed, "options": {"max_attempts": failures + 2, "base": base, "cap": cap}}
 
 

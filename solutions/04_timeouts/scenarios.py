@@ -38,10 +38,16 @@ async def over(task, more=5):
     await asyncio.sleep(more)
 
 
+def about(world, seconds):
+    """About so many seconds: the world draws how many."""
+    return round(seconds * world.stream(f"about {seconds}").uniform(0.9, 1.1), 3)
+
+
 def tidy(world, unwinding, cleanup, fails):
-    """The services that a stopped call uses: seconds that each takes (None: for ever), what cleanup raises."""
-    world.service("unwinding", then=ok(after=unwinding))
-    ending = hang() if cleanup is None else error(fails, after=cleanup) if fails else ok(after=cleanup)
+    """The services that a stopped call uses: about how many seconds each takes (None: for ever), what cleanup raises."""
+    world.service("unwinding", then=ok(after=about(world, unwinding)))
+    after = 0 if cleanup is None else about(world, cleanup)
+    ending = hang() if cleanup is None else error(fails, after=after) if fails else ok(after=after)
     world.service("cleanup", then=ending)
 
 
@@ -77,29 +83,33 @@ async def _(lab, callers, timeout):
 
 @scenario
 def too_slow(world, timeout, unwinding, cleanup, grace=None, fails=None):
-    """The work never ends; unwinding and cleanup take their time."""
+    """The work never ends; unwinding and cleanup take their time. The timeout is about `timeout` s."""
     world.service("work", then=hang())
+    world.service("seconds", [ok(about(world, timeout))])
     tidy(world, unwinding, cleanup, fails)
-    return {"timeout": timeout, "options": {} if grace is None else {"grace": grace}}
+    return {"options": {} if grace is None else {"grace": grace}}
 
 
 @too_slow.driver
-async def _(lab, timeout, options):
+async def _(lab, options):
     await asyncio.sleep(8)
+    timeout = await lab.service("seconds", "driver")()
     await over(start(lab, "caller", timeout, options))
 
 
 @scenario
 def given_up(world, at, unwinding, cleanup, grace=None, fails=None, outer=False, timeout=30.0):
-    """The work never ends, and the caller gives up after `at` s: cancelled, or by a timeout around the whole call."""
+    """The work never ends, and the caller gives up after about `at` s: cancelled, or by a timeout around the call."""
     world.service("work", then=hang())
+    world.service("seconds", [ok(about(world, at))])
     tidy(world, unwinding, cleanup, fails)
     options = {} if grace is None else {"grace": grace}
-    return {"at": at, "outer": outer, "timeout": timeout, "options": options}
+    return {"outer": outer, "timeout": timeout, "options": options}
 
 
 @given_up.driver
-async def _(lab, at, outer, timeout, options):
+async def _(lab, outer, timeout, options):
+    at = await lab.service("seconds", "driver")()
     call = start(lab, "caller", timeout, options, at if outer else None)
     if not outer:
         await asyncio.sleep(at)

@@ -7,8 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_errors.py")))
-LIARS = 3.5
-"""Points of who tells the solution's transcript again: ids that are none, and what comes back from known calls."""
 
 
 def as_visible(test):
@@ -18,42 +16,42 @@ def as_visible(test):
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.scenario("one_by_one", ids=[77, 601, 18], known=[77, 18])
+@pytest.mark.scenario("one_by_one", ids=[77, 601, 18, 5, 1202, 33, 94, 260], known=4)
 @as_visible
 def test_row(run):
-    visible.test_row(run, known=(77, 18), unknown=(601,))
+    visible.test_row(run, ids=(77, 601, 18, 5, 1202, 33, 94, 260))
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.scenario("odd_ids", kinds=["False", "None", "a good one", "a float", "negative"], known=23)
+@pytest.mark.scenario("odd_ids", kinds=["None", "a float", "False", "negative"], known=[23, 2, 440, 61])
 @as_visible
 def test_validates(run):
     visible.test_validates(run, kinds=("None", "a float", "False", "negative"))
 
 
 @pytest.mark.points(0.25)
-@pytest.mark.scenario("failing", kinds={"31": "TimeoutError"}, known=30)
+@pytest.mark.scenario("failing", kinds=["TimeoutError"])
 @as_visible
 def test_timeout(run):
     visible.test_timeout(run)
 
 
 @pytest.mark.points(0.25)
-@pytest.mark.scenario("failing", kinds={"31": "OperationalError", "32": "ConnectionResetError"}, known=30)
+@pytest.mark.scenario("failing", kinds=["OperationalError", "ConnectionResetError"])
 @as_visible
 def test_unavailable(run):
     visible.test_unavailable(run, kinds=("OperationalError", "ConnectionResetError"))
 
 
 @pytest.mark.points(0.25)
-@pytest.mark.scenario("failing", kinds={"7431": "ConnectionError", "8842": "TimeoutError"}, known=5)
+@pytest.mark.scenario("failing", kinds=["ConnectionError", "TimeoutError"])
 @as_visible
 def test_note(run):
-    visible.test_note(run, kinds={"7431": "ConnectionError", "8842": "TimeoutError"})
+    visible.test_note(run, kinds=("ConnectionError", "TimeoutError"))
 
 
 @pytest.mark.points(0.25)
-@pytest.mark.scenario("failing", kinds={"31": "ValueError", "32": "IntegrityError"}, known=30)
+@pytest.mark.scenario("failing", kinds=["ValueError", "IntegrityError"])
 @pytest.mark.scenario("given_up", at=1.3, known=30)
 @as_visible
 def test_untouched(runs):
@@ -66,7 +64,7 @@ def test_untouched(runs):
 )
 @as_visible
 def test_concurrent(run):
-    visible.test_concurrent(run, ids=(61, 15, 70, 2), longest=1.2)
+    visible.test_concurrent(run, ids=(61, 15, 70, 2))
 
 
 @pytest.mark.points(0.25)
@@ -77,8 +75,8 @@ def test_concurrent(run):
     known=[61, 15, 70],
     failing={"70": "TimeoutError"},
 )
-@pytest.mark.scenario("together", ids=[80], latency={}, known=[4])
+@pytest.mark.scenario("together", ids=[80], latency={"80": 0.7}, known=[4])
 @pytest.mark.scenario("together", ids=[61, 15], latency={}, known=[61, 15])
 @as_visible
 def test_group(runs):
-    visible.test_group(runs, at=0.4, inside=("DeadlineExceeded", "NotFound"))
+    visible.test_group(runs, inside=("DeadlineExceeded", "NotFound"))

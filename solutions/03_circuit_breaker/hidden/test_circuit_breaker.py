@@ -7,8 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_circuit_breaker.py")))
-LIARS = 18
-"""Points of who tells the solution's transcript again: mostly it matters who comes through, and when."""
 
 
 def as_visible(test):
@@ -23,6 +21,7 @@ def as_visible(test):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 40, "half_open_max": 2},
+    rounds=1,
     script=[
         "A at 0: fails with ValueError after 0.3",
         "B at 0.1: works with False after 0.1",
@@ -44,15 +43,7 @@ def test_unchanged(run):
     "story",
     script=[
         "4 x A at 0: fails after 0.4",
-        "B at 1: fails after 0.1",
-        "look at 2.5",
-        "D at 3: works after 0.1",
-    ],
-)
-@pytest.mark.scenario(
-    "story",
-    script=[
-        "4 x A at 0: fails after 0.4",
+        "B at 1: works or fails after 0.1",
         "look at 2.5",
         "D at 3: works after 0.1",
     ],
@@ -61,22 +52,10 @@ def test_unchanged(run):
     "story",
     options={"failure_threshold": 3},
     script=[
-        "A at 0: fails after 6",
-        "B at 0.5: works after 2",
-        "C at 3: fails after 2.2",
-        "E at 4: fails after 0.3",
-        "look at 6.5",
-        "D at 7: works after 0.1",
-    ],
-)
-@pytest.mark.scenario(
-    "story",
-    options={"failure_threshold": 3},
-    script=[
-        "A at 0: fails after 1",
-        "C at 1.5: fails after 4",
-        "E at 2: fails after 4.2",
-        "B at 2.5: works after 2",
+        "A at 0: fails after 2",
+        "B at 0.5: works after 1 or 4",
+        "C at 1: fails after 4.5",
+        "E at 1.2: fails after 5",
         "look at 6.5",
         "D at 7: works after 0.1",
     ],
@@ -85,23 +64,14 @@ def test_unchanged(run):
     "story",
     options={"failure_threshold": 1},
     script=[
-        "A at 0: fails after 1",
+        "A at 0: works or fails after 1",
         "look at 2",
         "D at 3: works after 0.1",
     ],
 )
 @as_visible
 def test_opens(runs):
-    visible.test_opens(
-        runs,
-        expected=(
-            ("failure_threshold=5, after 5 failures", ["A1", "A4", "B"], True),
-            ("failure_threshold=5, after 4 failures", ["A1", "A4"], False),
-            ("failure_threshold=3, calls came back in the order worked, failed, failed, failed", "ABCE", True),
-            ("failure_threshold=3, calls came back in the order failed, worked, failed, failed", "ABCE", False),
-            ("failure_threshold=1, after one failure", "A", True),
-        ),
-    )
+    visible.test_opens(runs, settings=((5, ["A1", "A2", "A3", "A4", "B"]), (3, "ABCE"), (1, "A")))
 
 
 @pytest.mark.points(0.5)
@@ -110,9 +80,9 @@ def test_opens(runs):
     options={"failure_threshold": 4},
     script=[
         "2 x A at 0: fails after 0.1",
-        "B at 1: works with None after 0.1",
+        "B at 1: works or fails with None after 0.1",
         "C at 2: fails after 0.1",
-        "D at 3: works with zero after 0.1",
+        "D at 3: works or fails with zero after 0.1",
         "2 x E at 4: fails after 0.1",
         "F at 5: works after 0.1",
         "G at 6: fails after 0.1",
@@ -122,7 +92,7 @@ def test_opens(runs):
 )
 @as_visible
 def test_success_resets(run):
-    visible.test_success_resets(run, free=["A1", "A2", "B", "C", "D", "E1", "E2", "F", "G"])
+    visible.test_success_resets(run, callers=["A1", "A2", "B", "C", "D", "E1", "E2", "F", "G"])
 
 
 @pytest.mark.points(0.5)
@@ -132,8 +102,7 @@ def test_success_resets(run):
     ignored=["ValueError", "IndexError"],
     script=[
         "2 x A at 0: fails with TimeoutError after 0.1",
-        "B at 1: fails with ValueError after 0.1",
-        "B0 at 1.3: fails with IndexError after 0.1",
+        "B at 1: fails with ValueError or RuntimeError after 0.1",
         "2 x C at 2: fails after 0.1",
         "D at 3: works after 0.1",
         "5 x E at 4: fails with OSError after 0.1",
@@ -146,15 +115,15 @@ def test_success_resets(run):
     ignored=["ValueError"],
     script=[
         "6 x A at 0: fails after 0.1",
-        "2 x B at 3: fails with ValueError after 0.1",
+        "2 x B at 3: fails with ValueError or KeyError after 0.1",
         "C at 4: fails with ValueError after 0.1",
-        "D at 5: fails after 0.1",
-        "E at 6: works after 0.1",
+        "D at 4.5: fails after 0.1",
+        "E at 5: works after 0.1",
     ],
 )
 @as_visible
 def test_is_failure(runs):
-    visible.test_is_failure(runs)
+    visible.test_is_failure(runs, ignored=("ValueError", "IndexError"))
 
 
 @pytest.mark.points(0.5)
@@ -163,16 +132,16 @@ def test_is_failure(runs):
     options={"failure_threshold": 4, "recovery_time": 100.0},
     script=[
         "2 x A at 0: fails after 0.3",
-        "3 x B at 5: fails after 3.3",
-        "C at 8.6: works after 0.1",
+        "3 x B at 5: fails after 1 or 3.3 or 5.7 or 9",
+        "C at 14.2: works after 0.1",
         "D at 60: works after 0.1",
         "E at 61: works after 0.1",
-        "F at 108: works after 0.1",
+        "F at 105: works after 0.1",
     ],
 )
 @as_visible
 def test_rejects(run):
-    visible.test_rejects(run, asks=(("C", 8.6), ("D", 60), ("E", 61), ("F", 108)), recovery=100.0)
+    visible.test_rejects(run, asks=(("C", 14.2), ("D", 60), ("E", 61), ("F", 105)), recovery=100.0)
 
 
 @pytest.mark.points(0.5)
@@ -181,23 +150,28 @@ def test_rejects(run):
     options={"failure_threshold": 3, "recovery_time": 75.0},
     script=[
         "A at 0: fails after 2.5",
-        "3 x B at 1: fails after 4",
+        "3 x B at 1: fails after 4 or 5.5",
         "C at 79.9: works after 0.1",
         "D at 80.1: works after 0.1",
+        "E at 81.4: works after 0.1",
+        "F at 81.6: works after 0.1",
     ],
 )
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 1, "recovery_time": 0.7},
     script=[
-        "2 x B at 1: fails after 0.3",
-        "C at 1.9: works after 0.1",
-        "D at 2.1: works after 0.1",
+        "2 x A at 0: fails after 0.3 or 0.8",
+        "C at 0.9: works after 0.1",
+        "D at 1.1: works after 0.1",
+        "E at 1.4: works after 0.1",
+        "F at 1.6: works after 0.1",
     ],
 )
 @as_visible
 def test_recovery_time(runs):
-    visible.test_recovery_time(runs, times=(75.0, 0.7))
+    settings = ((75.0, "B1", (79.9, 80.1, 81.4, 81.6)), (0.7, "A1", (0.9, 1.1, 1.4, 1.6)))
+    visible.test_recovery_time(runs, settings)
 
 
 @pytest.mark.points(1)
@@ -206,7 +180,7 @@ def test_recovery_time(runs):
     options={"failure_threshold": 1, "success_threshold": 2},
     script=[
         "2 x A at 0: fails after 0.5",
-        "25 x B at 80: hangs",
+        "25 x B at 80: works or hangs after 20",
         "4 x C at 131: works after 0.1",
     ],
 )
@@ -215,7 +189,7 @@ def test_recovery_time(runs):
     options={"failure_threshold": 1, "recovery_time": 3.0},
     script=[
         "2 x A at 0: fails after 0.5",
-        "25 x B at 3.6: fails after 4",
+        "25 x B at 3.6: fails after 0.2 or 4",
         "4 x C at 7.1: works after 0.1",
     ],
 )
@@ -226,13 +200,13 @@ def test_recovery_time(runs):
         "2 x L at 0: fails after 9.5",
         "M at 0: hangs, cancelled at 9.6",
         "4 x A at 0.1: fails after 0.5",
-        "25 x B at 9: works after 3",
+        "25 x B at 9: works after 0.8 or 3",
         "4 x C at 10: works after 0.1",
     ],
 )
 @as_visible
 def test_one_probe(runs):
-    visible.test_one_probe(runs)
+    visible.test_one_probe(runs, callers=25, settings=((51, 1), (3.5, 1), (1, 4)))
 
 
 @pytest.mark.points(0.5)
@@ -241,13 +215,14 @@ def test_one_probe(runs):
     options={"failure_threshold": 1, "half_open_max": 4, "success_threshold": 2},
     script=[
         "2 x A at 0: fails after 0.5",
-        "11 x B at 31: works after 50",
+        "11 x B at 31: works after 20 or 50",
         "4 x C at 70: works after 0.1",
     ],
 )
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 1, "half_open_max": 2, "success_threshold": 2},
+    rounds=1,
     script=[
         "2 x A at 0: fails after 0.5",
         "L at 31: hangs, cancelled at 65",
@@ -259,9 +234,10 @@ def test_one_probe(runs):
 @as_visible
 def test_some_probes(runs):
     run, late = runs
-    visible.test_some_probes(run, most=4, callers=11)
-    visible.passes(late, "L", "recovery_time is over")
-    new = [call for call in late.calls("op") if call.lane[0] in "PQ"]
+    visible.test_some_probes(run, most=4, callers=11, after=39)
+    one = visible.Round(late)
+    visible.passes(one, "L", "recovery_time is over")
+    new = [call for call in one.calls() if call.lane[0] in "PQ"]
     about = "half_open_max=2, a probe of an earlier recovery was cancelled during the next one"
     assert 1 <= len(new) <= 2, f"{about}: {len(new)} new probes were under way at the same time"
 
@@ -272,7 +248,7 @@ def test_some_probes(runs):
     options={"failure_threshold": 4, "half_open_max": 2},
     script=[
         "5 x A at 0: fails after 0.5",
-        "B at 40: works with None after 0.5",
+        "B at 40: works or fails with None after 0.5",
         "look at 42",
         "E at 43: fails after 0.1",
         "F at 44: works after 1",
@@ -280,12 +256,13 @@ def test_some_probes(runs):
 )
 @pytest.mark.scenario(
     "story",
-    options={"failure_threshold": 4, "success_threshold": 2},
+    options={"failure_threshold": 4, "success_threshold": 2, "half_open_max": 2},
     script=[
         "5 x A at 0: fails after 0.5",
         "B at 31: works after 0.5",
-        "E at 33: fails after 1",
+        "C at 32: works with zero after 0.7 or 9",
         "look at 33.5",
+        "E at 34: fails after 0.1",
         "F at 35: works after 1",
     ],
 )
@@ -295,15 +272,15 @@ def test_some_probes(runs):
     script=[
         "5 x A at 0: fails after 0.5",
         "B at 3: works after 0.5",
-        "C at 4: works with zero after 9",
+        "C at 4: works or fails with zero after 9",
         "look at 14",
-        "E at 15: fails after 0.1",
-        "F at 16: works after 1",
+        "E at 14.3: fails after 0.1",
+        "F at 14.7: works after 1",
     ],
 )
 @as_visible
 def test_closes(runs):
-    visible.test_closes(runs, thresholds=((1, "B"), (2, "B"), (2, "BC")))
+    visible.test_closes(runs, settings=((1, "B", 2), (2, "BC", 2), (2, "BC", 10)))
 
 
 @pytest.mark.points(0.5)
@@ -314,8 +291,8 @@ def test_closes(runs):
         "6 x A at 0: fails after 0.5",
         "B at 50: works after 0.5",
         "3 x C at 52: fails after 0.1",
-        "D at 53: works after 0.1",
-        "7 x E at 54: fails after 0.1",
+        "D at 53: works or fails after 0.1",
+        "3 x E at 54: fails after 0.1",
         "F at 55: works after 0.1",
     ],
 )
@@ -327,13 +304,13 @@ def test_closes(runs):
         "B at 31: works after 0.5",
         "C at 33: fails after 0.5",
         "D at 65: works after 0.5",
-        "E at 66: fails after 0.5",
+        "E at 66: works or fails after 0.5",
         "F at 67: works after 0.5",
     ],
 )
 @as_visible
 def test_fresh_counters(runs):
-    visible.test_fresh_counters(runs, since=3)
+    visible.test_fresh_counters(runs, since=3, later=3)
 
 
 @pytest.mark.points(0.5)
@@ -342,7 +319,7 @@ def test_fresh_counters(runs):
     options={"failure_threshold": 6, "recovery_time": 12.0},
     script=[
         "7 x A at 0: fails after 0.5",
-        "B at 20: fails after 20",
+        "B at 20: works or fails after 20",
         "C at 42.3: works after 0.1",
         "D at 51.9: works after 0.1",
         "E at 52.1: works after 0.1",
@@ -354,7 +331,7 @@ def test_fresh_counters(runs):
     script=[
         "4 x A at 0: fails after 0.5",
         "2 x P at 31: works after 9",
-        "B at 32: fails after 3",
+        "B at 32: works or fails after 3",
         "C at 41: works after 0.1",
         "D at 46.9: works after 0.1",
         "E at 47.1: works after 0.1",
@@ -373,7 +350,7 @@ def test_reopens(runs):
         "M at 0: hangs, cancelled at 3",
         "3 x A at 0.5: fails after 0.1",
         "4 x C at 1: hangs, cancelled at 2.5",
-        "D at 5: fails after 0.1",
+        "D at 5: works or fails after 0.1",
         "3 x E at 6: fails after 0.1",
         "F at 7: works after 0.1",
     ],
@@ -381,7 +358,8 @@ def test_reopens(runs):
 @as_visible
 def test_cancelled_closed(run):
     visible.test_cancelled_closed(run, before=3, cancelled=("C1", "C2", "C3", "C4"), after=1.5, threshold=6)
-    visible.given_up(run, "M", 3, "closed")
+    for one in visible.told(run):
+        visible.given_up(one, "M", 3, "closed")
 
 
 @pytest.mark.points(0.5)
@@ -393,7 +371,7 @@ def test_cancelled_closed(run):
         "X at 31: hangs, cancelled at 31.5",
         "Y at 32: hangs, cancelled at 32.5",
         "B at 33: hangs, cancelled at 35",
-        "C at 36: works after 0.2",
+        "C at 36: works or fails after 0.2",
         "S at 37.5: works after 0.2",
         "E at 38: fails after 1",
         "F at 40: works after 1",
@@ -407,13 +385,15 @@ def test_cancelled_closed(run):
         "X at 31: works after 0.5",
         "Y at 32: works after 0.5",
         "B at 33: hangs, cancelled at 35",
-        "C at 36: fails after 3",
+        "C at 36: works or fails after 2",
+        "E at 39: fails after 0.5",
         "F at 40: works after 1",
     ],
 )
 @as_visible
 def test_cancelled_probe(runs):
-    visible.test_cancelled_probe(runs)
+    for run in runs:
+        visible.test_cancelled_probe(run)
 
 
 @pytest.mark.points(0.5)
@@ -423,28 +403,32 @@ def test_cancelled_probe(runs):
     script=[
         "3 x A at 0: fails after 30",
         "B at 0.5: fails after 0.2",
-        "3 x C at 1: fails after 1",
+        "3 x C at 1: fails after 1 or 3",
         "D at 31: works after 0.1",
         "E at 51.9: works after 0.1",
         "F at 52.1: works after 0.1",
+        "G at 53.9: works after 0.1",
+        "H at 54.1: works after 0.1",
     ],
 )
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 4, "recovery_time": 50.0},
     script=[
-        "A at 0: fails after 2.5",
+        "A at 0: fails after 4.5",
         "2 x B at 0.5: fails after 0.2",
-        "3 x C at 1: fails after 1",
+        "3 x C at 1: fails after 1 or 3",
         "A0 at 0.1: fails after 51",
         "D at 12: works after 0.1",
         "E at 51.9: works after 0.1",
         "F at 52.1: works after 0.1",
+        "G at 53.9: works after 0.1",
+        "H at 54.1: works after 0.1",
     ],
 )
 @as_visible
 def test_late_failure(runs):
-    visible.test_late_failure(runs, recovery=50.0)
+    visible.test_late_failure(runs, recovery=50.0, asks=(51.9, 52.1, 53.9, 54.1))
 
 
 @pytest.mark.points(0.5)
@@ -452,23 +436,12 @@ def test_late_failure(runs):
     "story",
     options={"failure_threshold": 4, "recovery_time": 20.0},
     script=[
-        "L at 0: works after 33",
-        "M at 0.1: works after 32.5",
+        "L at 0: works or fails after 33",
+        "M at 0: works or fails after 4",
+        "K at 0.1: works after 32.5",
         "5 x A at 1: fails after 0.2",
-        "N at 21: works after 0.1",
-        "P at 32: fails after 5",
-        "R at 38: works after 1",
-    ],
-)
-@pytest.mark.scenario(
-    "story",
-    options={"failure_threshold": 6, "recovery_time": 25.0},
-    script=[
-        "L at 0: fails after 33",
-        "M at 0.1: fails after 4",
-        "7 x A at 1: fails after 0.2",
         "N at 12: works after 0.1",
-        "P at 32: works after 5",
+        "P at 32: works or fails after 5",
         "S at 37.5: works after 0.2",
         "R at 38: fails after 1",
         "T at 40: works after 1",
@@ -480,8 +453,8 @@ def test_late_failure(runs):
     script=[
         "3 x L at 0: fails after 40",
         "5 x A at 1: fails after 0.2",
-        "P at 12: works after 1",
-        "S at 13.5: works after 0.2",
+        "P at 32: works or fails after 1",
+        "S at 33.5: works after 0.2",
         "R at 41: works after 1",
     ],
 )
@@ -490,9 +463,9 @@ def test_late_failure(runs):
     options={"failure_threshold": 4, "recovery_time": 10.0, "half_open_max": 2},
     script=[
         "5 x A at 0: fails after 0.2",
-        "L at 11: works after 30",
+        "L at 11: works or fails after 30",
         "M at 12: fails after 1",
-        "P at 24: fails after 20",
+        "P at 24: works or fails after 20",
         "R at 45: works after 1",
     ],
 )
@@ -500,7 +473,8 @@ def test_late_failure(runs):
 def test_late_result(runs):
     *same, earlier = runs
     visible.test_late_result(same)
-    visible.passes(earlier, "L", "recovery_time is over")
-    visible.passes(earlier, "P", "half_open_max=2, recovery_time is over for the second time")
-    about = "half-open: a probe of an earlier recovery worked, then the probe failed"
-    visible.blocked(earlier, "R", about)
+    for one in visible.told(earlier):
+        late = "worked" if visible.works(one, "L", "recovery_time is over") else "failed"
+        good = visible.works(one, "P", "half-open for the second time")
+        about = f"half-open: a probe of an earlier recovery {late}, then the probe {'worked' if good else 'failed'}"
+        (visible.passes if good else visible.blocked)(one, "R", about)

@@ -7,8 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_timeouts.py")))
-LIARS = 5
-"""Points of who tells the solution's transcript again: what is stopped, and when, is seen of the calls."""
 
 
 def as_visible(test):
@@ -36,7 +34,7 @@ def test_own_errors(run):
 @pytest.mark.scenario("too_slow", timeout=3.5, unwinding=0.05, cleanup=0.1)
 @as_visible
 def test_stops_work(runs):
-    visible.test_stops_work(runs, timeouts=(0.3, 3.5))
+    visible.test_stops_work(runs)
 
 
 @pytest.mark.points(0.75)
@@ -44,7 +42,7 @@ def test_stops_work(runs):
 @pytest.mark.scenario("too_slow", timeout=7.0, unwinding=0.3, cleanup=0.2)
 @as_visible
 def test_cleanup(runs):
-    visible.test_cleanup(runs, timeouts=(1.1, 7.0))
+    visible.test_cleanup(runs)
 
 
 @pytest.mark.points(0.75)
@@ -53,7 +51,7 @@ def test_cleanup(runs):
 @pytest.mark.scenario("too_slow", timeout=2.6, unwinding=1.4, cleanup=1.7, grace=2.0)
 @as_visible
 def test_cancelled(runs):
-    visible.test_cancelled(runs, at=(2.6, 0.2), timeout=2.6)
+    visible.test_cancelled(runs)
 
 
 @pytest.mark.points(0.25)
@@ -62,7 +60,7 @@ def test_cancelled(runs):
 @pytest.mark.scenario("given_up", at=1.5, unwinding=0.4, cleanup=None, grace=1.8)
 @as_visible
 def test_grace(runs):
-    visible.test_grace(runs, after=(0.8, 2.0, 1.5), grace=(0.3, 1.0, 1.8))
+    visible.test_grace(runs, grace=(0.3, 1.0, 1.8))
 
 
 @pytest.mark.points(0.25)
@@ -71,4 +69,4 @@ def test_grace(runs):
 @pytest.mark.scenario("given_up", at=1.2, unwinding=0.3, cleanup=0.2, fails="TimeoutError")
 @as_visible
 def test_masks_nothing(runs):
-    visible.test_masks_nothing(runs, after=(0.6, 2.2, 1.2), kinds=("ValueError", "OSError", "TimeoutError"))
+    visible.test_masks_nothing(runs, kinds=("ValueError", "OSError", "TimeoutError"))
