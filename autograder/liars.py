@@ -12,7 +12,7 @@ import contextlib
 import inspect
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -28,6 +28,8 @@ from faultlab.timeline import Timeline
 
 COINS = 40
 """So many of them are tossed: one that is lucky is a liar that earns something."""
+SEEDS = 10
+"""So many other seeds the whole transcript is told under, for the same reason."""
 
 Says = Callable[[tuple[Any, ...]], Any]
 """What a call with these arguments returns."""
@@ -74,8 +76,8 @@ def lies(section: Section) -> Iterator[Lie]:
     bench = _bench(section)
     judge = bench.judge(hidden=True)
     names = answered(section, solved(section))
-    seeds = {one: seed_of(one) + (not bench.scenarios[one.name].fixed) for one in judge.scenarios}
-    for liar, timelines in _told(bench, names, seeds):
+    known = {one: bench.play(one, names) for one in judge.scenarios}
+    for liar, timelines in _told(bench, names, known):
         yield Lie(liar, _earned(judge.judge(timelines)))
 
 
@@ -92,17 +94,24 @@ def _earned(behaviours: list[Behaviour]) -> dict[str, float]:
 
 
 def _told(
-    bench: Bench, names: Mapping[str, Any], seeds: Mapping[Played, int]
+    bench: Bench, names: Mapping[str, Any], known: Mapping[Played, Timeline]
 ) -> Iterator[tuple[str, dict[Played, Timeline]]]:
-    known = {one: bench.play(one, names) for one in seeds}
-    tasks = {one: Task(bench.scenarios[one.name], one.options, seed, 0) for one, seed in seeds.items()}
+    for number in range(1, SEEDS + 1):
+        others = _tasks(bench, known, number).items()
+        for liar, swap in (("transcript under another seed", False), ("transcript with its tokens swapped", True)):
+            yield liar, {one: parrot.told(task, known[one], parrot.whole, swap=swap) for one, task in others}
+    tasks = _tasks(bench, known, 1)
     for liar, script in parrot.SCRIPTS.items():
         yield liar, {one: parrot.told(task, known[one], script) for one, task in tasks.items()}
-    swapped = {one: parrot.told(task, known[one], parrot.whole, swap=True) for one, task in tasks.items()}
-    yield "transcript with its tokens swapped", swapped
     for liar, says in claimants().items():
         claims = dict(names) | {name: pretending(names[name], says) for name in bench.wanted}
         yield liar, {one: play(task.scenario, one.options, claims, seed=task.seed) for one, task in tasks.items()}
+
+
+def _tasks(bench: Bench, wanted: Iterable[Played], number: int) -> dict[Played, Task]:
+    """What is to be played, under another seed than the one of `check`, but for scenarios whose seed is fixed."""
+    scenarios = ((one, bench.scenarios[one.name]) for one in wanted)
+    return {one: Task(found, one.options, seed_of(one) + number * (not found.fixed), 0) for one, found in scenarios}
 
 
 # --- liars in Python

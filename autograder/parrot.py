@@ -32,7 +32,6 @@ def whole(events: list[Event], horizon: int) -> list[Event]:
 
 SCRIPTS: dict[str, Script] = {
     "mute": lambda events, _: [event for event in events if event.kind == "end"],
-    "transcript under another seed": whole,
     "claims without calls": lambda events, _: [event for event in events if event.kind not in ("call", "cancel")],
     "calls without claims": lambda events, _: [event for event in events if event.kind not in ("mark", "note")],
     "everything at t = 0": lambda events, _: [event._replace(at=0) for event in events],

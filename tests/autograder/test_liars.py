@@ -81,11 +81,12 @@ class TestParrots:
             return await op()
 
         known = play(asks, {}, {"ask": ask}, seed=1)
-        return lambda script, **options: parrot.told(Task(asks, {}, 2, 0), known, parrot.SCRIPTS[script], **options)
+        scripts = {**parrot.SCRIPTS, "the whole": parrot.whole}
+        return lambda script, **options: parrot.told(Task(asks, {}, 2, 0), known, scripts[script], **options)
 
     def test_a_transcript_has_the_old_answers(self, tell):
         """It calls at its instants, and shows neither what came back nor which call's error came out."""
-        run = tell("transcript under another seed")
+        run = tell("the whole")
         failed, answered = run.calls()
         first, second = (mark.value for mark in run.marks())
         assert [call.start for call in (failed, answered)] == [0, 0.5]
@@ -93,7 +94,7 @@ class TestParrots:
 
     def test_tokens_swapped(self, tell):
         """It shows what came back; that it heard an error it can't show."""
-        run = tell("transcript under another seed", swap=True)
+        run = tell("the whole", swap=True)
         first, second = (mark.value for mark in run.marks())
         assert second["value"] == run.calls()[1].value
         assert first["call"] is None and first["args"] == list(run.of("error")[0].data["args"])
