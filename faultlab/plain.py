@@ -84,4 +84,5 @@ def _pairs(values: dict[Any, Any], depth: int, room: list[int]) -> dict[str, Any
 
 def _letters(text: str, most: int) -> str:
     """The beginning of a text, half characters (lone surrogates) spelled out."""
-    return text[:most].encode("utf-8", "backslashreplace").decode()[:most]
+    text = text[:most]
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()[:most]
