@@ -34,7 +34,7 @@ def in_turn(world, attempts, failures=(ALWAYS,), kind="ConnectionError", base=0.
 @in_turn.driver
 async def _(lab, number, options, seed):
     for place in range(1, number + 1):
-        options["max_attempts"] = await lab.service("max_attempts", "driver")()
+        options["max_attempts"] = await lab.service("max_attempts", "")()
         if seed is not None:
             options["rng"] = lab.random(seed)
         who = f"caller {place}"
@@ -125,7 +125,7 @@ def given_up(world, failures, after, base=0.001, cap=0.002, bystander=False):
 
 @given_up.driver
 async def _(lab, base, cap, bystander):
-    at = await lab.service("patience", "driver")()
+    at = await lab.service("patience", "")()
     if bystander:
         lab.start("bystander", lab.answer("retry"), lab.service("other", "bystander"), base=0.1)
     call = lab.start("caller", lab.answer("retry"), lab.service("op", "caller"), base=base, cap=cap)
@@ -181,7 +181,7 @@ def same_seeds(world, seeds, attempts=6, base=1.0, cap=1.0):
 async def _(lab, number, options):
     for place in range(1, number + 1):
         op = lab.service(f"op {place}", f"caller {place}")
-        rng = lab.random(await lab.service("seed", "driver")())
+        rng = lab.random(await lab.service("seed", "")())
         await lab.settle(lab.start(op.lane, lab.answer("retry"), op, rng=rng, **options))
 
 

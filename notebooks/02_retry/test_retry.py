@@ -10,8 +10,8 @@ ROUNDING = 1e-6
 
 
 def asked(run, lane=None):
-    """The calls of op: what the driver asks the world for is none."""
-    return [call for call in run.calls(lane=lane) if call.lane != "driver"]
+    """The calls of op: what the driver asks the world for is none, and has no lane."""
+    return [call for call in run.calls(lane=lane) if call.lane]
 
 
 def outcome(run, who="caller"):
@@ -84,8 +84,8 @@ def test_at_least_one_attempt(run):
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.scenario("in_turn", attempts=[8], failures=[1, 2, 3, 4, 5])
-def test_recovers(run, number=5):
+@pytest.mark.scenario("in_turn", attempts=[8], failures=[2])
+def test_recovers(run, number=1):
     """When a later attempt works, its result comes back
 
     Hint: an attempt that works ends the loop; one that fails leads to the next. Each attempt needs a fresh `op()`.
@@ -99,8 +99,8 @@ def test_recovers(run, number=5):
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.scenario("in_turn", attempts=[1, 2, 3, 5, 8])
-def test_exact_calls(run, number=5):
+@pytest.mark.scenario("in_turn", attempts=[1, 2, 5])
+def test_exact_calls(run, number=3):
     """When nothing helps, op is called exactly max_attempts times
 
     Hint: count calls of op, the first one included. Retries are one fewer than attempts.
@@ -110,8 +110,8 @@ def test_exact_calls(run, number=5):
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.scenario("in_turn", attempts=[1, 2, 3, 5, 8])
-def test_last_error(run, number=5):
+@pytest.mark.scenario("in_turn", attempts=[1, 5])
+def test_last_error(run, number=2):
     """When all attempts fail, the last one's exception itself comes out
 
     Hint: whoever calls retry wants to catch what op raised. Which statement lets an exception that was caught go on?
@@ -125,8 +125,8 @@ def test_last_error(run, number=5):
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.scenario("in_turn", attempts=[2, 3, 4, 5], base=1.0, cap=8.0, seed=3)
-def test_no_pause_after_last(run, number=4):
+@pytest.mark.scenario("in_turn", attempts=[3], base=1.0, cap=8.0, seed=3)
+def test_no_pause_after_last(run, number=1):
     """After the last attempt there is no pause
 
     Hint: a pause is only worth its time when another attempt follows. Check that before you sleep.

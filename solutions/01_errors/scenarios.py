@@ -81,7 +81,7 @@ def odd_ids(world, kinds, known):
 async def _(lab, number):
     odd = {"zero": 0, "negative": -3, "True": True, "a string": "7", "None": None, "a float": 2.0, "False": False}
     for place in range(1, number + 1):
-        one = await lab.service("ids", "driver")()
+        one = await lab.service("ids", "")()
         await lab.settle(ask(lab, f"caller {place}", odd.get(one, one)))
 
 
@@ -97,7 +97,7 @@ def failing(world, kinds):
 @failing.driver
 async def _(lab, callers):
     for who in callers:
-        await lab.settle(ask(lab, who, await lab.service("ids", "driver")()))
+        await lab.settle(ask(lab, who, await lab.service("ids", "")()))
 
 
 @scenario

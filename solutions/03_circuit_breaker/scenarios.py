@@ -3,16 +3,16 @@
 A script is a list of lines such as
 
     "A at 0: fails after 0.2"                      one call; a KeyError with "fails with KeyError after 0.2"
-    "B at 1: works after 0.2"                      "works or fails", "after 0.2 or 3": the world draws which
+    "B at 1: works after 0.2"                      "works or fails", "after 0.2 or 3": now one, now the other
     "C at 2: hangs, cancelled at 5"                its caller gives up
     "D at 3: raises at once"                       op itself raises, before there is anything to await
     "25 x E at 31: works after 1"                  callers E1 to E25 in the same instant
     "F on other at 4: works after 0.2"             through another breaker with the same options
     "look at 6"                                    the state is read
 
-It is told several times, each time to a new breaker: every combination of the alternatives comes as often as any other,
-in an order that the world draws. Seconds count from instants that the world draws; what will come of a call only the
-world knows.
+It is told in rounds, each to a new breaker: first with the first of all alternatives, then with the second. Where a
+number of `rounds` is asked for every combination comes as often as any other, in an order and after pauses that the
+world draws. Seconds count from a round's begin; what will come of a call only the world knows.
 """
 
 import asyncio
@@ -22,7 +22,6 @@ import re
 from faultlab.scenario import scenario
 from faultlab.world import error, hang, ok
 
-ROUNDS = 8
 CALL = re.compile(
     r"(?:(?P<many>\d+) x )?(?P<who>\w+)(?: on (?P<breaker>\w+))? at (?P<at>[\d.]+): "
     r"(?P<how>works|fails|hangs|raises|works at once|raises at once)(?: with (?P<what>\w+))?"
@@ -33,13 +32,15 @@ FALSY = {"None": None, "zero": 0, "False": False, "nothing": [], "silence": ""}
 
 
 @scenario
-def story(world, script, options=None, ignored=None, watched=False, rounds=ROUNDS):
+def story(world, script, options=None, ignored=None, watched=False, rounds=None):
     """The calls of a script, in the order of their instants, and that so many times."""
     draw = world.stream("story")
-    told = [_told(world, number, lines, draw) for number, lines in enumerate(_drawn(script, rounds, draw), 1)]
+    lines = list(_drawn(script, rounds, draw))
+    told = [_told(world, f"op {number} of {len(lines)}", one) for number, one in enumerate(lines, 1)]
+    pauses = [1.0 if rounds is None else round(draw.uniform(0.5, 5), 3) for _ in lines]
     end = max(end for _, end in told) + 0.5  # the same for all of them: when one ends tells nothing of it
     return {
-        "rounds": [[round(draw.uniform(0.5, 5), 3), steps] for steps, _ in told],
+        "rounds": [[pause, steps] for pause, (steps, _) in zip(pauses, told, strict=True)],
         "end": end,
         "options": options or {},
         "ignored": ignored,
@@ -48,17 +49,22 @@ def story(world, script, options=None, ignored=None, watched=False, rounds=ROUND
 
 
 def _drawn(script, rounds, draw):
-    """The script's lines for each round, the alternatives drawn."""
+    """The script's lines for each round, the alternatives chosen."""
     text = "\n".join(script)
-    combinations = list(itertools.product(*(found.split(" or ") for found in EITHER.findall(text))))
-    combinations *= -(-rounds // len(combinations))
-    draw.shuffle(combinations)
+    alternatives = [found.split(" or ") for found in EITHER.findall(text)]
+    if rounds is None:
+        most = max(map(len, alternatives), default=1)
+        combinations = [[these[number % len(these)] for these in alternatives] for number in range(most)]
+    else:
+        combinations = list(itertools.product(*alternatives))
+        combinations *= -(-rounds // len(combinations))
+        draw.shuffle(combinations)
     for chosen in combinations[:rounds]:
         words = iter(chosen)
         yield EITHER.sub(lambda _, words=words: next(words), text).split("\n")
 
 
-def _told(world, number, lines, draw):
+def _told(world, service, lines):
     """One round: its steps, and the last second of it."""
     replies, steps, end = {}, [], 0.0
     for line in lines:
@@ -75,7 +81,7 @@ def _told(world, number, lines, draw):
             if call["cancelled"]:
                 steps.append([float(call["cancelled"]), "cancel", who, ""])
         end = max(end, at + float(call["takes"] or 0))
-    world.service(f"op {number}", lambda call: replies[call.args[0]])
+    world.service(service, lambda call: replies[call.args[0]])
     steps.sort(key=lambda step: step[0])
     return steps, max(end, steps[-1][0])
 
@@ -93,10 +99,10 @@ def _reply(call):
 async def _(lab, rounds, end, options, ignored, watched):
     for number, (pause, steps) in enumerate(rounds, 1):
         await asyncio.sleep(pause)
-        await _play(lab, number, steps, _options(lab, options, ignored, watched), end)
+        await _play(lab, number, f"op {number} of {len(rounds)}", steps, _options(lab, options, ignored, watched), end)
 
 
-async def _play(lab, number, steps, options, end):
+async def _play(lab, number, service, steps, options, end):
     """One round: its marks and its service carry its number."""
     begin = asyncio.get_running_loop().time()
     breakers, tasks = {}, {}
@@ -110,7 +116,7 @@ async def _play(lab, number, steps, options, end):
         else:
             if name not in breakers:
                 breakers[name] = lab.answer("CircuitBreaker")(**options)
-            op = await (_at_once if what == "at once" else _asking)(lab, number, who)
+            op = await (_at_once if what == "at once" else _asking)(lab, number, service, who)
             tasks[who] = asyncio.create_task(_caller(lab, number, breakers[name], op), name=who)
     await asyncio.sleep(begin + end - asyncio.get_running_loop().time())
 
@@ -129,16 +135,16 @@ def _word(state):
     return getattr(state, "value", state)
 
 
-async def _asking(lab, number, who):
-    service = lab.service(f"op {number}", who)
-    return lambda: service(who)
+async def _asking(lab, number, service, who):
+    op = lab.service(service, who)
+    return lambda: op(who)
 
 
-async def _at_once(lab, number, who):
+async def _at_once(lab, number, service, who):
     """An op whose answer, or error, is there when it is called; the world has made it before."""
     found = value = None
     try:
-        value = await lab.service(f"op {number}", f"{who}, asked before")(who)
+        value = await lab.service(service, f"{who}, asked before")(who)
     except Exception as error:
         found = error
 

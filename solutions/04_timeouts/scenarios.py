@@ -93,7 +93,7 @@ def too_slow(world, timeout, unwinding, cleanup, grace=None, fails=None):
 @too_slow.driver
 async def _(lab, options):
     await asyncio.sleep(8)
-    timeout = await lab.service("seconds", "driver")()
+    timeout = await lab.service("seconds", "")()
     await over(start(lab, "caller", timeout, options))
 
 
@@ -109,7 +109,7 @@ def given_up(world, at, unwinding, cleanup, grace=None, fails=None, outer=False,
 
 @given_up.driver
 async def _(lab, outer, timeout, options):
-    at = await lab.service("seconds", "driver")()
+    at = await lab.service("seconds", "")()
     call = start(lab, "caller", timeout, options, at if outer else None)
     if not outer:
         await asyncio.sleep(at)

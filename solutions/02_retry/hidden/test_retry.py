@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_retry.py")))
-LIARS = 0.5
+LIARS = 1
 """Points of who tells the solution's transcript again and is lucky with what is drawn."""
 
 

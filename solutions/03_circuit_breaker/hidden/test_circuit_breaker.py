@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_circuit_breaker.py")))
-LIARS = 0.5
-"""Points of who tells the solution's transcript again and is lucky with what is drawn."""
+LIARS = 9.5
+"""Points of who tells the solution's transcript again: of the tests that students have, whose pictures show the rounds as
+written. Those in here draw, and give it none."""
 
 
 def as_visible(test):
@@ -43,6 +44,7 @@ def test_unchanged(run):
 @pytest.mark.points(1)
 @pytest.mark.scenario(
     "story",
+    rounds=8,
     script=[
         "4 x A at 0: fails after 0.4",
         "B at 1: works or fails after 0.1",
@@ -53,6 +55,7 @@ def test_unchanged(run):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 3},
+    rounds=8,
     script=[
         "A at 0: fails after 2",
         "B at 0.5: works after 1 or 4",
@@ -65,6 +68,7 @@ def test_unchanged(run):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 1},
+    rounds=8,
     script=[
         "A at 0: works or fails after 1",
         "look at 2",
@@ -80,6 +84,7 @@ def test_opens(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 4},
+    rounds=8,
     script=[
         "2 x A at 0: fails after 0.1",
         "B at 1: works or fails with None after 0.1",
@@ -102,6 +107,7 @@ def test_success_resets(run):
     "story",
     options={"failure_threshold": 4},
     ignored=["ValueError", "IndexError"],
+    rounds=8,
     script=[
         "2 x A at 0: fails with TimeoutError after 0.1",
         "B at 1: fails with ValueError or RuntimeError after 0.1",
@@ -115,6 +121,7 @@ def test_success_resets(run):
     "story",
     options={"failure_threshold": 5, "recovery_time": 2.0},
     ignored=["ValueError"],
+    rounds=8,
     script=[
         "6 x A at 0: fails after 0.1",
         "2 x B at 3: fails with ValueError or KeyError after 0.1",
@@ -132,6 +139,7 @@ def test_is_failure(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 4, "recovery_time": 100.0},
+    rounds=8,
     script=[
         "2 x A at 0: fails after 0.3",
         "3 x B at 5: fails after 1 or 3.3 or 5.7 or 9",
@@ -150,6 +158,7 @@ def test_rejects(run):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 3, "recovery_time": 75.0},
+    rounds=8,
     script=[
         "A at 0: fails after 2.5",
         "3 x B at 1: fails after 4 or 5.5",
@@ -162,6 +171,7 @@ def test_rejects(run):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 1, "recovery_time": 0.7},
+    rounds=8,
     script=[
         "2 x A at 0: fails after 0.3 or 0.8",
         "C at 0.9: works after 0.1",
@@ -180,6 +190,7 @@ def test_recovery_time(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 1, "success_threshold": 2},
+    rounds=8,
     script=[
         "2 x A at 0: fails after 0.5",
         "25 x B at 80: works or hangs after 20",
@@ -189,6 +200,7 @@ def test_recovery_time(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 1, "recovery_time": 3.0},
+    rounds=8,
     script=[
         "2 x A at 0: fails after 0.5",
         "25 x B at 3.6: fails after 0.2 or 4",
@@ -198,6 +210,7 @@ def test_recovery_time(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 3, "recovery_time": 5.0},
+    rounds=8,
     script=[
         "2 x L at 0: fails after 9.5",
         "M at 0: hangs, cancelled at 9.6",
@@ -215,6 +228,7 @@ def test_one_probe(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 1, "half_open_max": 4, "success_threshold": 2},
+    rounds=8,
     script=[
         "2 x A at 0: fails after 0.5",
         "11 x B at 31: works after 20 or 50",
@@ -248,6 +262,7 @@ def test_some_probes(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 4, "half_open_max": 2},
+    rounds=8,
     script=[
         "5 x A at 0: fails after 0.5",
         "B at 40: works or fails with None after 0.5",
@@ -259,6 +274,7 @@ def test_some_probes(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 4, "success_threshold": 2, "half_open_max": 2},
+    rounds=8,
     script=[
         "5 x A at 0: fails after 0.5",
         "B at 31: works after 0.5",
@@ -271,6 +287,7 @@ def test_some_probes(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 4, "success_threshold": 2, "recovery_time": 2.0},
+    rounds=8,
     script=[
         "5 x A at 0: fails after 0.5",
         "B at 3: works after 0.5",
@@ -289,6 +306,7 @@ def test_closes(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 5, "half_open_max": 2},
+    rounds=8,
     script=[
         "6 x A at 0: fails after 0.5",
         "B at 50: works after 0.5",
@@ -301,6 +319,7 @@ def test_closes(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 4, "success_threshold": 2},
+    rounds=8,
     script=[
         "5 x A at 0: fails after 0.5",
         "B at 31: works after 0.5",
@@ -319,6 +338,7 @@ def test_fresh_counters(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 6, "recovery_time": 12.0},
+    rounds=8,
     script=[
         "7 x A at 0: fails after 0.5",
         "B at 20: works or fails after 20",
@@ -330,6 +350,7 @@ def test_fresh_counters(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 3, "half_open_max": 3, "success_threshold": 3, "recovery_time": 12.0},
+    rounds=8,
     script=[
         "4 x A at 0: fails after 0.5",
         "2 x P at 31: works after 9",
@@ -348,6 +369,7 @@ def test_reopens(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 6},
+    rounds=8,
     script=[
         "M at 0: hangs, cancelled at 3",
         "3 x A at 0.5: fails after 0.1",
@@ -368,6 +390,7 @@ def test_cancelled_closed(run):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 5},
+    rounds=8,
     script=[
         "6 x A at 0: fails after 0.5",
         "X at 31: hangs, cancelled at 31.5",
@@ -382,6 +405,7 @@ def test_cancelled_closed(run):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 5, "success_threshold": 3},
+    rounds=8,
     script=[
         "6 x A at 0: fails after 0.5",
         "X at 31: works after 0.5",
@@ -402,6 +426,7 @@ def test_cancelled_probe(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 3, "recovery_time": 50.0},
+    rounds=8,
     script=[
         "3 x A at 0: fails after 30",
         "B at 0.5: fails after 0.2",
@@ -416,6 +441,7 @@ def test_cancelled_probe(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 4, "recovery_time": 50.0},
+    rounds=8,
     script=[
         "A at 0: fails after 4.5",
         "2 x B at 0.5: fails after 0.2",
@@ -437,6 +463,7 @@ def test_late_failure(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 4, "recovery_time": 20.0},
+    rounds=8,
     script=[
         "L at 0: works or fails after 33",
         "M at 0: works or fails after 4",
@@ -452,6 +479,7 @@ def test_late_failure(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 3, "recovery_time": 10.0},
+    rounds=8,
     script=[
         "3 x L at 0: fails after 40",
         "5 x A at 1: fails after 0.2",
@@ -463,6 +491,7 @@ def test_late_failure(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 4, "recovery_time": 10.0, "half_open_max": 2},
+    rounds=8,
     script=[
         "5 x A at 0: fails after 0.2",
         "L at 11: works or fails after 30",
