@@ -1,6 +1,10 @@
-"""What is done to `Logger`, `bind` and `serve`: facts to log, tasks that interleave, requests that end in each way."""
+"""What is done to `Logger`, `bind` and `serve`: facts to log, tasks that interleave, requests that end in each way.
+
+In which order they come, how long each takes and what is to be bound, the world draws; a driver asks the world for it.
+"""
 
 import asyncio
+import contextlib
 import datetime
 import decimal
 
@@ -59,13 +63,15 @@ def bound(lab, context, logger, level, event, fields):
 
 @scenario
 def odd_values(world, kinds):
-    """Fields that JSON knows nothing of, each beside one that it does know."""
-    world.service("facts", [ok(world.token("value")) for _ in kinds], latency=0.1)
-    return {"kinds": kinds}
+    """Fields that JSON knows nothing of, each beside one that it does know, in an order that the world draws."""
+    kinds = list(kinds)
+    world.stream("kinds").shuffle(kinds)
+    world.service("facts", [ok([kind, world.token("value")]) for kind in kinds], latency=0.1)
+    return {"count": len(kinds)}
 
 
 @odd_values.driver
-async def _(lab, kinds):
+async def _(lab, count):
     odd = {
         "a number": 7,
         "an object": Odd(),
@@ -76,8 +82,8 @@ async def _(lab, kinds):
         "an exception": ValueError("odd"),
     }
     logger, fact = listening(lab), lab.service("facts")
-    for kind in kinds:
-        value = await fact(kind)
+    for _ in range(count):
+        kind, value = await fact()
         attempt(lab, kind, logger.log, "info", kind, odd=odd[kind], value=value)
 
 
@@ -104,25 +110,29 @@ async def _(lab, count):
 
 @scenario
 def nested(world, outer, inner):
-    """Two contexts, one in the other, twice: the second time an error leaves both. The inner one binds one of the
-    outer one's names anew.
+    """Two contexts, one in the other, several times. By which turn an error leaves both, and in which the inner one
+    binds the outer one's name anew, the world draws; not in the first: there is no error in that, and the name is.
     """
-    world.service("facts", [ok([world.token("a"), world.token("b"), world.token("c")]) for _ in range(2)], latency=0.1)
-    return {"outer": outer, "inner": inner}
+    turns = [[how, anew] for how in ("calm", "error", "error") for anew in (True, False)]
+    world.stream("turns").shuffle(turns)
+    turns.insert(0, ["calm", True])
+    facts = [ok([*turn, world.token("a"), world.token("b"), world.token("c")]) for turn in turns]
+    world.service("facts", facts, latency=0.1)
+    return {"turns": len(turns), "outer": outer, "inner": inner}
 
 
 @nested.driver
-async def _(lab, outer, inner):
+async def _(lab, turns, outer, inner):
     logger, bind, fact = listening(lab), lab.answer("bind"), lab.service("facts")
-    for turn in ("calm", "error"):
-        first, second, third = await fact(turn)
-        events = {where: f"{turn}: {where}" for where in ("outer", "inner", "outer again", "after")}
+    for turn in range(1, turns + 1):
+        how, anew, first, second, third = await fact(turn)
+        events = {where: f"turn {turn}, {where}" for where in ("outer", "inner", "outer again", "after")}
         try:
             with bind(**{outer: first}):
                 logger.log("info", events["outer"])
-                with bind(**{inner: second}), bind(**{outer: third}):
+                with bind(**{inner: second}), bind(**{outer: third}) if anew else contextlib.nullcontext():
                     logger.log("info", events["inner"])
-                    if turn == "error":
+                    if how == "error":
                         raise LookupError(first)
                 logger.log("info", events["outer again"])
         except LookupError:
@@ -132,11 +142,20 @@ async def _(lab, outer, inner):
 
 @scenario
 def side_by_side(world, gaps, children):
-    """Some callers at once, each with a context of its own and child tasks that bind more; a child outlives its
-    parent's block.
+    """Some callers at once, each with a context of its own and child tasks, some of which bind more; a child outlives
+    its parent's block. Who comes when, which child binds something and how long each takes, the world draws.
     """
+    draw, gaps = world.stream("tasks"), list(gaps)
+    draw.shuffle(gaps)
+    everybody = [f"caller {number}, child {child}" for number in range(len(gaps)) for child in range(children)]
+    binding = draw.sample(everybody, len(everybody) // 2)
+
+    def work(call):
+        after = call.random.choice(gaps) + 0.013 * (1 + call.index)
+        return ok([world.token("step"), call.args[0] in binding], after=after)
+
     world.service("arrivals", lambda call: ok(after=gaps[call.index % len(gaps)]))
-    world.service("work", lambda call: ok(after=gaps[(call.index + 1) % len(gaps)] + 0.013 * call.index))
+    world.service("work", work)
     return {"callers": len(gaps), "children": children}
 
 
@@ -147,9 +166,9 @@ async def _(lab, callers, children):
     async def child(who, number):
         lane = f"{who}, child {number}"
         logger.log("info", "child begins", who=lane)
-        found = await lab.service("work", lane)(number)
-        with bind(step=found):
-            await lab.service("work", lane + ", again")(number)
+        found, binds = await lab.service("work", lane)(lane)
+        with bind(step=found) if binds else contextlib.nullcontext():
+            await lab.service("work", lane + ", again")(lane)
             logger.log("info", "child ends", who=lane)
 
     async def caller(who):
@@ -158,7 +177,7 @@ async def _(lab, callers, children):
             tasks = [asyncio.create_task(child(who, number), name=f"{who}, {number}") for number in range(children)]
             await asyncio.sleep(0.01)
             logger.log("info", "caller waits", who=who)
-            await lab.service("work", who)("own")
+            await lab.service("work", who)(who)
             logger.log("info", "caller goes on", who=who)
         logger.log("info", "caller is done", who=who)
         await asyncio.gather(*tasks)
@@ -172,20 +191,24 @@ async def _(lab, callers, children):
 
 @scenario
 def secrets(world, keys):
-    """Values of secret keys, as fields and as bound context, beside one that is no secret."""
-    world.service("facts", lambda call: ok([world.token("secret"), world.token("value")]), latency=0.1)
-    return {"keys": keys}
+    """Values of secret keys, as fields and as bound context, beside one that is no secret, in an order that the world
+    draws."""
+    ways = [[key, how] for key in keys for how in ("field", "bound")]
+    world.stream("ways").shuffle(ways)
+    world.service("facts", [ok([*way, world.token("secret"), world.token("value")]) for way in ways], latency=0.1)
+    return {"count": len(ways)}
 
 
 @secrets.driver
-async def _(lab, keys):
+async def _(lab, count):
     logger, bind, fact = listening(lab), lab.answer("bind"), lab.service("facts")
-    for key in keys:
-        secret, value = await fact(key, "field")
-        attempt(lab, key, logger.log, "info", f"{key} as a field", **{key: secret, "user": value})
-        secret, value = await fact(key, "bound")
-        with bind(**{key: secret}):
-            attempt(lab, key, logger.log, "info", f"{key} bound", user=value)
+    for _ in range(count):
+        key, how, secret, value = await fact()
+        if how == "field":
+            attempt(lab, key, logger.log, "info", f"{key} as a field", **{key: secret, "user": value})
+        else:
+            with bind(**{key: secret}):
+                attempt(lab, key, logger.log, "info", f"{key} bound", user=value)
 
 
 @scenario

@@ -7,8 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_logging.py")))
-LIARS = 2.25
-"""Points of who tells the solution's transcript again: what is in a line, beside its tokens."""
 
 
 def as_visible(test):
@@ -44,7 +42,7 @@ def test_tasks(run):
 @pytest.mark.scenario("secrets", keys=["email", "order", "token", "password", "tokens"])
 @as_visible
 def test_redacts(run):
-    visible.test_redacts(run)
+    visible.test_redacts(run, number=5)
 
 
 @pytest.mark.points(0.5)
