@@ -36,8 +36,8 @@ _OUT_OF_TIME = -int(getattr(signal, "SIGXCPU", 0))
 class PlainChild:
     """A process and the thread that hears it: nothing else waits for a pipe with a limit on time, on every system."""
 
-    def __init__(self, number: int, process: subprocess.Popen[bytes], folder: str) -> None:
-        self.id, self.process, self.folder = number, process, folder
+    def __init__(self, number: int, process: subprocess.Popen[bytes], folder: str, cpu: int) -> None:
+        self.id, self.process, self.folder, self.cpu = number, process, folder, cpu
         self._heard: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -90,7 +90,7 @@ class Plain:
             cwd=folder,
             start_new_session=True,  # Ctrl-C is for the judge; and its descendants are found by their group
         )
-        child = PlainChild(self._started, process, folder)
+        child = PlainChild(self._started, process, folder, limits.cpu)
         self._running[child.id] = child
         child.send(json.dumps(asdict(limits)).encode())
         child.send(payload)
@@ -106,7 +106,8 @@ class Plain:
         running.close()
         status = running.process.wait()
         shutil.rmtree(running.folder, ignore_errors=True)
-        return Exit(child.id, status, 0.0, 0, timed_out=status == _OUT_OF_TIME != 0)
+        late = status == _OUT_OF_TIME != 0
+        return Exit(child.id, status, running.cpu if late else 0.0, 0, timed_out=late)
 
     def close(self) -> None:
         """End all of it."""
