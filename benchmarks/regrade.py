@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -79,7 +80,8 @@ def load(count: int) -> Iterator[None]:
 
 
 def burn() -> None:
-    """Compute for ever."""
+    """Compute for ever, in a session of its own: Linux may share the processor between sessions first."""
+    os.setsid()
     while True:
         pass
 

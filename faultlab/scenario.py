@@ -44,6 +44,9 @@ from faultlab.world import World
 
 CPU_SECONDS = 2.0
 """What one scenario may burn, in seconds of CPU time, before it is stopped."""
+STALL = 30_000
+"""Turns of the event loop without time passing after which a scenario is stopped: enough to know, and cheap enough
+for an answer that spins in every scenario."""
 EVENTS, QUESTIONS = 18_000, 4_500
 """So much may happen in one scenario: a little less than a grader's messages and events, so that who honestly does
 too much is told so."""
@@ -235,7 +238,7 @@ def perform(
 ) -> None:
     """Run a scenario's driver against `outside`, and write down how it ended. Raises only KeyboardInterrupt."""
     assert item.drive is not None
-    loop = VirtualLoop(outside, max_events=EVENTS, max_questions=QUESTIONS)
+    loop = VirtualLoop(outside, max_stall=STALL, max_events=EVENTS, max_questions=QUESTIONS)
     loop.set_exception_handler(lambda _, context: heard.append(str(context.get("exception") or context["message"])))
     heard: list[str] = []
     with listening(heard), seeded(seed), uncollected(), cpu_limit(cpu_seconds) as limit:

@@ -28,8 +28,8 @@ class Exit:
     """Seconds."""
     max_rss: int
     """KiB."""
-    timed_out: bool = False
-    """A time limit, of the processor or of the wall, ended it."""
+    spent: str = ""
+    """The time limit, of the processor or of the wall, that ended it, in words."""
     failure: str = ""
     """Why the child couldn't be locked in: then the student's code never ran."""
     starved: bool = False

@@ -248,7 +248,7 @@ class Box:
                 answer = b""
         if ended.failure:
             raise _Refused(ended.failure, final=False)
-        if ended.status == -signal.SIGKILL and not ended.timed_out:
+        if ended.status == -signal.SIGKILL and not ended.spent:
             raise ZygoteDied("a first trial in the sandbox was killed")
         if answer != FINE:
             words = answer.decode(errors="replace") or f"it ended with status {ended.status}"
@@ -290,10 +290,9 @@ class Box:
     def _exit(self, message: dict[str, Any]) -> Exit:
         limits = self._limits.pop(message["exit"])
         status, cpu = message["status"], message["cpu"]
-        # The kernel's limit counts ticks, its statistics count more finely: on a busy machine they stay well below.
         out_of_cpu = status == -signal.SIGKILL and cpu >= 0.5 * limits.cpu
-        late = message["late"] or out_of_cpu
-        return Exit(message["exit"], status, cpu, message["max_rss"], late, message["failure"], message["starved"])
+        spent = limits.spent(cpu) if message["late"] or out_of_cpu else ""
+        return Exit(message["exit"], status, cpu, message["max_rss"], spent, message["failure"], message["starved"])
 
     def _last_words(self) -> str:
         self._log.seek(0)

@@ -7,16 +7,19 @@ import sys
 from dataclasses import dataclass
 
 MEBI = 1 << 20
+SHARE = 12
+"""Of so many that compute on the same processor, a submission is one at worst."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Limits of one submission, which is one process: what it may use is what all its threads may use together."""
 
-    cpu: int = 6
-    """Seconds of processor time; then SIGKILL."""
-    wall: float = 30.0
-    """Seconds by the clock on the wall; then SIGKILL. Generous, as other work on the machine counts too."""
+    cpu: int = 10
+    """Seconds of processor time; then SIGKILL. More than the notebook's cells and two endless scenarios may take, each
+    of which is stopped for itself."""
+    idle: float = 20.0
+    """Seconds by the clock on the wall in which it may compute nothing; then SIGKILL."""
     memory: int = 512 * MEBI
     """Bytes of address space on top of what the warm process takes already."""
     disk: int = 16 * MEBI
@@ -26,6 +29,18 @@ class Limits:
     threads: int = 64
     descriptors: int = 16
     """Open files, sockets, pipes: sixty socket pairs held 217 MB that no limit on memory sees."""
+
+    def wall(self, cpu: float) -> float:
+        """Seconds by the clock on the wall after which it is stopped, having used so many of processor time.
+
+        Each of these buys it more, so that no verdict depends on how many others want the processor too.
+        """
+        return self.idle + SHARE * cpu
+
+    def spent(self, cpu: float) -> str:
+        """The limit on time that stopped one that has used so many seconds of processor time, in words."""
+        # The kernel's limit counts ticks, its statistics count more finely: on a busy machine they stay well below.
+        return f"{self.cpu} s of CPU time" if cpu >= 0.5 * self.cpu else f"{self.idle:g} s of waiting"
 
 
 def restrain(cpu: int, address_space: int) -> None:

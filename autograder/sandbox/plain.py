@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import IO
@@ -30,14 +31,18 @@ from autograder.sandbox.wire import MESSAGE_BYTES
 _LENGTH = struct.Struct("=I")
 _WARM = 2 << 30
 """Bytes of address space that Python and its libraries may take, on top of what a submission may."""
-_OUT_OF_TIME = -int(getattr(signal, "SIGXCPU", 0))
+_SPENT, _IDLE = 75, 76
+"""How a child ends that has used up its processor time, or has waited for too long."""
+_OUT_OF_CPU = (_SPENT, -getattr(signal, "SIGXCPU", -_SPENT))
+_GLANCE = 0.25
+"""Seconds between two looks at the time."""
 
 
 class PlainChild:
     """A process and the thread that hears it: nothing else waits for a pipe with a limit on time, on every system."""
 
-    def __init__(self, number: int, process: subprocess.Popen[bytes], folder: str, cpu: int) -> None:
-        self.id, self.process, self.folder, self.cpu = number, process, folder, cpu
+    def __init__(self, number: int, process: subprocess.Popen[bytes], folder: str, limits: Limits) -> None:
+        self.id, self.process, self.folder, self.limits = number, process, folder, limits
         self._heard: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -90,7 +95,7 @@ class Plain:
             cwd=folder,
             start_new_session=True,  # Ctrl-C is for the judge; and its descendants are found by their group
         )
-        child = PlainChild(self._started, process, folder, limits.cpu)
+        child = PlainChild(self._started, process, folder, limits)
         self._running[child.id] = child
         child.send(json.dumps(asdict(limits)).encode())
         child.send(payload)
@@ -106,8 +111,8 @@ class Plain:
         running.close()
         status = running.process.wait()
         shutil.rmtree(running.folder, ignore_errors=True)
-        late = status == _OUT_OF_TIME != 0
-        return Exit(child.id, status, running.cpu if late else 0.0, 0, timed_out=late)
+        cpu = float(running.limits.cpu) if status in _OUT_OF_CPU else 0.0
+        return Exit(child.id, status, cpu, 0, running.limits.spent(cpu) if cpu or status == _IDLE else "")
 
     def close(self) -> None:
         """End all of it."""
@@ -163,15 +168,23 @@ class _Judge:
         return _hear(self._from, most) or b""
 
 
+def _watch(limits: Limits) -> None:
+    """End this process when its time is up: not every system does, and there may be no judge any more."""
+    began = time.monotonic()
+    while (cpu := time.process_time()) <= limits.cpu:
+        if time.monotonic() - began > limits.wall(cpu):
+            os._exit(_IDLE)
+        time.sleep(_GLANCE)
+    os._exit(_SPENT)
+
+
 def main() -> None:
     """Be the child."""
     judge = _Judge()
     limits = Limits(**json.loads(judge.recv(_WARM)))
     payload = judge.recv(_WARM)
     restrain(limits.cpu, limits.memory + _WARM)
-    orphaned = threading.Timer(3 * limits.wall, os._exit, (1,))  # the judge, if there is one, is patient for less
-    orphaned.daemon = True
-    orphaned.start()
+    threading.Thread(target=_watch, args=(limits,), daemon=True).start()
     runner.main(judge, payload)
     os._exit(0)
 

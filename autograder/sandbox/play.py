@@ -24,10 +24,8 @@ from faultlab.timeline import Event, Timeline
 
 TRUSTED_CPU = 0.5
 """Seconds of our own CPU time that one scenario's messages may cost."""
-SILENCE = 20.0
-"""Seconds of wall time without a message. Generous: the child's CPU limit comes first."""
-TOTAL = 60.0
-"""Seconds of wall time for one child."""
+GRACE = 20.0
+"""Seconds of wall time after which we end a child ourselves whose own limits should have ended it."""
 PATIENCE = 2
 """After so many scenarios that used up their time the rest isn't played."""
 KILLED = ("crashed", "its process was killed by signal 9")
@@ -132,7 +130,7 @@ def converse(
     with contextlib.closing(child):
         try:
             with _no_collection():
-                mishap = _listen(child, session, patience)
+                mishap = _listen(child, session, patience, limits.wall(limits.cpu) + GRACE)
         finally:
             box.kill(child)
             end = box.reap(child)
@@ -156,9 +154,9 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _listen(child: Child, session: Session, patience: int) -> tuple[str, str] | None:
-    """Answer the child until it is done or silent; the mishap if there was one."""
-    began = time.monotonic()
+def _listen(child: Child, session: Session, patience: int, seconds: float) -> tuple[str, str] | None:
+    """Answer the child until it is done, or so many seconds have passed; the mishap if there was one."""
+    until = time.monotonic() + seconds
     spent, playing = 0.0, 0
     while not session.over:
         if playing != len(session.timelines):
@@ -168,12 +166,12 @@ def _listen(child: Child, session: Session, patience: int) -> tuple[str, str] | 
             spent, playing = 0.0, len(session.timelines)
         mark = time.thread_time()
         try:
-            data = child.receive(min(SILENCE, began + TOTAL - time.monotonic()))
+            data = child.receive(until - time.monotonic())
             if data is None:
                 return None
             child.send(session.receive(data))
         except Silent:
-            return ("timeout", "it was silent for too long")
+            return ("timeout", "it didn't end")
         except Tampered as reason:
             return ("tampered", str(reason))
         except Exception as error:
@@ -187,8 +185,8 @@ def _listen(child: Child, session: Session, patience: int) -> tuple[str, str] | 
 def _died(end: Exit) -> tuple[str, str]:
     if end.failure:
         raise SandboxUnavailable(f"a submission couldn't be locked in: {end.failure}; run `autograder doctor`")
-    if end.timed_out:
-        return ("timeout", f"it used up its time ({end.cpu:.0f} s of CPU time)")
+    if end.spent:
+        return ("timeout", f"it used up its time ({end.spent})")
     if end.starved:
         return ("crashed", "it used up its memory")
     if end.status == -9:

@@ -42,15 +42,23 @@ Entry = Callable[[socket.socket, bytes], object]
 """What runs in the child, after the lock: `main(sock, payload)`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Running:
     """One child, as the zygote knows it."""
 
     id: int
     pid: int
-    deadline: float
+    limits: Limits
+    began: float
     problem: int
     """The read end of a pipe into which the child writes only if it can't be locked in."""
+    late: bool = False
+    """Whether it was killed because its time on the wall was up."""
+
+    @property
+    def left(self) -> float:
+        """Seconds until its time on the wall is up, as far as is known now."""
+        return self.began + self.limits.wall(cpu_time(self.pid)) - time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +134,8 @@ def serve(control: socket.socket, home: Home) -> NoReturn:
     poller = select.poll()
     poller.register(control, select.POLLIN)
     while True:
-        deadline = min((child.deadline for child in running.values()), default=None)
-        patience = None if deadline is None else max(0, int((deadline - time.monotonic()) * 1000) + 1)
+        left = min((child.left for child in running.values()), default=None)
+        patience = None if left is None else max(0, int(left * 1000) + 1)
         for ready, _ in poller.poll(patience):
             if ready != control.fileno():
                 poller.unregister(ready)
@@ -155,9 +163,9 @@ def serve(control: socket.socket, home: Home) -> NoReturn:
                     poller.register(pidfd, select.POLLIN)
                 for descriptor in descriptors:
                     os.close(descriptor)
-        now = time.monotonic()
         for pidfd, child in running.items():
-            if now >= child.deadline:
+            if child.left <= 0:
+                child.late = True
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
@@ -177,12 +185,11 @@ def launch(home: Home, request: dict[str, Any], descriptors: list[int]) -> tuple
             be_the_child(home, request, limits, talk, payload, report)
     finally:
         os.close(report)
-    return os.pidfd_open(pid), Running(request["launch"], pid, time.monotonic() + limits.wall, problem)
+    return os.pidfd_open(pid), Running(request["launch"], pid, limits, time.monotonic(), problem)
 
 
 def reap(home: Home, pidfd: int, child: Running) -> dict[str, Any]:
     """The end of one child, as the judge is told of it."""
-    late = time.monotonic() >= child.deadline
     _, status, usage = os.wait4(child.pid, 0)
     home.confined.ended(child.pid)
     starved = home.group.end(child.id) if home.group else False
@@ -194,10 +201,15 @@ def reap(home: Home, pidfd: int, child: Running) -> dict[str, Any]:
         "status": os.waitstatus_to_exitcode(status),
         "cpu": usage.ru_utime + usage.ru_stime,
         "max_rss": usage.ru_maxrss,
-        "late": late,
+        "late": child.late,
         "failure": failure.decode(errors="replace"),
         "starved": starved,
     }
+
+
+def cpu_time(pid: int) -> float:
+    """Seconds of processor time that a process has used, all its threads together."""
+    return time.clock_gettime(~pid << 3 | 2)  # as clock_getcpuclockid(3) numbers its clock
 
 
 def never_lived(number: int, error: OSError) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from tests.sandbox.boxes import Setting, descendants, eventually, staged
 HONESTLY = json.dumps(answered(HONEST)).encode()
 OWN_CPU = 20.0
 """Seconds of processor time that grading one attack may cost the trusted side: many times what its limits allow."""
-WALL = 4 * Limits().wall
+WALL = 120.0
 """Seconds on the wall that it may take: many times the limits too."""
 
 
@@ -59,10 +58,9 @@ class Field:
 
     def grade(self, attack: Attack) -> Result:
         with pytest.MonkeyPatch.context() as patch, staged(*self.setting.roles):
-            if attack.idle:
-                patch.setattr(play, "SILENCE", 1.0)
-            if self.hastily(attack):
-                patch.setattr(play, "Limits", partial(Limits, cpu=2))
+            usual = Limits()
+            sooner = Limits(cpu=2 if self.hastily(attack) else usual.cpu, idle=1.0 if attack.idle else usual.idle)
+            patch.setattr(play, "Limits", lambda: sooner)
             return self.grader.grade(attack.data(self.facts()), self.section, "mallory")
 
     def hastily(self, attack: Attack) -> bool:

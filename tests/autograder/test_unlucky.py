@@ -459,6 +459,7 @@ def at_work(grader: subprocess.Popen[str]) -> bool:
 
 
 def burn() -> None:
+    os.setsid()  # Linux may share the processor between sessions first
     while True:
         pass
 

@@ -494,14 +494,23 @@ def test_limits_processor_time(box: Box) -> None:
         Limits(cpu=1),
     )
     assert seen.exit.status == -9
-    assert seen.exit.timed_out
+    assert seen.exit.spent == "1 s of CPU time"
     assert 0.5 < seen.exit.cpu < 2  # the kernel's limit counts ticks, and on a busy machine its statistics fewer
 
 
 def test_limits_waiting(box: Box) -> None:
     """A sleep without end is killed when the time on the wall is up."""
-    seen = attempt(box, "time.sleep(1000)", Limits(wall=0.2))
-    assert (seen.exit.status, seen.exit.timed_out) == (-9, True)
+    seen = attempt(box, "time.sleep(1000)", Limits(idle=0.2))
+    assert (seen.exit.status, seen.exit.spent) == (-9, "0.2 s of waiting")
+
+
+def test_computing_is_no_waiting(box: Box) -> None:
+    """Who wants the processor and gets little of it has more time: each second that it used buys several."""
+    burns = "until = time.process_time() + 0.6\nwhile time.process_time() < until: pass\ntell('done')"
+    assert attempt(box, burns, Limits(idle=0.2)).told == "done"
+    waits = burns + "\ntime.sleep(1000)"
+    seen = attempt(box, waits, Limits(idle=0.2))
+    assert (seen.told, seen.exit.spent) == ("done", "0.2 s of waiting")
 
 
 def test_kill_ends_a_child_and_its_neighbour_stays(box: Box) -> None:
@@ -510,7 +519,7 @@ def test_kill_ends_a_child_and_its_neighbour_stays(box: Box) -> None:
     assert heard(first) == heard(second) == "here"
     box.kill(first)
     (ended,) = ends(box, first)
-    assert (ended.status, ended.timed_out) == (-9, False)
+    assert (ended.status, ended.spent) == (-9, "")
     box.kill(first)
     second.socket.send(b"go on")
     assert heard(second) == "done"
