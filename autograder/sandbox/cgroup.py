@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 assert sys.platform == "linux"
@@ -39,9 +41,9 @@ class NotGiven(Exception):
 def given() -> Path:
     """The group that was given to this process. Raises NotGiven."""
     mounted, own = _mounted(), _own()
+    if own.name == _GRADER:
+        own = own.parent
     group = mounted / own.relative_to("/")
-    if group.name == _GRADER and set(_CONTROLLERS) <= set(_words(group.parent / "cgroup.subtree_control")):
-        return group.parent
     if missing := set(_CONTROLLERS) - set(_words(group / "cgroup.controllers")):
         raise NotGiven(f"cgroup v2 has no {' and no '.join(sorted(missing))} controller here")
     for name in ("", "cgroup.procs", "cgroup.subtree_control"):
@@ -56,19 +58,31 @@ def make(zygote: int) -> Path:
     """A group for a sandbox, whose zygote (its process id) moves into it. Raises NotGiven."""
     ours = given()
     try:
-        _share_out(ours)
-        _sweep(ours)
-        made = Path(tempfile.mkdtemp(prefix=f"{_BOX}{os.getpid()}-", dir=ours))
-        try:
-            _share_out(made)
-            (made / _ZYGOTE).mkdir()
-            (made / _ZYGOTE / "cgroup.procs").write_text(str(zygote), encoding="ascii")
-        except OSError:
-            remove(made)
-            raise
+        with _alone(ours):
+            _share_out(ours)
+            _sweep(ours)
+            made = Path(tempfile.mkdtemp(prefix=f"{_BOX}{os.getpid()}-", dir=ours))
+            try:
+                _share_out(made)
+                (made / _ZYGOTE).mkdir()
+                (made / _ZYGOTE / "cgroup.procs").write_text(str(zygote), encoding="ascii")
+            except OSError:
+                remove(made)
+                raise
     except OSError as error:
         raise NotGiven(f"{error.filename or 'a control group'}: {error.strerror}") from None
     return made
+
+
+@contextlib.contextmanager
+def _alone(ours: Path) -> Iterator[None]:
+    """One at a time: who moves aside what runs in <ours> would take along another's zygote that has just left."""
+    folder = os.open(ours, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def remove(group: Path) -> None:
