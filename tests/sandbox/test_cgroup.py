@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shlex
 import shutil
@@ -87,6 +88,27 @@ def test_why_none_is_ours(tree, monkeypatch):
     assert why_not() == f"{tree} isn't delegated"
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert why_not().endswith("can't be written")
+
+
+def test_one_at_a_time(tree, monkeypatch):
+    """Whoever moves aside what runs in there would take along another's zygote that has just left."""
+
+    def taken() -> bool:
+        folder = os.open(tree, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        else:
+            return False
+        finally:
+            os.close(folder)
+
+    seen = []
+    monkeypatch.setattr(cgroup, "_share_out", lambda group: seen.append(taken()))
+    made = cgroup.make(4711)
+    assert (made / "zygote" / "cgroup.procs").read_text() == "4711"
+    assert seen == [True, True] and not taken()
 
 
 def test_why_none_is_ours_on_this_machine():
