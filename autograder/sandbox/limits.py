@@ -7,8 +7,9 @@ import sys
 from dataclasses import dataclass
 
 MEBI = 1 << 20
-SHARE = 12
-"""Of so many that compute on the same processor, a submission is one at worst."""
+BUYS = 100
+"""Seconds on the wall that a second of processor time buys: who gets but a hundredth of a processor is waiting for it,
+or for a judge who gets as little, and not for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,9 @@ class Limits:
     """Seconds of processor time; then SIGKILL. More than the notebook's cells and two endless scenarios may take, each
     of which is stopped for itself."""
     idle: float = 20.0
-    """Seconds by the clock on the wall in which it may compute nothing; then SIGKILL."""
+    """Seconds by the clock on the wall that it may take while it computes nothing; then SIGKILL."""
+    total: float = 180.0
+    """Seconds by the clock on the wall that it may take in any case; then SIGKILL."""
     memory: int = 512 * MEBI
     """Bytes of address space on top of what the warm process takes already."""
     disk: int = 16 * MEBI
@@ -35,7 +38,7 @@ class Limits:
 
         Each of these buys it more, so that no verdict depends on how many others want the processor too.
         """
-        return self.idle + SHARE * cpu
+        return min(self.idle + BUYS * cpu, self.total)
 
     def spent(self, cpu: float) -> str:
         """The limit on time that stopped one that has used so many seconds of processor time, in words."""

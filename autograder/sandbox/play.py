@@ -130,7 +130,7 @@ def converse(
     with contextlib.closing(child):
         try:
             with _no_collection():
-                mishap = _listen(child, session, patience, limits.wall(limits.cpu) + GRACE)
+                mishap = _listen(child, session, patience, limits.total + GRACE)
         finally:
             box.kill(child)
             end = box.reap(child)

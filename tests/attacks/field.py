@@ -27,7 +27,7 @@ from tests.sandbox.boxes import Setting, descendants, eventually, staged
 HONESTLY = json.dumps(answered(HONEST)).encode()
 OWN_CPU = 20.0
 """Seconds of processor time that grading one attack may cost the trusted side: many times what its limits allow."""
-WALL = 120.0
+WALL = 2 * Limits().total
 """Seconds on the wall that it may take: many times the limits too."""
 
 
@@ -59,7 +59,8 @@ class Field:
     def grade(self, attack: Attack) -> Result:
         with pytest.MonkeyPatch.context() as patch, staged(*self.setting.roles):
             usual = Limits()
-            sooner = Limits(cpu=2 if self.hastily(attack) else usual.cpu, idle=1.0 if attack.idle else usual.idle)
+            cpu, idle = 2 if self.hastily(attack) else usual.cpu, 1.0 if attack.idle else usual.idle
+            sooner = Limits(cpu=cpu, idle=idle, total=10.0 if attack.idle else usual.total)
             patch.setattr(play, "Limits", lambda: sooner)
             return self.grader.grade(attack.data(self.facts()), self.section, "mallory")
 
