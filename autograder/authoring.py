@@ -20,6 +20,8 @@ from faultlab.scenario import asked
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+    from autograder.build import Tell
+
 
 def intended(section: Section, notebook: bytes) -> bytes:
     """The worked solution's timelines of the visible tests, as JSON, for the pictures beside a student's own.
@@ -127,7 +129,7 @@ def warmups(section: Section, notebook: NotebookNode) -> list[str]:
     return [f"{section.name}: a warm-up fails: {kind}: {text}" for _, kind, text in run_notebook(cells)[1]]
 
 
-def worth(course: Course, section: Section) -> list[str]:
+def worth(course: Course, section: Section, tell: Tell) -> list[str]:
     """What is wrong with a section's points, a line each."""
     if section.exercise is None:
         return []
@@ -140,7 +142,7 @@ def worth(course: Course, section: Section) -> list[str]:
     return problems
 
 
-def steady(course: Course, section: Section) -> list[str]:
+def steady(course: Course, section: Section, tell: Tell) -> list[str]:
     """Right answers that are seen otherwise when scenarios come alone, in order or reversed, a line each."""
     if section.exercise is None:
         return []

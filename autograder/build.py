@@ -9,14 +9,22 @@ returned, not raised: each is one line that says where, what, and what to run ne
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import shutil
+import signal
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autograder.cells import names
 from autograder.course import Course, Section, UsageError, write_atomically
@@ -36,9 +44,9 @@ from autograder.source import (
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-Check = Callable[[Course, Section], list[str]]
+Tell = Callable[[str], None]
+Check = Callable[[Course, Section, Tell], list[str]]
 CellCheck = Callable[[Section, "NotebookNode"], list[str]]
-Progress = Callable[[Sequence[Section]], Iterable[Section]]
 
 
 class Rules(NamedTuple):
@@ -47,7 +55,8 @@ class Rules(NamedTuple):
     text: Sequence[CellCheck] = ()
     """Rules of the notebook as its author wrote it, solution included; looked at in every build."""
     answers: Sequence[Check] = ()
-    """Rules that need answers to be judged; looked at by `--check` alone."""
+    """Rules that need answers to be judged; looked at by `--check` alone. What is no problem, but good to know, they
+    tell."""
 
 
 NO_RULES = Rules()
@@ -76,11 +85,13 @@ def build(
     check: bool = False,
     force: bool = False,
     rules: Rules = NO_RULES,
-    progress: Progress | None = None,
+    tell: Tell = lambda line: None,
+    jobs: int = 1,
 ) -> list[str]:
     """Build these sections (all), register them in the gradebook, and return what is wrong, a line each.
 
-    `check` changes nothing: it compares what is committed with what would be built, and looks further.
+    `check` changes nothing: it compares what is committed with what would be built, and looks further, in `jobs`
+    processes, which the rules must be able to reach by name.
     `force` replaces notebooks that somebody has worked in, too. A section with a problem isn't written.
     Raises UsageError for an unknown section and a course without sources.
     """
@@ -88,12 +99,12 @@ def build(
     if not any(section.source.is_file() for section in chosen):
         raise UsageError(f"{course.solutions} holds no section: there is nothing to build from")
     problems = [] if sections else _orphans(course)
-    for section in (progress or bar)(chosen):
-        try:
-            found = _check(course, section, rules) if check else _write(course, section, rules, force=force)
-        except BuildError as error:
-            found = [f"{section.name}: {error}"]
-        problems += found
+    work = partial(_told, course, check, force, rules)
+    with side_by_side(jobs if check else 1) as each:
+        for _, (found, told) in zip(bar(chosen), each(work, chosen), strict=True):
+            problems += found
+            for line in told:
+                tell(line)
     return problems if sections else problems + _handbook(course, check=check)
 
 
@@ -138,6 +149,46 @@ def bar(sections: Sequence[Section]) -> Iterator[Section]:
             shown.advance(task)
     finally:
         shown.stop()
+
+
+def _told(course: Course, check: bool, force: bool, rules: Rules, section: Section) -> tuple[list[str], list[str]]:
+    """A section's problems, and what else its rules tell."""
+    told: list[str] = []
+    try:
+        found = _check(course, section, rules, told.append) if check else _write(course, section, rules, force=force)
+    except BuildError as error:
+        found = [f"{section.name}: {error}"]
+    return found, told
+
+
+@contextmanager
+def side_by_side(jobs: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """`map`, in so many processes: in this one alone, or in others, which end with it and at its first error."""
+    if jobs == 1:
+        yield map
+        return
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_attend) as pool:
+        try:
+            yield pool.map
+        except BrokenProcessPool:
+            raise UsageError("one of its processes was killed from outside; run the same command again") from None
+        except BaseException:
+            for process in multiprocessing.active_children():
+                process.kill()
+            raise
+
+
+def _attend() -> None:
+    """In such a process: Ctrl-C is for the one that waits for the results, and nobody works on without it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_outlive_nobody, daemon=True).start()
+
+
+def _outlive_nobody() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 # --- writing
@@ -210,7 +261,7 @@ def _worked_in(section: Section, built: Built) -> list[str]:
 # --- checking
 
 
-def _check(course: Course, section: Section, rules: Rules) -> list[str]:
+def _check(course: Course, section: Section, rules: Rules, tell: Tell) -> list[str]:
     if problems := _authoring(section, rules):
         return problems
     built = make(section)
@@ -218,7 +269,7 @@ def _check(course: Course, section: Section, rules: Rules) -> list[str]:
     problems += _leaks(section, {path: (section.released / path).read_bytes() for path in _present(section.released)})
     problems += _shared_ids(section)
     if not problems:
-        problems = [problem for rule in rules.answers for problem in rule(course, section)]
+        problems = [problem for rule in rules.answers for problem in rule(course, section, tell)]
     return problems
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -98,11 +99,9 @@ def build(sections: tuple[str, ...], check: bool, force: bool) -> int:
     from autograder.build import Rules, build
     from autograder.liars import believed
 
-    said: list[str] = []
-    rules = Rules((authoring.rules, authoring.warmups), (authoring.worth, authoring.steady, believed(said.append)))
-    problems = build(Course.find(), list(sections), check=check, force=force, rules=rules)
-    for line in said:
-        click.echo(line)
+    rules = Rules((authoring.rules, authoring.warmups), (authoring.worth, authoring.steady, believed))
+    jobs = min(os.cpu_count() or 1, len(sections) or sys.maxsize)
+    problems = build(Course.find(), sections, check=check, force=force, rules=rules, tell=click.echo, jobs=jobs)
     for problem in problems:
         click.echo(problem, err=True)
     return 1 if problems else 0

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 from autograder import parrot
 from autograder.authoring import answered, solved
-from autograder.build import Check
+from autograder.build import Tell
 from autograder.check import Bench, seed_of
-from autograder.course import Section
+from autograder.course import Course, Section
 from autograder.result import Behaviour
 from autograder.sandbox.session import Task
 from faultlab.scenario import Played, play
@@ -47,12 +47,10 @@ class Lie(NamedTuple):
         return sum(self.earned.values())
 
 
-def believed(tell: Callable[[str], None]) -> Check:
-    """A rule of the build: no liar earns more than its exercise declares. Tells the highest of each, a line each."""
-    return lambda course, section: [] if section.exercise is None else _believed(section, tell)
-
-
-def _believed(section: Section, tell: Callable[[str], None]) -> list[str]:
+def believed(course: Course, section: Section, tell: Tell) -> list[str]:
+    """Liars that earn more than their exercise declares, a line each. Tells the highest."""
+    if section.exercise is None:
+        return []
     allowed = declared(section)
     worst = max(lies(section), key=lambda lie: lie.points)
     by = f" ({worst.liar})" if worst.points else ""

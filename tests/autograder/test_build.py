@@ -35,6 +35,11 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
+def full_marks(course: Course, section: Section, tell: build.Tell) -> list[str]:
+    tell(f"{section.name} was looked at")
+    return [f"{section.name}: the solution gets 2 of 3 points"]
+
+
 def source(course: Course) -> Path:
     return course.solutions / SECTION / "sample.py"
 
@@ -244,20 +249,30 @@ class TestCheck:
     def test_rules_of_answers_are_asked(self, pristine: Course) -> None:
         """By whoever checks, with their own words."""
 
-        def full_marks(course: Course, section: Section) -> list[str]:
-            return [f"{section.name}: the solution gets 2 of 3 points"]
-
-        found = build.build(pristine, [SECTION], check=True, rules=build.Rules(answers=[full_marks]))
+        told: list[str] = []
+        rules = build.Rules(answers=[full_marks])
+        found = build.build(pristine, [SECTION], check=True, rules=rules, tell=told.append)
         assert found == [f"{SECTION}: the solution gets 2 of 3 points"]
+        assert told == [f"{SECTION} was looked at"]
+
+    def test_side_by_side(self, course: Course) -> None:
+        """Sections that are checked in processes of their own: the same is said, in the same order."""
+        edit(source(course), '"""The sum."""', '"""The sum of two."""')
+        said = []
+        for jobs in (1, 2):
+            told: list[str] = []
+            rules = build.Rules(answers=[full_marks])
+            said.append((build.build(course, check=True, rules=rules, tell=told.append, jobs=jobs), told))
+        assert said[0] == said[1] and len(said[0][0]) > len(said[0][1]) > 0
 
     def test_right_answers_keep_nothing_between_scenarios(self, course: Course) -> None:
         """One that does is named, with the behaviours that depend on what was played before."""
         section = course.section(SECTION)
-        assert steady(course, section) == steady(course, course.section("91_plain")) == []
+        assert steady(course, section, print) == steady(course, course.section("91_plain"), print) == []
         keeps = "calls = []\ndef add(a, b):\n    calls.append(a)\n    return a + b if len(calls) == 1 else None\n"
         (section.folder / "right").mkdir()
         (section.folder / "right" / "keeps.py").write_text(keeps)
-        in_order, backwards = steady(course, section)
+        in_order, backwards = steady(course, section, print)
         assert (
             "scenarios in order, right/keeps.py is judged otherwise" in in_order and "alone: zero, small;" in in_order
         )

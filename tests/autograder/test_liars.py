@@ -25,8 +25,8 @@ class TestCeilings:
     def test_every_exercise_is_told(self, pristine):
         """One line: the most that a liar earned, which one, and what is declared; nothing of sections without one."""
         told: list[str] = []
-        rule = believed(told.append)
-        assert rule(pristine, pristine.section(SECTION)) == rule(pristine, pristine.section("91_plain")) == []
+        sections = [pristine.section(name) for name in (SECTION, "91_plain")]
+        assert [believed(pristine, section, told.append) for section in sections] == [[], []]
         (line,) = told
         assert line == f"{SECTION}: most points that a liar earned: 3 (transcript under another seed); declared: 3"
 
@@ -34,7 +34,7 @@ class TestCeilings:
         """Which liar, for which behaviours, and where to declare it."""
         section = course.section(SECTION)
         edit(section.hidden, "LIARS = 3\n", "LIARS = 2.5\n")
-        (problem,) = believed(lambda line: None)(course, section)
+        (problem,) = believed(course, section, print)
         for words in (
             "(transcript under another seed)",
             "3 points",
@@ -50,7 +50,7 @@ class TestCeilings:
         section = course.section(SECTION)
         edit(section.hidden, "LIARS = 3\n", "")
         assert declared(section) == 0
-        assert believed(lambda line: None)(course, section)
+        assert believed(course, section, print)
 
     def test_who_earns_what(self, pristine):
         """Who says nothing or a constant, or tosses a coin, earns nothing of sums; who says 0 earns the one that is."""

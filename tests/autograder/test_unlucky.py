@@ -454,6 +454,22 @@ def test_the_clock_goes_backward(course, six, monkeypatch):
     finished(course, six)
 
 
+@pytest.mark.parametrize(
+    ("number", "hits", "code"),
+    [(signal.SIGINT, "it", 130), (signal.SIGTERM, "it", 143), (signal.SIGKILL, "it", -9), (signal.SIGKILL, "one", 2)],
+)
+def test_a_check_of_the_build_is_ended(number, hits, code):
+    """It, or one of its processes: none of these works on, and one line says what to do."""
+    command, pipe = [COMMAND[0], "build", "--check"], subprocess.PIPE
+    checking = subprocess.Popen(command, cwd=Path(__file__).parent, text=True, stdout=pipe, stderr=pipe)
+    assert eventually(lambda: len(descendants(checking.pid)) > 2, 100)
+    workers = descendants(checking.pid)
+    os.kill(checking.pid if hits == "it" else workers[-1], number)
+    _, said = checking.communicate()
+    assert checking.returncode == code and (one_line(said) or code == -9), said
+    assert eventually(lambda: not any(Path("/proc", str(worker)).exists() for worker in workers), 100)
+
+
 def at_work(grader: subprocess.Popen[str]) -> bool:
     return bool(workers(grader.pid)) or grader.poll() is not None
 
