@@ -168,8 +168,14 @@ def side_by_side(jobs: int) -> Iterator[Callable[..., Iterable[Any]]]:
         yield map
         return
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_attend) as pool:
+
+        def each(work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+            # not pool.map: what that calls off when it is interrupted, Python 3.11 stumbles over
+            waiting = [pool.submit(work, item) for item in items]
+            return (future.result() for future in waiting)
+
         try:
-            yield pool.map
+            yield each
         except BrokenProcessPool:
             raise UsageError("one of its processes was killed from outside; run the same command again") from None
         except BaseException:
