@@ -100,7 +100,7 @@ def build(
         raise UsageError(f"{course.solutions} holds no section: there is nothing to build from")
     problems = [] if sections else _orphans(course)
     work = partial(_told, course, check, force, rules)
-    with side_by_side(jobs if check else 1) as each:
+    with _side_by_side(jobs if check else 1) as each:
         for _, (found, told) in zip(bar(chosen), each(work, chosen), strict=True):
             problems += found
             for line in told:
@@ -162,7 +162,7 @@ def _told(course: Course, check: bool, force: bool, rules: Rules, section: Secti
 
 
 @contextmanager
-def side_by_side(jobs: int) -> Iterator[Callable[..., Iterable[Any]]]:
+def _side_by_side(jobs: int) -> Iterator[Callable[..., Iterable[Any]]]:
     """`map`, in so many processes: in this one alone, or in others, which end with it and at its first error."""
     if jobs == 1:
         yield map

@@ -77,6 +77,7 @@ def load(count: int) -> Iterator[None]:
     finally:
         for process in busy:
             process.kill()
+            process.join()
 
 
 def burn() -> None:

@@ -43,7 +43,9 @@ class Limits:
     def spent(self, cpu: float) -> str:
         """The limit on time that stopped one that has used so many seconds of processor time, in words."""
         # The kernel's limit counts ticks, its statistics count more finely: on a busy machine they stay well below.
-        return f"{self.cpu} s of CPU time" if cpu >= 0.5 * self.cpu else f"{self.idle:g} s of waiting"
+        if cpu >= 0.5 * self.cpu:
+            return f"{self.cpu} s of CPU time"
+        return f"{self.total:g} s in all" if self.wall(cpu) == self.total else f"{self.idle:g} s of waiting"
 
 
 def restrain(cpu: int, address_space: int) -> None:

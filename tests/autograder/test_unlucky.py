@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import json
-import multiprocessing
 import os
 import random
 import resource
@@ -38,6 +37,7 @@ from autograder.course import Course
 from autograder.demo import write_submission
 from autograder.grade import Grader, Job, Setting, grade_class
 from autograder.sandbox.host import Box
+from benchmarks.regrade import load
 from tests.sandbox.boxes import NOBODY, STAGE, descendants, eventually
 
 pytestmark = [
@@ -474,12 +474,6 @@ def at_work(grader: subprocess.Popen[str]) -> bool:
     return bool(workers(grader.pid)) or grader.poll() is not None
 
 
-def burn() -> None:
-    os.setsid()  # Linux may share the processor between sessions first
-    while True:
-        pass
-
-
 @pytest.mark.heavy
 @pytest.mark.timeout(1800)
 class TestTheWholeCommand:
@@ -579,17 +573,9 @@ class TestTheWholeCommand:
     def test_a_busy_machine(self, course):
         """At load 20 the scores are the same."""
         expected = hand_in(course, 12)
-        context = multiprocessing.get_context("spawn")
-        busy = [context.Process(target=burn, daemon=True) for _ in range(20)]
-        try:
-            for process in busy:
-                process.start()
+        with load(20):
             grader = started(course)
             _, err = grader.communicate()
-        finally:
-            for process in busy:
-                process.kill()
-                process.join()
         assert grader.returncode == 0 and err == "", err
         finished(course, expected)
 

@@ -514,7 +514,7 @@ def test_limits_in_all(box: Box) -> None:
     """Not without end: who computes a little and waits is killed too."""
     waits = "while True:\n    for _ in range(10_000): pass\n    time.sleep(0.01)"
     seen = attempt(box, waits, Limits(idle=0.2, total=1.0))
-    assert (seen.exit.status, seen.exit.spent) == (-9, "0.2 s of waiting")
+    assert (seen.exit.status, seen.exit.spent) == (-9, "1 s in all")
 
 
 def test_kill_ends_a_child_and_its_neighbour_stays(box: Box) -> None:

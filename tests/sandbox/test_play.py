@@ -120,6 +120,7 @@ def test_time_is_used_up_twice_at_most(monkeypatch):
         (-9, 5.5, False, "10 s of CPU time"),
         (-9, 1.0, False, ""),
         (-9, 1.0, True, "20 s of waiting"),
+        (-9, 2.0, True, "180 s in all"),
         (-11, 10.0, False, ""),
     ],
 )
