@@ -500,7 +500,8 @@ def _unjudged(kit: _Kit, student: str, verdict: VerdictName, line: str) -> Resul
         Behaviour(test.id, test.title, False, 0.0, test.points, "not judged", hidden=test.hidden, step=test.step)
         for test in kit.judge.tests
     )
-    return Result(student, kit.section.name, kit.section.exercise or "", verdict, "", 0.0, behaviours, line)
+    exercise = kit.section.exercise or ""
+    return Result(student, kit.section.name, exercise, verdict, "", 0.0, behaviours, line, needs=line)
 
 
 def _without_kit(submission: Submission, verdict: VerdictName, line: str) -> Result:

@@ -240,7 +240,7 @@ class GradeAnswers(NbGraderPreprocessor):
         place = CourseDirectory(config=self.config)
         folder = Path(place.format_path(place.submitted_directory, student, section.name))
         result = _graded(folder / f"{section.notebook}.ipynb", section, student)
-        resources["nbgrader"]["needs_review"] = result.verdict == "unreadable"
+        resources["nbgrader"]["needs_review"] = bool(result.needs)
         self.log.info("%s %s: %s, %g of %g", student, section.name, result.verdict, result.score, result.max_score)
         return with_result(nb, result), resources
 
@@ -289,7 +289,7 @@ def _graded(path: Path, section: Section, student: str) -> Result:
         return grade_bytes(read_regular(path), section, student)
     except UnreadableSubmission as problem:
         exercise = section.exercise or ""
-        return Result(student, section.name, exercise, "unreadable", "", 0.0, line=str(problem))
+        return Result(student, section.name, exercise, "unreadable", "", 0.0, line=str(problem), needs=str(problem))
 
 
 def _drop_extra_files(place: CourseDirectory, section: Section, student: str) -> None:
@@ -604,7 +604,7 @@ def _score(submission: SubmittedAssignment, entry: _Entry, names: Mapping[str, s
     for notebook in submission.notebooks:
         for grade in notebook.grades:
             grade.auto_score = scores.get(names[grade.cell_id], 0.0)
-            by_hand = grade.manual_score is not None or entry.result.verdict == "unreadable"
+            by_hand = grade.manual_score is not None or bool(entry.result.needs)
             grade.needs_manual_grade = by_hand and entry.notebook is not None
         for comment in notebook.comments:
             if entry.notebook is not None:

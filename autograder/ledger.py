@@ -100,7 +100,7 @@ def _fingerprint(section: Section) -> str:
 
 def _plain(result: Result) -> dict[str, Any]:
     titles = [{"title": b.title, "hidden": b.hidden} for b in result.behaviours]
-    return {**result.row(), "line": result.line, "exercise": result.exercise, "notes": result.notes, "more": titles}
+    return {**result.row(), "line": result.line, "exercise": result.exercise, "more": titles}
 
 
 def _result(entry: dict[str, Any]) -> Result:
@@ -120,4 +120,6 @@ def _result(entry: dict[str, Any]) -> Result:
         behaviours,
         entry["line"],
         tuple(entry["notes"]),
+        tuple(entry["mistakes"]),
+        entry["needs"] or "",
     )

@@ -11,6 +11,9 @@ from typing import Any, Literal
 from faultlab.scenario import Played
 from faultlab.timeline import Timeline
 
+FORM = 2
+"""The version of the form of `Result.row`: it grows when a field is added or changes its meaning."""
+
 VerdictName = Literal["graded", "timeout", "crashed", "tampered", "unreadable", "missing"]
 
 
@@ -57,6 +60,8 @@ class Result:
     """What was put right on the way: restored check cells and the like."""
     mistakes: tuple[str, ...] = ()
     """Headlines of the typical mistakes that the answer behaves like."""
+    needs: str = ""
+    """Why a person has to look at it, in a sentence; empty when nobody has to."""
     unsettled: bool = False
     """Whether the machine's bad luck may have decided, not the submission: the next run grades it again."""
 
@@ -94,4 +99,30 @@ class Result:
                 }
                 for behaviour in self.behaviours
             ],
+            "notes": list(self.notes),
+            "mistakes": list(self.mistakes),
+            "needs": self.needs or None,
+            "version": FORM,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the gradebook holds for one student's section: the final score and what makes it.
+
+    `score` is `tests` + `by_hand` + `extra` - `penalty`, never below 0, as nbgrader's export says it.
+    """
+
+    score: float
+    """Final points, penalty included."""
+    max_score: float
+    tests: float
+    """Points of the tests."""
+    by_hand: float = 0.0
+    """What points entered by hand add to those of the tests, or take away."""
+    extra: float = 0.0
+    """Extra credit."""
+    penalty: float = 0.0
+    """Points taken off because it came late."""
+    comments: tuple[str, ...] = ()
+    """What the instructor wrote, in the notebook's order."""

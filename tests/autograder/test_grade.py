@@ -36,6 +36,7 @@ pytestmark = [pytest.mark.xdist_group("class_of_ten"), pytest.mark.timeout(300)]
 ROOT = Path(__file__).resolve().parents[2]
 SECTION = "02_retry"
 FIELDS = ["student", "section", "score", "max_score", "verdict", "sandbox", "seconds", "behaviours"]
+FIELDS += ["notes", "mistakes", "needs", "version"]
 
 HEAD = """
 async def retry(

@@ -37,7 +37,7 @@ def grade_bytes(data, section, student, **options):
     try:
         cells = json.loads(data)["cells"]
     except ValueError:
-        return Result(student, section.name, "sample", "unreadable", "", 0.0, line="no notebook in this file")
+        return Result(student, section.name, "sample", "unreadable", "", 0.0, line="no notebook", needs="no notebook")
     right = any("return a + b" in "".join(cell["source"]) for cell in cells)
     return Result(student, section.name, "sample", "graded", "none", 0.0, (
         Behaviour("small", "Adds.", right, 1.5 * right, 1.5),
