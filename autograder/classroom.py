@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -219,7 +220,7 @@ def _bar(found: Iterable[tuple[Job | None, Result]], total: int) -> Generator[tu
         for job, result in found:
             if time.monotonic() - began > 1:
                 shown.start()
-            shown.update(task, advance=1, description=result.student)
+            shown.update(task, advance=1, description=escape(clean(result.student)))
             yield job, result
     finally:
         shown.stop()

@@ -7,6 +7,7 @@ name, and nothing here is imported but the standard library.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -25,7 +26,7 @@ MAX_NOTEBOOK = 16 * 1024 * 1024
 """Bytes of a submission that are read; honest notebooks with pictures stay far below."""
 
 _EXERCISE = re.compile(r"^# %%[^\n]*?\sexercise=\"([^\"]*)\"", re.MULTILINE)
-_STUDENT = re.compile(r"[\w@+][\w.@+-]{0,63}")
+_FILE_NAME = re.compile(r"[\w@+][\w.@+-]{0,63}")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 
 
@@ -207,7 +208,7 @@ class Course:
     ) -> Iterator[Submission]:
         """What was handed in below `folder` (`submitted/`), students and sections in order.
 
-        What must not be opened (an id that is no student's, a linked folder, twins) comes with its problem.
+        What must not be opened (a linked folder, a name that no gradebook can hold) comes with its problem.
         Raises UsageError when the folder isn't there.
         """
         folder = folder or self.submitted
@@ -215,11 +216,8 @@ class Course:
             raise UsageError(f"there is no folder {folder}: collect the submissions there, or name another one")
         sections = self.select([section] if section else [])
         names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
-        twins = _twins(names)
-        for name in names:
-            if student is None or name == student:
-                problem = student_problem(name) or twins.get(name, "")
-                yield from _handed_in(folder / name, sections, problem)
+        for name in _named(names, student):
+            yield from _handed_in(folder / name, sections, student_problem(name))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -246,14 +244,35 @@ def _lock(descriptor: int) -> None:
 
 
 def student_problem(student: str) -> str:
-    """Why a folder's name is no student's id; empty when it is one."""
-    if unicodedata.normalize("NFC", student) != student:
-        return f"student {student!a}: the id isn't in Unicode's composed form (NFC); rename the folder"
-    if not _STUDENT.fullmatch(student):
-        return f"student {student!a}: an id has 1 to 64 letters, digits, _ . @ + - and begins with no dot or dash"
-    if student.split(".")[0].casefold() in _RESERVED:
-        return f"student {student!a}: the id is a reserved name on Windows; rename the folder"
+    """Why nbgrader could have no row for a folder of this name; empty when it can.
+
+    nbgrader takes nearly every name: it passes over those that begin with a dot, its patterns don't match a line
+    break, and no database stores bytes that aren't text.
+    """
+    if not student or student.startswith(".") or "/" in student or "\0" in student:
+        return f"student {student!a}: nbgrader passes over a folder of this name; rename it"
+    if "\n" in student:
+        return f"student {student!a}: nbgrader can't read a folder's name with a line break; rename the folder"
+    try:
+        student.encode()
+    except UnicodeEncodeError:
+        return f"student {student!a}: the folder's name isn't valid UTF-8, so no gradebook can store it; rename it"
     return ""
+
+
+def file_name(student: str) -> str:
+    """A name (without a suffix) for files about a student: short, safe on every system, and never that of another id.
+
+    It is the id itself where that is a plain name, otherwise what is plain of it, and a hash.
+    """
+    composed = unicodedata.normalize("NFC", student) == student
+    reserved = student.split(".")[0].casefold() in _RESERVED
+    if composed and not reserved and _FILE_NAME.fullmatch(student) and len(student.encode()) <= 150:
+        return student
+    letters = unicodedata.normalize("NFKD", student).encode("ascii", "ignore").decode().lower()
+    words = "-".join(re.findall("[a-z0-9]+", letters))[:40]
+    digest = hashlib.sha256(student.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{words or 'student'}~{digest[:16]}"  # no plain name holds a tilde
 
 
 def read_regular(path: Path, limit: int = MAX_NOTEBOOK) -> bytes:
@@ -292,7 +311,7 @@ def write_alone(path: Path, data: bytes) -> None:
 def stage(path: Path, data: bytes, mode: int = 0o666) -> Path:
     """Write `data` beside `path` and sync it; renaming what is returned to `path` completes the write."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}.new")
+    staged = path.with_name(f"{_staged_beside(path)}{os.getpid()}.new")
     try:
         with open(staged, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)
@@ -309,15 +328,30 @@ def stage(path: Path, data: bytes, mode: int = 0o666) -> Path:
 
 def sweep(path: Path) -> None:
     """Remove what killed processes left staged beside `path`; only where nobody else can be writing it now."""
-    for left in path.parent.glob(f".{escape(path.name)}.*.new"):
-        if left.name.removeprefix(f".{path.name}.").removesuffix(".new").isdigit():
+    beside = _staged_beside(path)
+    for left in path.parent.glob(f"{escape(beside)}*.new"):
+        if left.name.removeprefix(beside).removesuffix(".new").isdigit():
             left.unlink(missing_ok=True)
+
+
+def _staged_beside(path: Path) -> str:
+    """How the names of files staged for `path` begin: a name of 250 bytes leaves no room for more."""
+    name = os.fsencode(path.name)
+    return f".{path.name}." if len(name) <= 200 else f".{hashlib.sha256(name).hexdigest()[:16]}."
 
 
 def _folders(parent: Path) -> list[str]:
     if not parent.is_dir():
         return []
     return sorted(entry.name for entry in os.scandir(parent) if entry.is_dir() and entry.name[0] not in "._")
+
+
+def _named(names: list[str], student: str | None) -> list[str]:
+    """The names that `student` means: that one, otherwise those that differ only in how Unicode composes them."""
+    if student is None or student in names:
+        return names if student is None else [student]
+    composed = unicodedata.normalize("NFC", student)
+    return [name for name in names if unicodedata.normalize("NFC", name) == composed]
 
 
 def _handed_in(folder: Path, sections: list[Section], problem: str) -> Iterator[Submission]:
@@ -328,19 +362,6 @@ def _handed_in(folder: Path, sections: list[Section], problem: str) -> Iterator[
         linked = next((path for path in (folder, place) if path.is_symlink()), None)
         reason = problem or (f"{str(linked)!a}: a link, not a folder" if linked else "")
         yield Submission(folder.name, section, place / f"{section.notebook}.ipynb", reason)
-
-
-def _twins(names: list[str]) -> dict[str, str]:
-    """Names that a file system or a person takes for one another: none of them is graded, whoever came first."""
-    alike: dict[str, list[str]] = {}
-    for name in names:
-        alike.setdefault(unicodedata.normalize("NFKC", name).casefold(), []).append(name)
-    return {
-        name: f"student {name!a}: can't be told from {', '.join(ascii(other) for other in group if other != name)}"
-        for group in alike.values()
-        if len(group) > 1
-        for name in group
-    }
 
 
 def _solution_cells(notebook: Path) -> list[str]:

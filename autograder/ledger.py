@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder import VERSION
-from autograder.course import Course, Section, Submission, sweep, write_alone
+from autograder.course import Course, Section, Submission, file_name, sweep, write_alone
 from autograder.result import Behaviour, Result
 
 _SCORES = """
@@ -75,7 +75,7 @@ class Ledger:
             write_alone(path, json.dumps({"key": key, "result": _plain(result)}).encode())
 
     def _path(self, student: str, section: str) -> Path:
-        return self.course.build / "graded" / section / f"{student}.json"
+        return self.course.build / "graded" / section / f"{file_name(student)}.json"
 
 
 def key_of(section: Section, data: bytes | None, setting: str) -> str:

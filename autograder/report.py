@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
-from autograder.course import write_alone
+from autograder.course import file_name, write_alone
 from autograder.document import document, meter
 from autograder.feedback import page
 from autograder.result import Result
@@ -26,7 +27,7 @@ def write_report(
 
 
 def _page_name(result: Result) -> str:
-    return f"{result.section}/{result.student}.html"
+    return f"{result.section}/{file_name(result.student)}.html"
 
 
 def _index(results: Sequence[Result], title: str) -> str:
@@ -38,8 +39,8 @@ def _index(results: Sequence[Result], title: str) -> str:
 
 
 def _row(result: Result) -> str:
-    name = safe(result.student)
-    link = f'<a href="{safe(_page_name(result))}">{name}</a>' if result.behaviours else name
+    name = safe(result.student) or safe(ascii(result.student))
+    link = f'<a href="{quote(_page_name(result))}">{name}</a>' if result.behaviours else name
     line = f"<br><small>{safe(result.line)}</small>" if result.line else ""
     return (
         f"<tr><td>{link}</td><td>{safe(result.section)}</td><td class=n>{result.score:g} / {result.max_score:g}</td>"
