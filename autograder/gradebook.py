@@ -30,6 +30,7 @@ from nbconvert.exporters import HTMLExporter, NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.api import (
     Assignment,
+    BaseCell,
     Comment,
     Grade,
     Gradebook,
@@ -43,9 +44,11 @@ from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import AssignLatePenalties, NbGraderPreprocessor, SaveAutoGrades
 from nbgrader.utils import compute_checksum, find_all_files
-from sqlalchemy import select
+from sqlalchemy import case, create_engine, func, inspect, literal, or_, select
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.pool import NullPool
 from traitlets.config import Config
 
 from autograder import release
@@ -59,7 +62,7 @@ from autograder.course import (
     student_problem,
     sweep,
 )
-from autograder.result import Result
+from autograder.result import Result, Standing
 
 Cell = dict[str, Any]
 
@@ -116,6 +119,24 @@ def write(course: Course, results: Iterable[Result], notebooks: Mapping[tuple[st
             new.unlink(missing_ok=True)
 
 
+def standings(course: Course) -> dict[tuple[str, str], Standing]:
+    """The final scores by (student, section), as `nbgrader export` says them; of submissions that have an entry.
+
+    Raises GradebookProblem when the gradebook can't be read; where there is none yet, nobody has an entry.
+    """
+    place = database(course)
+    if _missing_file(place.db_url):
+        return {}
+    engine = create_engine(place.db_url, poolclass=NullPool)
+    try:
+        if not inspect(engine).has_table(Grade.__tablename__):
+            return {}
+        with Session(engine) as session:
+            return _standings(session, course)
+    except DatabaseError as error:
+        raise GradebookProblem(_database_problem(place.db_url, error)) from None
+
+
 def sanitise(notebook: Mapping[str, Any] | None, source: NotebookNode) -> NotebookNode:
     """A submission as people may open it, for `source` as `release.graded_notebook` gives it.
 
@@ -144,7 +165,12 @@ def load(data: bytes) -> dict[str, Any] | None:
 
 def database(course: Course) -> CourseDirectory:
     """nbgrader's view of the course's folders and database, as the course configures it."""
-    return CourseDirectory(config=release.nbgrader_config(course))
+    place = CourseDirectory(config=release.nbgrader_config(course))
+    url = make_url(place.db_url)
+    if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
+        path = os.path.join(course.root, str(url.database))  # one that isn't absolute begins at the course
+        place.db_url = url.set(database=path).render_as_string(hide_password=False)
+    return place
 
 
 def register(section: Section) -> list[str]:
@@ -443,10 +469,21 @@ def _node(value: dict[str, Any]) -> NotebookNode:
 # --- the database
 
 
+def _sqlite_file(db_url: str) -> str | None:
+    """Where the database is, if it is a file."""
+    url = make_url(db_url)
+    return url.database if url.get_backend_name() == "sqlite" else None
+
+
+def _missing_file(db_url: str) -> bool:
+    path = _sqlite_file(db_url)
+    return path is not None and not os.path.exists(path)
+
+
 def _probe(db_url: str) -> None:
     """nbgrader answers a locked or damaged database with a traceback: ask before it does."""
-    path = db_url.removeprefix("sqlite:///")
-    if path != db_url and os.path.exists(path):
+    path = _sqlite_file(db_url)
+    if path is not None and os.path.exists(path):
         with closing(sqlite3.connect(path, timeout=5)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.rollback()
@@ -466,7 +503,7 @@ def _alembic_on_path() -> Iterator[None]:
 
 def _database_problem(db_url: str, error: Exception) -> str:
     said = str(getattr(error, "orig", error)).splitlines()[0]
-    where = f"the gradebook {db_url.removeprefix('sqlite:///')}"
+    where = f"the gradebook {_sqlite_file(db_url) or make_url(db_url).render_as_string(hide_password=True)}"
     if "locked" in said:
         return f"{where} is in use by another program: close formgrader or nbgrader, then run again"
     if "is full" in said:
@@ -476,6 +513,56 @@ def _database_problem(db_url: str, error: Exception) -> str:
     if "no such column" in said or "no such table" in said:
         return f"{where} is of another nbgrader: back it up, then run: nbgrader db upgrade"
     return f"{where} can't be used ({said}): move it away or restore a backup, then run again"
+
+
+def _standings(session: Session, course: Course) -> dict[tuple[str, str], Standing]:
+    nothing = literal(0.0)
+    auto = func.coalesce(Grade.auto_score, nothing)
+    by_hand = case((Grade.manual_score.is_not(None), Grade.manual_score - auto), else_=nothing)
+    counts = or_(Grade.manual_score.is_not(None), Grade.auto_score.is_not(None))  # otherwise nbgrader's score is 0
+    extra = case((counts, func.coalesce(Grade.extra_credit, nothing)), else_=nothing)
+    sums = [func.coalesce(func.sum(column), nothing) for column in (Grade.score, auto, by_hand, extra)]
+    best: dict[str, float] = dict(session.execute(select(Assignment.name, Assignment.max_score)).all())
+    comments = _comments(session, course)
+    notebook = SubmittedNotebook
+    query = (
+        select(SubmittedAssignment.student_id, Assignment.name, notebook.late_submission_penalty, *sums)
+        .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+        .outerjoin(notebook, notebook.assignment_id == SubmittedAssignment.id)
+        .outerjoin(Grade, Grade.notebook_id == notebook.id)
+        .group_by(SubmittedAssignment.student_id, Assignment.name, notebook.id, notebook.late_submission_penalty)
+    )
+    totals: dict[tuple[str, str], list[float]] = {}
+    for student, name, penalty, *row in session.execute(query):
+        before = totals.setdefault((student, name), [0.0] * 5)
+        totals[student, name] = [a + b for a, b in zip(before, [*row, penalty or 0.0], strict=True)]
+    return {
+        key: Standing(max(0.0, score - penalty), best[key[1]], tests, hand, more, penalty, tuple(comments.get(key, ())))
+        for key, (score, tests, hand, more, penalty) in totals.items()
+    }
+
+
+def _comments(session: Session, course: Course) -> dict[tuple[str, str], list[str]]:
+    """What people wrote, in the order of the notebook's cells."""
+    query = (
+        select(SubmittedAssignment.student_id, Assignment.name, BaseCell.name, Comment.manual_comment)
+        .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+        .join(SubmittedNotebook, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+        .join(Comment, Comment.notebook_id == SubmittedNotebook.id)
+        .join(BaseCell, Comment.cell_id == BaseCell.id)
+        .where(func.trim(Comment.manual_comment) != "")
+        .order_by(BaseCell.name)
+    )
+    rows = [row for row in session.execute(query) if row[3].strip()]
+    order = {section.name: section.exercises for section in course.sections} if rows else {}
+    found: dict[tuple[str, str], list[str]] = {}
+    for student, name, _, comment in sorted(rows, key=lambda row: _index(order.get(row[1], []), row[2])):
+        found.setdefault((student, name), []).append(comment)
+    return found
+
+
+def _index(names: list[str], name: str) -> int:
+    return names.index(name) if name in names else len(names)
 
 
 @dataclass(frozen=True, slots=True)
