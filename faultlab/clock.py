@@ -6,6 +6,9 @@ microseconds, and a run repeats to the byte, because nothing in it depends on th
 equal deadlines fire in the order in which they were set, and tasks and futures hash by a number, so that sets of them
 have one order.
 
+Programs compute with floats, and `0.2 + 0.1` is a little more than 0.3. The deadline lies at the whole nanosecond
+nearest to it, and when it is there `time()` reads the deadline itself: a timer never fires while `time() < when`.
+
 What is outside the loop (scripted services, the timeline's pen) is reached through one object, `outside`; see
 `world.py` for what stands behind it. Prior art: tokio's paused clock, trio's MockClock, looptime.
 """
@@ -19,8 +22,8 @@ import itertools
 import linecache
 import time
 from asyncio import base_events, events, futures, tasks, timeouts
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 from faultlab.plain import short
@@ -97,6 +100,8 @@ class _Timer(events.TimerHandle):
         return self._sequence
 
     def _run(self) -> None:
+        loop: VirtualLoop = self._loop  # type: ignore[attr-defined]
+        loop._reached = max(loop._reached, float(self._when))  # type: ignore[attr-defined]
         if self._lane is not None:
             self._wake("fired")
         super()._run()
@@ -152,6 +157,7 @@ class VirtualLoop(base_events.BaseEventLoop):
         self.now = 0
         self.outside = outside
         self.max_turns, self.max_stall, self.max_ns = max_turns, max_stall, round(max_time * NS)
+        self._allowance = self.max_ns
         self.max_events, self.max_questions = max_events, max_questions
         self.limit_hit: SimulationError | None = None
         self._record = record and outside is not None and outside.timers
@@ -161,23 +167,34 @@ class VirtualLoop(base_events.BaseEventLoop):
         self._task_numbers, self._future_numbers, self._timer_numbers = (itertools.count(1) for _ in range(3))
         self._names: dict[str, int] = {}
         self._tasks: list[_Task] = []
+        self._dropped: set[asyncio.Task[Any]] = set()
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._signals: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
         self._turns = self._stall = self._spin = 0
         self._events = self._questions = 0
         self._inline = False
         self._ahead = 0  # nanoseconds by which a thread's own clock is ahead, while its work runs inline
+        self._reached = (
+            0.0  # the latest deadline that has come, in seconds: by less than 1 ns it may be after `reading`
+        )
 
     # -- the clock
 
     def time(self) -> float:
-        """Seconds since the simulation began."""
-        return (self.now + self._ahead) / NS
+        """Seconds since the simulation began; never before a deadline that has come."""
+        return max((self.now + self._ahead) / NS, self._reached)
 
     @property
     def reading(self) -> int:
         """What a clock reads where code is running just now, in nanoseconds."""
         return self.now + self._ahead
+
+    def _instant(self, when: float) -> int:
+        """The whole nanosecond of a deadline in seconds: the nearest one, and a later one than now if it is to come."""
+        if not when < FOREVER / NS:  # later than any limit, or no number
+            return FOREVER
+        instant = round(max(when, -FOREVER / NS) * NS)
+        return max(instant, self.reading + 1) if when > self.time() else instant
 
     def _run_once(self) -> None:
         """One turn, in place of asyncio's own: no selector to wait for, and instants are whole."""
@@ -189,6 +206,8 @@ class VirtualLoop(base_events.BaseEventLoop):
         now = self.now
         while timers and timers[0][0] <= now:
             ready.append(heapq.heappop(timers)[2])
+        if self._dropped:
+            self._take_back(lambda callback: getattr(callback, "__self__", None) in self._dropped)
         for _ in range(len(ready)):
             handle = ready.popleft()
             if not handle._cancelled:
@@ -286,7 +305,8 @@ class VirtualLoop(base_events.BaseEventLoop):
         seconds = float(seconds + 0.0)
         if not seconds >= 0:
             raise ValueError("sleep length must be a number that isn't negative")
-        target = min(self.reading + round(min(seconds, 1e9) * NS), self.max_ns + 1)
+        end = self.time() + seconds
+        target = min(self._instant(end), self.max_ns + 1)
         if self._inline:
             self._ahead = target - self.now
         else:
@@ -294,6 +314,7 @@ class VirtualLoop(base_events.BaseEventLoop):
             self._pass(target)
         if target > self.max_ns:
             raise self.end_with(self._too_late())
+        self._reached = max(self._reached, end)
 
     # -- timers, tasks, futures: everything has a number
 
@@ -303,8 +324,8 @@ class VirtualLoop(base_events.BaseEventLoop):
         if when is None:
             raise TypeError("when cannot be None")
         self._check_closed()  # type: ignore[attr-defined]
-        instant = round(when * NS) if when < FOREVER / NS else FOREVER
-        timer = _Timer(instant / NS, callback, args, self, context)
+        instant = self._instant(when)
+        timer = _Timer(when, callback, args, self, context)
         timer._sequence, timer._lane, timer._closed = next(self._timer_numbers), None, False
         if self._record:
             timer._lane = self.lane()
@@ -361,28 +382,28 @@ class VirtualLoop(base_events.BaseEventLoop):
     ) -> Any:
         """Run `func` here and now; its result arrives after the time that it slept."""
         future = self.create_future()
-        cost, value, error = self._work(func, args)
+        end, value, error = self._work(func, args)
 
         def done() -> None:
             if not future.done():
                 future.set_result(value) if error is None else future.set_exception(error)
 
-        self.call_at((self.reading + cost) / NS, done)
+        self.call_at(end, done)
         return future
 
-    def _work(self, func: Callable[..., Any], args: tuple[Any, ...]) -> tuple[int, Any, Exception | None]:
-        """A thread's work: the time that it takes, and its outcome. A frame of its own, so that no cycle is left."""
-        outer = self._inline, self._ahead
+    def _work(self, func: Callable[..., Any], args: tuple[Any, ...]) -> tuple[float, Any, Exception | None]:
+        """A thread's work: when it ends, and its outcome. A frame of its own, so that no cycle is left."""
+        outer = self._inline, self._ahead, self._reached
         self._inline = True
         value: Any = None
         try:
             value = func(*args)
         except Exception as error:
-            return self._ahead - outer[1], None, error
+            return self.time(), None, error
         else:
-            return self._ahead - outer[1], value, None
+            return self.time(), value, None
         finally:
-            self._inline, self._ahead = outer
+            self._inline, self._ahead, self._reached = outer
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """There is no executor, and no timer may outlive the run."""
@@ -437,47 +458,122 @@ class VirtualLoop(base_events.BaseEventLoop):
         more = f"\n  and {len(pending) - 8} more tasks" if len(pending) > 8 else ""
         return "".join(lines) + more
 
+    def recover(self, *, leave: Collection[asyncio.Task[Any]] = ()) -> None:
+        """Make the loop fit for another run after one that ended in an error. The clock stays where it is.
+
+        Limits count from here. Pending tasks are cancelled, except those in `leave`: `asyncio.all_tasks(loop)` before
+        the failed run, for instance. A cancelled task gets some turns to clean up, but no time; one that still refuses
+        to end never runs again. After a livelock, callbacks that wait for their turn are dropped too.
+
+        Raises RuntimeError while the loop runs, and when it is closed.
+        """
+        self._check_closed()  # type: ignore[attr-defined]
+        if self.is_running():
+            raise RuntimeError("a loop that is running can't recover: the run has to end first")
+        stalled = isinstance(self.limit_hit, LivelockError)
+        self._take_back(lambda callback: _ends_the_run(callback) or (stalled and not _is_asyncios(callback)))
+        failed = [task for task in self._tasks if not task.done() and task not in leave]
+        for _ in range(3):
+            for task in failed:
+                task.cancel()
+            self._take_turns(100, failed)
+            failed = [task for task in failed if not task.done()]
+        for task in failed:
+            _keep(task)
+        self._dropped.update(failed)
+        self._tasks = [task for task in self._tasks if task not in self._dropped]
+        self._renew()
+
+    def _take_turns(self, most: int, tasks: list[_Task]) -> None:
+        """Run until these tasks are done, within `most` turns and at this instant."""
+        with detached():
+            for _ in range(most):
+                if all(task.done() for task in tasks):
+                    return
+                self._renew()
+                self.stop()  # before `run_forever`: a single turn
+                try:
+                    self.run_forever()
+                except (KeyboardInterrupt, SystemExit) as error:
+                    if not any(task.done() and not task.cancelled() and task.exception() is error for task in tasks):
+                        raise  # nobody's clean-up ended with it: it is for the caller
+
+    def _renew(self) -> None:
+        self.limit_hit = None
+        self._turns = self._stall = self._spin = self._events = self._questions = 0
+        self.max_ns = self.now + self._allowance
+
+    def _take_back(self, unwanted: Callable[[Any], bool]) -> None:
+        """Remove callbacks from those that wait for their turn."""
+        ready = self._ready  # type: ignore[attr-defined]
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if handle._cancelled or not unwanted(handle._callback):
+                ready.append(handle)
+
     def clean_up(self) -> None:
         """Cancel what is left, within bounds, and break every cycle, so that runs leave no garbage.
 
         The clock shows the run's end afterwards: how long what was left took to go is no part of the run.
         """
-        ended = self.now
+        ended = self.now, self._reached
         self._turns = self._stall = self._spin = 0
         self.max_turns = self.max_stall = 2_000
         self.max_ns = self.now + 10**6 * NS
         self.outside, self.limit_hit, self._record = None, None, False
         self._tell_unheard()
         try:
-            for _ in range(3):
-                pending = [task for task in self._tasks if not task.done()]
-                if not pending:
-                    break
-                for task in pending:
-                    task.cancel()
-                self.run_until_complete(asyncio.wait(pending, timeout=60))
-            self.run_until_complete(self.shutdown_asyncgens())
+            with detached():
+                for _ in range(3):
+                    pending = [task for task in self._tasks if not task.done()]
+                    if not pending:
+                        break
+                    for task in pending:
+                        task.cancel()
+                    self.run_until_complete(asyncio.wait(pending, timeout=60))
+                self.run_until_complete(self.shutdown_asyncgens())
         except SimulationError:
             pass
         finally:
             for task in self._tasks:
-                task._log_destroy_pending = task._log_traceback = False  # type: ignore[attr-defined]
-                if task.cancelled():
+                task._log_traceback = False
+                if not task.done():
+                    _keep(task)
+                elif task.cancelled():
                     task._make_cancelled_error()  # type: ignore[attr-defined]  # lets go of the error, and its frames
             if not self.is_running():
                 self.close()
             self._tasks.clear()
             self._waiting.clear()
             self._timers.clear()
-            self.now = ended
+            self.now, self._reached = ended
 
     def _tell_unheard(self) -> None:
-        """Exceptions that nobody asked for: told now, in order, and not whenever the garbage collector comes by."""
+        """Exceptions that nobody asked for: told now, in order, and not whenever the garbage collector comes by.
+
+        The loop's own have ended the run, so they have been told.
+        """
         for task in self._tasks:
-            if task._log_traceback and isinstance(task.exception(), Exception):
-                text = f"the task {task.get_name()!r} failed and nobody awaited it"
-                self.call_exception_handler({"message": text, "exception": task.exception(), "task": task})
+            if task._log_traceback and isinstance(error := task.exception(), Exception):
                 task._log_traceback = False
+                if not isinstance(error, SimulationError):
+                    text = f"the task {task.get_name()!r} failed and nobody awaited it"
+                    self.call_exception_handler({"message": text, "exception": error, "task": task})
+
+
+def _keep(task: asyncio.Task[Any]) -> None:
+    """Never let a task become garbage: one that swallows every cancellation swallows GeneratorExit too, and its
+    coroutine would run on in the garbage collector or at the interpreter's end, perhaps forever.
+    """
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    _kept.append(task)
+    with suppress(ImportError):
+        import ctypes
+
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))
+
+
+_kept: list[asyncio.Task[Any]] = []
 
 
 def suspended(task: asyncio.Task[Any]) -> list[str]:
@@ -506,6 +602,18 @@ _OURS = __file__.rpartition("/")[0] if "/" in __file__ else __file__.rpartition(
 def _is_library(filename: str) -> bool:
     path = filename.replace("\\", "/")
     return "/asyncio/" in path or path.startswith(_OURS.replace("\\", "/") + "/")
+
+
+def _ends_the_run(callback: Any) -> bool:
+    return callback is base_events._run_until_complete_cb  # type: ignore[attr-defined]
+
+
+def _is_asyncios(callback: Any) -> bool:
+    """Whether a callback is a task's next step, or belongs to the library."""
+    inner = callback.func if isinstance(callback, functools.partial) else callback
+    return isinstance(getattr(inner, "__self__", None), asyncio.Future) or (
+        str(getattr(inner, "__module__", "")).partition(".")[0] in ("asyncio", "_asyncio")
+    )
 
 
 def _purpose(callback: Any) -> str:
@@ -576,6 +684,16 @@ def run_virtual(loop: VirtualLoop, main: Coroutine[Any, Any, T], *, name: str | 
     `name` is its task's, and so its lane's; an empty one keeps it out of the pictures. Raises what `main` raises, or a
     SimulationError when it can't end.
     """
+    try:
+        return run_part(loop, main, name=name)
+    finally:
+        loop.clean_up()
+
+
+def run_part(loop: VirtualLoop, main: Coroutine[Any, Any, T], *, name: str | None = None) -> T:
+    """Run `main` to its end as `run_virtual` does, and keep the loop: its clock and its other tasks go on with the
+    next part. After an error that isn't `main`'s own, `loop.recover()` comes first.
+    """
     inline(VirtualLoop)
     with detached():
         try:
@@ -590,8 +708,6 @@ def run_virtual(loop: VirtualLoop, main: Coroutine[Any, Any, T], *, name: str | 
                 raise loop.limit_hit from None
             _drop_library_frames(error)
             raise
-        finally:
-            loop.clean_up()
 
 
 def _drop_library_frames(error: BaseException) -> None:
@@ -624,7 +740,7 @@ def _reader(name: str) -> Callable[[], float | int]:
         loop = _running()
         if loop is None:
             return real()  # type: ignore[no-any-return]
-        return loop.reading + round(epoch * NS) if whole else loop.reading / NS + epoch
+        return loop.reading + round(epoch * NS) if whole else loop.time() + epoch
 
     read.__name__ = name
     read.__doc__ = real.__doc__
