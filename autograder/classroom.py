@@ -97,8 +97,9 @@ def _grade_and_write(
     todo: list[Submission] = []
     described = f"{setting.seed}/{setting.allow_unsandboxed}"
     for submission in submissions:
-        data, _ = read_submission(submission)
-        key = keys[submission.student, submission.section.name] = key_of(submission.section, data, described)
+        read = read_submission(submission)
+        data, chosen = (None, "") if isinstance(read, Result) else (read.data, f"{read.notes}{read.needs}")
+        key = keys[submission.student, submission.section.name] = key_of(submission.section, data, described + chosen)
         finished = None if force else ledger.finished(submission, key)
         if finished is not None and not _written(course, submission, finished):
             finished = None

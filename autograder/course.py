@@ -38,6 +38,21 @@ class UnreadableSubmission(Exception):
     """A submission's file that isn't opened, with the line that says why."""
 
 
+class NothingHandedIn(UnreadableSubmission):
+    """There is no notebook of the section in the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedIn:
+    """The notebook that a submission is graded by."""
+
+    data: bytes
+    notes: tuple[str, ...] = ()
+    """What a student should know about the choice, each a sentence."""
+    needs: str = ""
+    """Why a person has to look at the choice, in a sentence; empty when nobody has to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """One section: its name is its folder's."""
@@ -112,17 +127,29 @@ class Submission:
 
     @property
     def missing(self) -> bool:
-        """The student handed in the section's folder without its notebook."""
-        return not self.problem and not os.path.lexists(self.path)
+        """The student handed in the section's folder without a notebook of it."""
+        try:
+            self.handed_in()
+        except NothingHandedIn:
+            return True
+        except UnreadableSubmission:
+            return False
+        return False
 
-    def read(self) -> bytes:
-        """The notebook's bytes, of a regular file only, links not followed.
+    def handed_in(self) -> HandedIn:
+        """The notebook that is graded, and what is to be said about the choice; links aren't followed.
 
-        Raises UnreadableSubmission, with a line that says why.
+        Raises NothingHandedIn when there is none, UnreadableSubmission when it isn't opened, with a line that says why.
         """
+        from autograder.handin import handed_in
+
         if self.problem:
             raise UnreadableSubmission(self.problem)
-        return read_regular(self.path)
+        return handed_in(self.path.parent, self.section)
+
+    def read(self) -> bytes:
+        """The bytes of that notebook. Raises as `handed_in` does."""
+        return self.handed_in().data
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,16 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from autograder.answer import Answer, Cell, Unreadable, answer, read
-from autograder.course import Course, Section, Submission, UnreadableSubmission, UsageError, stage
+from autograder.course import (
+    Course,
+    HandedIn,
+    NothingHandedIn,
+    Section,
+    Submission,
+    UnreadableSubmission,
+    UsageError,
+    stage,
+)
 from autograder.judge import Judge, JudgeError, ended_badly
 from autograder.mistakes import NAME, Mistake, headlines, read_known
 from autograder.result import Behaviour, Result, VerdictName
@@ -230,14 +239,14 @@ def course_secret(course: Course) -> bytes:
     return path.read_bytes()
 
 
-def read_submission(submission: Submission) -> tuple[bytes | None, Result | None]:
-    """A submission's bytes, or the verdict when there are none to grade."""
-    if submission.missing:
-        return None, _without_kit(submission, "missing", "there is no notebook in the folder")
+def read_submission(submission: Submission) -> HandedIn | Result:
+    """A submission's notebook, or the verdict when there is none to grade."""
     try:
-        return submission.read(), None
+        return submission.handed_in()
+    except NothingHandedIn as error:
+        return _without_kit(submission, "missing", str(error))
     except UnreadableSubmission as error:
-        return None, _without_kit(submission, "unreadable", f"{error}; marked for manual grading")
+        return _without_kit(submission, "unreadable", f"{error}; marked for manual grading")
 
 
 @dataclass
@@ -246,8 +255,15 @@ class Job:
 
     submission: Submission
     data: bytes
+    notes: tuple[str, ...] = ()
+    needs: str = ""
+    """What is to be said about the choice of the notebook, as in HandedIn."""
     deaths: int = 0
     """Of grading processes that were at it."""
+
+    def told(self, result: Result) -> Result:
+        """Its result, with what is to be said about the choice of the notebook."""
+        return replace(result, notes=self.notes + result.notes, needs=self.needs or result.needs)
 
 
 @dataclass(frozen=True)
@@ -276,7 +292,7 @@ def grade_class(course: Course, jobs: Sequence[Job], setting: Setting) -> Iterat
         grader = Grader(course, **options)  # type: ignore[arg-type]
         try:
             for job in jobs:
-                yield job, grader.grade(job.data, job.submission.section, job.submission.student)
+                yield job, job.told(grader.grade(job.data, job.submission.section, job.submission.student))
         finally:
             grader.close()
     else:
@@ -306,7 +322,7 @@ def _side_by_side(
                     continue
                 worker.take(todo)
                 if job is not None and result is not None:
-                    yield job, result
+                    yield job, job.told(result)
     finally:
         for worker in workers:
             worker.close()
@@ -523,10 +539,10 @@ def everything(
     for submission in submissions:
         if submission.section.exercise is None:
             continue
-        data, result = read_submission(submission)
-        if result is not None:
-            yield None, result
-        elif data is not None:
-            jobs.append(Job(submission, data))
+        found = read_submission(submission)
+        if isinstance(found, Result):
+            yield None, found
+        else:
+            jobs.append(Job(submission, found.data, found.notes, found.needs))
     if jobs:
         yield from grade_class(course, jobs, setting)

@@ -30,11 +30,14 @@ from autograder.sandbox.session import Session
 from autograder.sandbox.tiers import SandboxUnavailable
 from benchmarks.regrade import load
 from faultlab.scenario import Played
+from faultlab.sheet import clean
 
 pytestmark = [pytest.mark.xdist_group("class_of_ten"), pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).resolve().parents[2]
 SECTION = "02_retry"
+NO_ID = "undecodable\udcff"
+"""A folder's name whose last byte is no UTF-8."""
 FIELDS = ["student", "section", "score", "max_score", "verdict", "sandbox", "seconds", "behaviours"]
 FIELDS += ["notes", "mistakes", "needs", "version"]
 
@@ -179,7 +182,7 @@ def ten(tmp_path_factory: pytest.TempPathFactory) -> tuple[Course, SimpleNamespa
     course = copied(tmp_path_factory.mktemp("ten") / "course")
     hand_in(course)
     (course.submitted / "absent" / SECTION).mkdir(parents=True)
-    write_submission(course.section(SECTION), course.submitted / "-rf" / SECTION, SOLVED)
+    write_submission(course.section(SECTION), course.submitted / NO_ID / SECTION, SOLVED)
     return course, run(course)
 
 
@@ -192,7 +195,7 @@ def whole(ten: tuple[Course, SimpleNamespace], tmp_path: Path) -> Course:
 @pytest.fixture
 def again(whole: Course) -> Course:
     """The same, of the ten alone."""
-    for student in ("-rf", "absent"):
+    for student in (NO_ID, "absent"):
         shutil.rmtree(whole.submitted / student)
     return whole
 
@@ -228,7 +231,7 @@ class TestVerdicts:
         assert {student: row["verdict"] for student, row in rows.items()} == {
             **VERDICTS,
             "absent": "missing",
-            "-rf": "unreadable",
+            NO_ID: "unreadable",
         }
 
     def test_scores(self, ten):
@@ -258,33 +261,32 @@ class TestVerdicts:
             "not_json": "merge conflict",
             "old_format": "old notebook format",
             "absent": "no notebook",
-            "-rf": "an id has",
+            NO_ID: "UTF-8",
         }.items(),
     )
     def test_lines(self, ten, student, said):
         """The table says what happened, a line each."""
-        (line,) = [line for line in ten[1].out.splitlines() if line.split()[:1] == [student]]
+        (line,) = [line for line in ten[1].out.splitlines() if line.split()[:1] == [clean(student)]]
         assert said in line and len(line) <= 120
 
     def test_files(self, ten):
-        """Copies and feedback where nbgrader looks; nothing for one who handed in nothing, or whose id is no id."""
+        """Copies and feedback where nbgrader looks, also for a student without a notebook; nothing for what is no id."""
         course, _ = ten
-        for student in VERDICTS:
+        for student in (*VERDICTS, "absent"):
             assert (course.autograded / student / SECTION / "retry.ipynb").is_file()
             page = (course.feedback / student / SECTION / "retry.html").read_text()
             assert "points" in page and "def test_" not in page
-        assert not (course.autograded / "absent").exists()
-        assert not list(course.root.glob("*/-rf/**/*.html")) and not list(course.autograded.glob("-rf"))
+        assert not (course.feedback / NO_ID).exists() and not (course.autograded / NO_ID).exists()
 
     def test_gradebook(self, ten):
-        """The same scores; what couldn't be read waits for a person."""
+        """The same scores; what couldn't be read, or isn't there, waits for a person."""
         course, done = ten
         rows = by_student(done.rows)
         found = in_gradebook(course)
         assert {student: score for student, (score, _) in found.items()} == {
-            student: row["score"] for student, row in rows.items() if student != "-rf"
+            student: row["score"] for student, row in rows.items() if student != NO_ID
         }
-        assert {student for student, (_, look) in found.items() if look} == {"not_json", "old_format"}
+        assert {student for student, (_, look) in found.items() if look} == {"not_json", "old_format", "absent"}
 
     def test_repeated(self, whole, ten):
         """Grading everything anew gives the same results file, but for `seconds`."""
