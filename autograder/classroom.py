@@ -101,7 +101,7 @@ def _grade_and_write(
         data, chosen = (None, "") if isinstance(read, Result) else (read.data, f"{read.notes}{read.needs}")
         key = keys[submission.student, submission.section.name] = key_of(submission.section, data, described + chosen)
         finished = None if force else ledger.finished(submission, key)
-        if finished is not None and not _written(course, submission, finished):
+        if finished is not None and not _written(course, submission):
             finished = None
         if finished is None:
             todo.append(submission)
@@ -139,9 +139,10 @@ def _write(
     results = [result for _, result in fresh]
     notebooks = {(result.student, result.section): job.data for job, result in fresh if job is not None}
     try:
-        write(course, results, notebooks)
+        refused = write(course, results, notebooks)
     except GradebookProblem as error:
         return f"nothing was written to the gradebook: {error}"
+    results = [result for result in results if result.student not in refused]
     try:
         for result in results:
             path = _feedback_page(course.section(result.section), result.student)
@@ -149,7 +150,7 @@ def _write(
         ledger.enter((keys[result.student, result.section], result) for result in results)
     except OSError as error:
         return f"{error.filename}: {error.strerror}; make room or allow writing, then run again"
-    return ""
+    return "; ".join(refused.values())
 
 
 def _page(course: Course, result: Result, *, written: bool) -> str:
@@ -162,11 +163,11 @@ def _page(course: Course, result: Result, *, written: bool) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _written(course: Course, submission: Submission, result: Result) -> bool:
+def _written(course: Course, submission: Submission) -> bool:
     """Whether the files that belong to a result are there."""
     section, student = submission.section, submission.student
     copy = course.autograded / student / section.name / f"{section.notebook}.ipynb"
-    return _feedback_page(section, student).exists() and (result.verdict == "missing" or copy.exists())
+    return _feedback_page(section, student).exists() and copy.exists()
 
 
 def _feedback_page(section: Section, student: str) -> Path:

@@ -125,6 +125,14 @@ class Submission:
     path: Path
     problem: str = ""
 
+    @classmethod
+    def at(cls, folder: Path, section: Section) -> Submission:
+        """The submission in a student's folder of this section."""
+        student = folder.parent.name
+        linked = next((path for path in (folder.parent, folder) if path.is_symlink()), None)
+        problem = student_problem(student) or (f"{str(linked)!a}: a link, not a folder" if linked else "")
+        return cls(student, section, folder / f"{section.notebook}.ipynb", problem)
+
     @property
     def missing(self) -> bool:
         """The student handed in the section's folder without a notebook of it."""
@@ -244,7 +252,8 @@ class Course:
         sections = self.select([section] if section else [])
         names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
         for name in _named(names, student):
-            yield from _handed_in(folder / name, sections, student_problem(name))
+            places = ((folder / name / section.name, section) for section in sections)
+            yield from (Submission.at(place, section) for place, section in places if os.path.lexists(place))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -379,16 +388,6 @@ def _named(names: list[str], student: str | None) -> list[str]:
         return names if student is None else [student]
     composed = unicodedata.normalize("NFC", student)
     return [name for name in names if unicodedata.normalize("NFC", name) == composed]
-
-
-def _handed_in(folder: Path, sections: list[Section], problem: str) -> Iterator[Submission]:
-    for section in sections:
-        place = folder / section.name
-        if not os.path.lexists(place):
-            continue
-        linked = next((path for path in (folder, place) if path.is_symlink()), None)
-        reason = problem or (f"{str(linked)!a}: a link, not a folder" if linked else "")
-        yield Submission(folder.name, section, place / f"{section.notebook}.ipynb", reason)
 
 
 def _solution_cells(notebook: Path) -> list[str]:

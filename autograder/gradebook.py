@@ -10,6 +10,7 @@ Importing this module imports nbgrader, which takes seconds: do it beside someth
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
@@ -18,8 +19,9 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,9 @@ from traitlets.config import Config
 from autograder import release
 from autograder.course import (
     Course,
+    NothingHandedIn,
     Section,
+    Submission,
     UnreadableSubmission,
     UsageError,
     read_regular,
@@ -62,7 +66,8 @@ from autograder.course import (
     student_problem,
     sweep,
 )
-from autograder.result import Result, Standing
+from autograder.result import Result, Standing, VerdictName
+from faultlab.sheet import clean
 
 Cell = dict[str, Any]
 
@@ -85,13 +90,14 @@ class GradebookProblem(Exception):
     """The gradebook can't be read or written: one line that says what to do."""
 
 
-def write(course: Course, results: Iterable[Result], notebooks: Mapping[tuple[str, str], bytes]) -> None:
+def write(course: Course, results: Iterable[Result], notebooks: Mapping[tuple[str, str], bytes]) -> dict[str, str]:
     """Write these results into the gradebook, and beside them the graded copies.
 
-    `notebooks` holds the submissions' bytes by (student, section); where there are none, no copy is made for a missing
-    one, and an empty one for an unreadable one. Writing twice is writing once. Scores are nbgrader's automatic ones:
-    what people entered by hand stays. Copies are staged first and renamed when the database has them.
+    `notebooks` holds the submissions' bytes by (student, section); where there are none, the copy has an empty answer,
+    so that formgrader shows it. Writing twice is writing once. Scores are nbgrader's automatic ones: what people
+    entered by hand stays. Copies are staged first and renamed when the database has them.
 
+    Returns the students whose ids this database can't hold, each with a line that says why: nothing is written of them.
     Raises GradebookProblem, and then nothing has changed.
     """
     place = database(course)
@@ -100,6 +106,12 @@ def write(course: Course, results: Iterable[Result], notebooks: Mapping[tuple[st
         entries = {section: _entries(place, section, found, notebooks) for section, found in _batch(course, results)}
         with opened(place) as gradebook:
             assignments = {section: _assignment(gradebook, section) for section in entries}
+            names = [entry.result.student for entry in chain.from_iterable(entries.values())]
+            refused = _add_students(gradebook.db, names)
+            entries = {
+                section: [one for one in found if one.result.student not in refused]
+                for section, found in entries.items()
+            }
             for entry in chain.from_iterable(entries.values()):
                 _stage(entry, staged)
             for section, assignment in assignments.items():
@@ -107,9 +119,7 @@ def write(course: Course, results: Iterable[Result], notebooks: Mapping[tuple[st
             gradebook.db.commit()
         for new, path in staged:
             new.replace(path)
-        for entry in chain.from_iterable(entries.values()):
-            if entry.notebook is None:
-                _copy(entry).unlink(missing_ok=True)
+        return refused
     except OSError as error:
         raise GradebookProblem(
             f"{error.filename}: {error.strerror}; make room or allow writing, then run again"
@@ -213,6 +223,7 @@ class SubmissionExporter(NotebookExporter):
         super().__init__(config=config, **kw)  # type: ignore[no-untyped-call]
         if isinstance(self.parent, Autograde):
             self._need_sandbox(self.parent)
+            _take_all(self.parent)
 
     def _need_sandbox(self, parent: Autograde) -> None:
         """Before nbgrader has touched a file: without a sandbox there is nothing but this line, and exit code 2."""
@@ -231,7 +242,7 @@ class SubmissionExporter(NotebookExporter):
         if not path.is_relative_to(Path(place.root, place.submitted_directory)):
             return super().from_filename(filename, resources=resources, **kw)
         try:
-            body = load(read_regular(path))
+            body = load(_submission(path, Course(Path(place.root))).read())
         except UnreadableSubmission as problem:
             self.log.warning("%s", problem)
             body = None
@@ -267,7 +278,9 @@ class GradeAnswers(NbGraderPreprocessor):
         folder = Path(place.format_path(place.submitted_directory, student, section.name))
         result = _graded(folder / f"{section.notebook}.ipynb", section, student)
         resources["nbgrader"]["needs_review"] = bool(result.needs)
-        self.log.info("%s %s: %s, %g of %g", student, section.name, result.verdict, result.score, result.max_score)
+        self.log.info(
+            "%s %s: %s, %g of %g", clean(student), section.name, result.verdict, result.score, result.max_score
+        )
         return with_result(nb, result), resources
 
 
@@ -312,10 +325,39 @@ def _graded(path: Path, section: Section, student: str) -> Result:
     try:
         if problem := student_problem(student):
             raise UnreadableSubmission(problem)
-        return grade_bytes(read_regular(path), section, student)
+        found = Submission.at(path.parent, section).handed_in()
     except UnreadableSubmission as problem:
         exercise = section.exercise or ""
-        return Result(student, section.name, exercise, "unreadable", "", 0.0, line=str(problem), needs=str(problem))
+        verdict: VerdictName = "missing" if isinstance(problem, NothingHandedIn) else "unreadable"
+        return Result(student, section.name, exercise, verdict, "", 0.0, line=str(problem), needs=str(problem))
+    result = grade_bytes(found.data, section, student)
+    return replace(result, notes=found.notes + result.notes, needs=found.needs or result.needs)
+
+
+def _submission(path: Path, course: Course) -> Submission:
+    """The submission that nbgrader means by a notebook's path. Raises UnreadableSubmission."""
+    try:
+        return Submission.at(path.parent, course.section(path.parent.name))
+    except UsageError as error:
+        raise UnreadableSubmission(str(error)) from None
+
+
+def _take_all(autograde: Autograde) -> None:
+    """Put what was handed in, of our sections, in place of nbgrader's list of `*.ipynb`.
+
+    Each folder stands for its section's notebook, whatever it is called or packed in there, and also where there is
+    none, so that it has its row. A folder's name that nbgrader can't read would end the class: it is passed over.
+    """
+    place = autograde.coursedir
+    sections = {section.name: section for section in Course(Path(place.root)).sections}
+    for folder in glob.glob(autograde._format_source(place.assignment_id, place.student_id)):
+        section = sections.get(os.path.basename(folder))
+        problem = student_problem(os.path.basename(os.path.dirname(folder)))
+        if problem:
+            autograde.log.warning("passed over: %s", problem)
+            autograde.assignments.pop(folder, None)
+        elif section is not None and fnmatchcase(section.notebook, place.notebook_id) and os.path.isdir(folder):
+            autograde.assignments[folder] = [os.path.join(folder, f"{section.notebook}.ipynb")]
 
 
 def _drop_extra_files(place: CourseDirectory, section: Section, student: str) -> None:
@@ -571,7 +613,7 @@ class _Entry:
 
     result: Result
     section: Section
-    notebook: dict[str, Any] | None
+    notebook: dict[str, Any]
     timestamp: datetime | None
     stamp: bytes
 
@@ -591,10 +633,8 @@ def _entries(
     known = _known(release.graded_notebook(section))
     entries = []
     for result in results:
-        notebook = None
-        if result.verdict != "missing":
-            notebook = _sanitised(load(notebooks.get((result.student, section.name), b"")), known)
-            _add_outputs(notebook, result)
+        notebook = _sanitised(load(notebooks.get((result.student, section.name), b"")), known)
+        _add_outputs(notebook, result)
         folder = Path(place.format_path(place.submitted_directory, result.student, section.name))
         entries.append(_Entry(result, section, notebook, *_timestamp(place, folder)))
     return entries
@@ -615,8 +655,6 @@ def _timestamp(place: CourseDirectory, folder: Path) -> tuple[datetime | None, b
 
 def _stage(entry: _Entry, staged: list[tuple[Path, Path]]) -> None:
     """Files beside their places; the timestamp goes with the copy so that nbgrader sees which submission it is of."""
-    if entry.notebook is None:
-        return
     text = json.dumps(entry.notebook, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     files = {_copy(entry): f"{text}\n".encode()}
     if entry.stamp:
@@ -644,7 +682,6 @@ def _save(session: Any, place: CourseDirectory, assignment: Assignment, entries:
     late = AssignLatePenalties(config=place.config)
     late.init_plugin()
     with session.no_autoflush:
-        _add_students(session, [entry.result.student for entry in entries])
         submissions = _submissions(session, assignment)
         for entry in entries:
             student = entry.result.student
@@ -659,10 +696,24 @@ def _save(session: Any, place: CourseDirectory, assignment: Assignment, entries:
         _penalise(session, late, submissions[entry.result.student], assignment)
 
 
-def _add_students(session: Any, names: list[str]) -> None:
+def _add_students(session: Any, names: list[str]) -> dict[str, str]:
+    """Add the students that aren't there yet; those that can't be, each with a line that says why."""
     known = set(session.scalars(select(Student.id)))
-    session.add_all(Student(id=name) for name in dict.fromkeys(names) if name not in known)
-    session.flush()
+    longest = None if session.bind.dialect.name == "sqlite" else Student.id.type.length  # SQLite takes any length
+    refused = {}
+    for name in dict.fromkeys(names):
+        if name in known:
+            continue
+        if longest is not None and len(name) > longest:
+            refused[name] = (
+                f"student {name!a}: the gradebook takes ids of up to {longest} characters; rename the folder"
+            )
+        elif (other := session.scalar(select(Student.id).where(Student.id == name))) is not None:
+            refused[name] = f"student {name!a}: the gradebook can't tell this id from {other!a}; rename the folder"
+        else:
+            session.add(Student(id=name))
+            session.flush()
+    return refused
 
 
 def _submissions(session: Any, assignment: Assignment) -> dict[str, SubmittedAssignment]:
@@ -686,21 +737,19 @@ def _new_submission(assignment: Assignment, student: str) -> SubmittedAssignment
 
 
 def _score(submission: SubmittedAssignment, entry: _Entry, names: Mapping[str, str]) -> None:
-    """What nbgrader's SaveAutoGrades writes, and for a missing notebook what its converter does."""
+    """What nbgrader's SaveAutoGrades writes; also of a missing notebook, which is for a person, too."""
     scores, unanswered = _scores(entry.notebook)
     for notebook in submission.notebooks:
         for grade in notebook.grades:
             grade.auto_score = scores.get(names[grade.cell_id], 0.0)
-            by_hand = grade.manual_score is not None or bool(entry.result.needs)
-            grade.needs_manual_grade = by_hand and entry.notebook is not None
+            grade.needs_manual_grade = grade.manual_score is not None or bool(entry.result.needs)
         for comment in notebook.comments:
-            if entry.notebook is not None:
-                comment.auto_comment = "No response." if unanswered else None
+            comment.auto_comment = "No response." if unanswered else None
 
 
-def _scores(notebook: dict[str, Any] | None) -> tuple[dict[str, float], bool]:
+def _scores(notebook: dict[str, Any]) -> tuple[dict[str, float], bool]:
     """The scores, and whether the stub was left as it was."""
-    cells = notebook["cells"] if notebook is not None else []
+    cells = notebook["cells"]
     graded = [cell for cell in cells if _marks(cell).get("grade")]
     answers = [cell for cell in cells if _marks(cell).get("solution")]
     untouched = [_marks(cell)["checksum"] == compute_checksum(_node(cell)) for cell in answers]

@@ -117,7 +117,7 @@ CASES = [
     Case("long", lambda root: large(root, "long"), says="larger than"),
     Case("nothing", lambda root: notebook(root, "nothing"), "missing", "no notebook"),
     Case("beside", lambda root: beside(root, "beside"), "graded"),
-    Case("twice", lambda root: notebook(root, "twice").with_name("Fetch.ipynb").write_bytes(RIGHT), "missing"),
+    Case("renamed", lambda root: notebook(root, "renamed").with_name("Fetch.ipynb").write_bytes(RIGHT), "graded"),
     holding("a_bomb", bomb),
     holding("a_tar", tar),
     holding("empty", bytes),

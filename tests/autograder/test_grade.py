@@ -270,7 +270,7 @@ class TestVerdicts:
         assert said in line and len(line) <= 120
 
     def test_files(self, ten):
-        """Copies and feedback where nbgrader looks, also for a student without a notebook; nothing for what is no id."""
+        """Copies and feedback where nbgrader looks, also where no notebook is; nothing for what is no id."""
         course, _ = ten
         for student in (*VERDICTS, "absent"):
             assert (course.autograded / student / SECTION / "retry.ipynb").is_file()
