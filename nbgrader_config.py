@@ -31,3 +31,5 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
 c.GenerateFeedback.exporter_class = "autograder.gradebook.FeedbackExporter"
+
+c.Execute.kernel_manager_class = "autograder.validation.OwnKernelManager"  # validate runs no submission

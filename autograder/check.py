@@ -7,6 +7,7 @@ so that stock nbgrader reads partial credit. It never raises and never writes to
 
 from __future__ import annotations
 
+import os
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,15 +15,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from autograder.answer import Unreadable, answer, read
 from autograder.cells import run_notebook
-from autograder.course import Course, Section, UnreadableSubmission, UsageError, read_regular
+from autograder.course import Course, Section, UnreadableSubmission, UsageError, read_regular, unprotected_problem
 from autograder.judge import Judge, JudgeError, Test
 from autograder.mistakes import NAME, headlines, read_known
 from autograder.result import Behaviour, Result
 from faultlab.scenario import Played, Scenario, ScenarioError, asked, load, play
+from faultlab.sheet import clean
 from faultlab.timeline import Timeline
 
 PATIENCE = 2
@@ -127,6 +130,7 @@ def _answer_alone(exercise: str, path: Path) -> Mapping[str, Any]:
 
     Raises UsageError, Unreadable and UnreadableSubmission.
     """
+    refuse_submission(path)
     bench = Bench.at(exercise, path.parent)
     cells = read(read_regular(path))
     answers = {cell.number for cell in cells if cell.grade_id == exercise}
@@ -166,9 +170,11 @@ def nearby(tests: Path, submission: str | None) -> Nearby:
     """
     folder = tests.parent.parent if tests.parent.name == "hidden" else tests.parent
     exercise = tests.stem.removeprefix("test_")
+    path = Path(submission) if submission else folder / f"{exercise}.ipynb"
+    refuse_submission(folder)
+    refuse_submission(path)
     bench = Bench.at(exercise, folder)
     section = _section(folder)
-    path = Path(submission) if submission else folder / f"{exercise}.ipynb"
     if section is not None and section.source.is_file() and (path.suffix == ".py" or not path.exists()):
         from autograder.authoring import answered, solved
 
@@ -179,6 +185,12 @@ def nearby(tests: Path, submission: str | None) -> Nearby:
     except (Unreadable, UnreadableSubmission) as error:
         raise UsageError(str(error)) from None
     return Nearby(bench, run_notebook(answer(cells, [], exercise).cells, bench.wanted)[0])
+
+
+def refuse_submission(path: Path) -> None:
+    """Raise UsageError for what a student handed in: here nothing protects from it."""
+    if problem := unprotected_problem(path):
+        raise UsageError(problem)
 
 
 def seed_of(wanted: Played) -> int:
@@ -193,7 +205,26 @@ def check(exercise: str, *, hidden: bool = False, step: str | int | None = None)
     number from 1).
     """
     namespace = sys._getframe(1).f_globals
-    return judged(exercise, namespace, Path.cwd(), hidden=hidden, step=step)
+    checked = judged(exercise, namespace, Path.cwd(), hidden=hidden, step=step)
+    if os.environ.get("NBGRADER_VALIDATING"):
+        print(_in_words(checked.result), end="", file=sys.stderr)
+    return checked
+
+
+def _in_words(result: Result) -> str:
+    """What isn't there yet, for `nbgrader validate`: of a cell without full marks it shows what stands on stderr, in
+    lines of 83 signs, and nothing else."""
+    if not result.behaviours:
+        return fill(result.line, 80)
+    if result.score == result.max_score:
+        return ""  # nbgrader takes anything on stderr for a failure
+    lines = [f"{result.score:g} of {result.max_score:g} points; not there yet:"]
+    for behaviour in result.behaviours:
+        if not behaviour.passed:
+            lines.append(fill(f"- {clean(behaviour.title)}", 80, subsequent_indent="  "))
+            seen = behaviour.message.partition("\n")[0]
+            lines += [fill(f"seen: {clean(seen)}", 80, initial_indent="  ", subsequent_indent="  ")] if seen else []
+    return "\n".join(lines)
 
 
 def judged(
@@ -206,6 +237,7 @@ def judged(
 ) -> Checked:
     """`check` for the names and the folder given. Never raises, but for an interrupt."""
     try:
+        refuse_submission(folder)
         bench = Bench.at(exercise, folder)
         if hidden and bench.hidden is None:
             line = "the hidden tests stay with the instructor: they are judged after you hand in"

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import stat
 import sys
 import unicodedata
@@ -294,6 +295,30 @@ def student_problem(student: str) -> str:
     except UnicodeEncodeError:
         return f"student {student!a}: the folder's name isn't valid UTF-8, so no gradebook can store it; rename it"
     return ""
+
+
+def unprotected_problem(path: Path) -> str:
+    """Why code at `path`, a notebook or its folder, isn't run without protection; empty when nothing is known.
+
+    What lies below the `submitted/` or `autograded/` of a course of ours was written by a student; links are resolved.
+    """
+    for place in dict.fromkeys((Path(os.path.abspath(path)), path.resolve())):
+        for folder in (place, *place.parents):
+            if folder.name.casefold() in ("submitted", "autograded") and _is_ours(folder.parent / CONFIG):
+                named = [shlex.quote(part) for part in place.relative_to(folder).parts[:2] if part.isprintable()]
+                which = f" --student {named[0]} --section {named[1]}" if len(named) == 2 else ""
+                return (
+                    f"this is a student's work (below {folder}), which runs in the sandbox only; "
+                    f"go to {folder.parent} and run: autograder grade{which}"
+                )
+    return ""
+
+
+def _is_ours(config: Path) -> bool:
+    try:
+        return b"autograder." in config.read_bytes()
+    except OSError:
+        return False
 
 
 def file_name(student: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from autograder.answer import Unreadable, answer, read
 from autograder.cells import run_notebook
-from autograder.check import Bench, Checked, judged
+from autograder.check import Bench, Checked, judged, refuse_submission
 from autograder.course import Course, UnreadableSubmission, UsageError, _solution_cells, read_regular
 from autograder.sandbox.limits import restrain
 
@@ -25,10 +25,11 @@ ADDRESS_SPACE = 4 << 30
 def check_file(path: Path) -> dict[str, Any]:
     """Check a notebook in a child process; returns {"exercise", "score", "max_score", "behaviours", "line"}.
 
-    Raises UsageError when the file isn't a notebook with an exercise.
+    Raises UsageError when the file isn't a notebook with an exercise, or is somebody's submission.
     """
     if not path.exists():
         raise UsageError(f"there is no file {path}")
+    refuse_submission(path)
     command = [sys.executable, "-m", "autograder.local", str(path.resolve())]
     try:
         done = subprocess.run(

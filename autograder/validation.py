@@ -1,0 +1,32 @@
+"""`nbgrader validate`, and Validate in JupyterLab: one's own notebook is run, a submission never is.
+
+Both run a notebook in a kernel, with no protection. The course's configuration names the kernel manager below for it;
+so does a file of ours in the environment (`etc/jupyter`), for a validation that is started outside the course's root.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.manager import AsyncKernelManager
+from nbgrader.apps import ValidateApp
+
+from autograder.course import UsageError, unprotected_problem
+
+
+class OwnKernelManager(AsyncKernelManager):
+    """Starts no kernel where submissions lie; otherwise as Jupyter's."""
+
+    def __init__(self, **options: Any) -> None:
+        if problem := _problem(Path.cwd()):  # nbgrader validates in the notebook's own folder
+            if ValidateApp.initialized():
+                raise SystemExit(f"nbgrader: {problem}")
+            raise UsageError(problem)
+        super().__init__(**options)
+
+
+def _problem(folder: Path) -> str:
+    """Why nothing in this folder is run. Which notebook it is isn't told here: a link to a submission is enough."""
+    links = (path for path in folder.glob("*.ipynb") if path.is_symlink())
+    return next(filter(None, map(unprotected_problem, (folder, *links))), "")
