@@ -307,10 +307,8 @@ def unprotected_problem(path: Path) -> str:
             if folder.name.casefold() in ("submitted", "autograded") and _is_ours(folder.parent / CONFIG):
                 named = [shlex.quote(part) for part in place.relative_to(folder).parts[:2] if part.isprintable()]
                 which = f" --student {named[0]} --section {named[1]}" if len(named) == 2 else ""
-                return (
-                    f"this is a student's work (below {folder}), which runs in the sandbox only; "
-                    f"go to {folder.parent} and run: autograder grade{which}"
-                )
+                command = f"autograder grade{which}"
+                return f"a student's work runs in the sandbox only: run `{command}` in {folder.parent}"
     return ""
 
 

@@ -44,6 +44,8 @@ MAX_MEMBERS = 1_000
 """Files in an archive."""
 MAX_RATIO = 250
 """How many times larger than packed a notebook of more than a megabyte may be; an honest one stays below 50."""
+LONGEST = 80
+"""Signs of a name that are shown."""
 
 _NOTEBOOK = re.compile(r"\.ipynb(?:[ ._-]?\(?\d{1,3}\)?)?(?:\.(?:txt|json))?$", re.IGNORECASE)
 _ARCHIVE = re.compile(r"\.(?:zip|tar|tgz|gz|bz2|xz|7z|rar)$", re.IGNORECASE)
@@ -101,7 +103,7 @@ class _Search:
                     self._sort_in(Path(entry.path))
 
     def _sort_in(self, path: Path) -> None:
-        name, shown = path.name, clean(path.relative_to(self.folder).as_posix())
+        name, shown = path.name, clean(path.relative_to(self.folder).as_posix(), LONGEST)
         if path == self.folder / f"{self.section.notebook}.ipynb":
             return
         if _is_notebook(name, self.section):
@@ -274,7 +276,7 @@ def _folded(name: str) -> str:
 def _listed(names: list[str]) -> str:
     """Up to three names, and how many more."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(f"`{name[:80]}`" for name in names[:3]) + more
+    return ", ".join(f"`{name}`" for name in names[:3]) + more
 
 
 def _reason(error: UnreadableSubmission) -> str:
@@ -288,7 +290,7 @@ def _reason(error: UnreadableSubmission) -> str:
 def _packed(search: _Search) -> Iterator[_Candidate]:
     """The notebooks in the folder's zips; what is wrong with these is added to the search's problems."""
     for path in search.archives[:MAX_ARCHIVES]:
-        shown = clean(path.relative_to(search.folder).as_posix())
+        shown = clean(path.relative_to(search.folder).as_posix(), LONGEST)
         try:
             archive = _opened(read_regular(path, MAX_ARCHIVE))
         except UnreadableSubmission as error:
@@ -297,7 +299,7 @@ def _packed(search: _Search) -> Iterator[_Candidate]:
         members = [member for member in archive.infolist() if not _left_out(member)]
         search.others += [f"{shown} (empty)"] if not members else []
         for member in members:
-            name = f"{shown}/{clean(_name(member).as_posix())}"
+            name = clean(f"{shown}/{_name(member).as_posix()}", LONGEST)
             if not _is_notebook(_name(member).name, search.section):
                 search.others.append(name)
             elif problem := _member_problem(member):
