@@ -222,7 +222,7 @@ def _bar(found: Iterable[tuple[Job | None, Result]], total: int) -> Generator[tu
         for job, result in found:
             if time.monotonic() - began > 1:
                 shown.start()
-            shown.update(task, advance=1, description=escape(clean(result.student)))
+            shown.update(task, advance=1, description=escape(result.name))
             yield job, result
     finally:
         shown.stop()
@@ -232,7 +232,7 @@ def _show(results: Sequence[Result]) -> None:
     """One line each, whatever the terminal's width: what is said last ends in an ellipsis when it doesn't fit."""
     rows = [
         (
-            _cut(result.student, _out.width // 3),
+            _cut(result.name, _out.width // 3),
             _cut(result.section, _out.width // 5),
             Text(f"{result.score:g} / {result.max_score:g}"),
             Text(result.verdict, style="green" if result.score == result.max_score else "yellow"),

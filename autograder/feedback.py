@@ -13,6 +13,7 @@ from functools import lru_cache
 from autograder.document import document
 from autograder.result import Behaviour, Result
 from faultlab.lanes import scene
+from faultlab.sheet import clean
 from faultlab.svg import compare_svg, svg
 from faultlab.words import safe
 
@@ -163,5 +164,5 @@ def page(result: Result) -> str:
         if result.part(hidden=hidden)
     )
     parts = parts or part_html(result)
-    title = f"{result.student} · {result.section}"
+    title = f"{clean(result.name, 100)} · {result.section}"
     return document(title, f"<p>{result.score:g} of {result.max_score:g} points · {safe(result.verdict)}</p>{parts}")

@@ -699,7 +699,7 @@ def _save(session: Any, place: CourseDirectory, assignment: Assignment, entries:
 def _add_students(session: Any, names: list[str]) -> dict[str, str]:
     """Add the students that aren't there yet; those that can't be, each with a line that says why."""
     known = set(session.scalars(select(Student.id)))
-    longest = None if session.bind.dialect.name == "sqlite" else Student.id.type.length  # SQLite takes any length
+    longest = _longest_id(session)
     refused = {}
     for name in dict.fromkeys(names):
         if name in known:
@@ -714,6 +714,11 @@ def _add_students(session: Any, names: list[str]) -> dict[str, str]:
             session.add(Student(id=name))
             session.flush()
     return refused
+
+
+def _longest_id(session: Any) -> int | None:
+    """How many characters an id may have; None on SQLite, which takes any."""
+    return None if session.bind.dialect.name == "sqlite" else Student.id.type.length
 
 
 def _submissions(session: Any, assignment: Assignment) -> dict[str, SubmittedAssignment]:

@@ -49,6 +49,7 @@ LONGEST = 80
 
 _NOTEBOOK = re.compile(r"\.ipynb(?:[ ._-]?\(?\d{1,3}\)?)?(?:\.(?:txt|json))?$", re.IGNORECASE)
 _ARCHIVE = re.compile(r"\.(?:zip|tar|tgz|gz|bz2|xz|7z|rar)$", re.IGNORECASE)
+_OF_NBGRADER = ("timestamp.txt", "submission_secret.txt")
 _ENTRY = b"PK\x01\x02"
 """How each entry of a zip's directory begins."""
 
@@ -111,7 +112,7 @@ class _Search:
             self.notebooks.append(_Candidate(shown, _alike(name, self.section), saved, lambda: read_regular(path)))
         elif name.lower().endswith(".zip"):
             self.archives.append(path)
-        elif not (self.section.released / path.relative_to(self.folder)).exists():
+        elif name not in _OF_NBGRADER and not (self.section.released / path.relative_to(self.folder)).exists():
             self.others.append(shown)
 
     def meant(self, candidates: list[_Candidate]) -> list[_Candidate]:

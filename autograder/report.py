@@ -39,7 +39,7 @@ def _index(results: Sequence[Result], title: str) -> str:
 
 
 def _row(result: Result) -> str:
-    name = safe(result.student) or safe(ascii(result.student))
+    name = safe(result.name)
     link = f'<a href="{quote(_page_name(result))}">{name}</a>' if result.behaviours else name
     line = f"<br><small>{safe(result.line)}</small>" if result.line else ""
     return (

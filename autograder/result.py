@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from faultlab.scenario import Played
+from faultlab.sheet import clean
 from faultlab.timeline import Timeline
 
 FORM = 2
@@ -64,6 +65,11 @@ class Result:
     """Why a person has to look at it, in a sentence; empty when nobody has to."""
     unsettled: bool = False
     """Whether the machine's bad luck may have decided, not the submission: the next run grades it again."""
+
+    @property
+    def name(self) -> str:
+        """The student's id for people: cleaned, and never empty, as one of invisible signs would be."""
+        return clean(self.student).strip() or ascii(self.student)
 
     @property
     def score(self) -> float:

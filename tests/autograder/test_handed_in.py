@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -29,6 +30,8 @@ from autograder.course import (
     write_alone,
 )
 from autograder.handin import handed_in
+from autograder.report import write_report
+from autograder.result import Behaviour, Result
 from tests.autograder.conftest import SECTION
 
 ODD_IDS = (
@@ -103,6 +106,20 @@ class TestIds:
         left = stage(path, b"half").rename(tmp_path / stage(path, b"half").name.replace(str(os.getpid()), "1"))
         write_alone(path, b"whole")
         assert path.read_bytes() == b"whole" and not left.exists() and list(tmp_path.iterdir()) == [path]
+
+    def test_every_id_has_its_page_in_the_report(self, tmp_path: Path) -> None:
+        """Each line leads to the page of that very student, and shows a name that can be read."""
+        students = (*ODD_IDS, "ad\udcff", "a\nb")
+        results = [
+            Result(student, SECTION, "sample", "graded", "", 0.0, (Behaviour("one", f"Page {n}.", True, 1, 1),))
+            for n, student in enumerate(students)
+        ]
+        index = write_report(tmp_path / "report", results, title="x").read_text()
+        links = re.findall(r'<a href="([^"]*)">([^<]+)</a>', index)
+        assert len(links) == len(students)
+        for n, (link, shown) in enumerate(links):
+            assert f"Page {n}." in (tmp_path / "report" / unquote(link)).read_text()
+            assert shown.strip() and shown.isprintable()
 
 
 # --- which notebook of a folder

@@ -145,6 +145,15 @@ class TestRows:
         assert list(refused) == ["twin"] and "can't tell this id from 'Twin'" in refused["twin"]
         assert set(rows(course)) == {"Twin", "other"} == set(copies(course))
 
+    def test_ids_that_are_too_long_for_a_database(self, course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+        """PostgreSQL takes 128 characters: a longer id is named in a line, and the class goes on."""
+        monkeypatch.setattr(gradebook, "_longest_id", lambda session: 128)
+        for student in ("a" * 128, "b" * 129):
+            hand_in(course, student, answered(course))
+        refused = write_class(course)
+        assert list(refused) == ["b" * 129] and "up to 128 characters" in refused["b" * 129]
+        assert list(rows(course)) == ["a" * 128] == list(copies(course))
+
 
 def test_a_linked_folder_is_nobody_s_work(course: Course) -> None:
     """Neither way: the neighbour's notebook isn't graded under another name."""
