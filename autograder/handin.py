@@ -44,6 +44,8 @@ MAX_MEMBERS = 1_000
 """Files in an archive."""
 MAX_RATIO = 250
 """How many times larger than packed a notebook of more than a megabyte may be; an honest one stays below 50."""
+ANSWERED = 3
+"""Of a notebook: something was written into the exercise's cell."""
 LONGEST = 80
 """Signs of a name that are shown."""
 
@@ -68,7 +70,7 @@ class _Candidate:
     holds: bool = False
     """Whether the exercise's cell is in it."""
     worked: int = 0
-    """2: an answer was written; 1: something else was; 0: nothing was, or it is no notebook."""
+    """ANSWERED; 2: there is code of one's own, but not the exercise's cell; 1: that cell is as released; 0: all is."""
     content: str = ""
     """The hash of its bytes."""
     said: str = "is as it was released"
@@ -147,9 +149,12 @@ class _Search:
         answers = [cell.source for cell in cells if cell.grade_id == self.section.exercise]
         stub = [cell.source for cell in released if cell.grade_id == self.section.exercise]
         own = [cell for cell in cells if cell.kind != "grade" and cell.source.strip() not in {"", *ours}]
-        written = _squeezed(answers) not in ("", _squeezed(stub))
         one.holds = bool(answers)
-        one.worked = 2 if written or (own and not answers) else 1 if own else 0
+        if _squeezed(answers) not in ("", _squeezed(stub)):
+            one.worked = ANSWERED
+        elif own:
+            one.worked = 1 if answers else 2
+            one.said = "holds no answer" if answers else "doesn't hold the exercise's cell"
 
 
 def handed_in(folder: Path, section: Section) -> HandedIn:
@@ -163,7 +168,7 @@ def handed_in(folder: Path, section: Section) -> HandedIn:
     if os.path.lexists(exact):
         return _rather(exact, search)
     found = search.meant(search.notebooks)
-    if not any(one.worked == 2 for one in found):
+    if not any(one.worked == ANSWERED for one in found):
         found += search.meant(list(_packed(search)))
     if not found:
         _refuse(search, exact.name)
@@ -182,11 +187,11 @@ def _rather(exact: Path, search: _Search) -> HandedIn:
         search._look_into(there)
     except UnreadableSubmission as error:
         there.said = f"can't be read ({_reason(error)})"
-    if there.worked == 2:
+    if there.worked == ANSWERED:
         copies = [one.shown for one in search.notebooks if one.alike]
         return HandedIn(there.open(), (f"`{exact.name}` was graded, and not {_listed(copies)}",) if copies else ())
     found = search.meant(search.notebooks)
-    if not any(one.worked == 2 for one in found):
+    if not any(one.worked == ANSWERED for one in found):
         found += search.meant(list(_packed(search)))
     found = [one for one in found if one.worked > there.worked]
     if not found:

@@ -83,6 +83,18 @@ def tar() -> bytes:
     return packed.getvalue()
 
 
+def archive(student: str, name: str, data: bytes, mode: int = 0o100644, says: str = "") -> Case:
+    """A zip in the notebook's place, with this in it."""
+
+    def place(root: Path) -> None:
+        with zipfile.ZipFile(notebook(root, student).with_name("fetch.zip"), "w", zipfile.ZIP_DEFLATED) as file:
+            info = zipfile.ZipInfo(name)
+            info.external_attr, info.compress_type = mode << 16, zipfile.ZIP_DEFLATED
+            file.writestr(info, data)
+
+    return Case(student, place, says=says)
+
+
 def large(root: Path, student: str) -> None:
     with open(notebook(root, student), "wb") as file:
         file.truncate(200 << 20)
@@ -119,6 +131,12 @@ CASES = [
     Case("beside", lambda root: beside(root, "beside"), "graded"),
     Case("renamed", lambda root: notebook(root, "renamed").with_name("Fetch.ipynb").write_bytes(RIGHT), "graded"),
     holding("a_bomb", bomb),
+    archive("packed_bomb", "fetch.ipynb", bytes(16 << 20), says="more tightly"),
+    archive("packed_too_large", "fetch.ipynb", bytes(100 << 20), says="larger than"),
+    archive("packed_link", "fetch.ipynb", b"/etc/passwd", 0o120777, says="a link or a device"),
+    archive("packed_device", "fetch.ipynb", b"", 0o020666, says="a link or a device"),
+    archive("packed_upwards", "../../ada/90_fetch/fetch.ipynb", RIGHT, says="leads out"),
+    archive("packed_archive", "again.zip", bomb(), says="only `fetch.zip/again.zip`"),
     holding("a_tar", tar),
     holding("empty", bytes),
 ]

@@ -281,6 +281,14 @@ class TestChoice:
         tried, work = notebook(section, None, "print(1)"), notebook(section)
         assert handed_in(put(tmp_path / "x", {"sample.ipynb": tried, "sample (1).ipynb": work}), section).data == work
 
+    def test_another_section_s_notebook_under_this_name(self, section: Section, tmp_path: Path) -> None:
+        """The one that holds this exercise's answer is meant; alone it is graded, whatever is in it."""
+        wrong, work = unmarked(section), notebook(section)
+        folder = put(tmp_path / "x", {"sample.ipynb": wrong})
+        assert handed_in(folder, section) == HandedIn(wrong)
+        found = handed_in(put(folder, {"Untitled.ipynb": work}), section)
+        assert found.data == work and "doesn't hold the exercise's cell" in found.notes[0] and found.needs
+
     def test_links_and_pipes_are_never_followed(self, section: Section, tmp_path: Path) -> None:
         """Neither a notebook's, nor a folder's, nor an archive's; a pipe isn't waited for."""
         kept = put(tmp_path / "kept", {"sample.ipynb": notebook(section), "a.zip": zipped({"sample.ipynb": b"{}"})})
