@@ -516,3 +516,27 @@ class TestGrader:
 
 def section(course: Course) -> Any:
     return course.section(SECTION)
+
+
+def test_however_it_is_named(tmp_path):
+    """The whole command: notes and needs reach the rows and the gradebook, and go when the names are put right."""
+    course = copied(tmp_path / "course")
+    for student in ("download", "ada lovelace", "two"):
+        write_submission(course.section(SECTION), course.submitted / student / SECTION, SOLVED)
+    path = course.submitted / "download" / SECTION / "retry.ipynb"
+    path.rename(path.with_name("retry (1).ipynb"))
+    two = course.submitted / "two" / SECTION
+    (two / "retry.ipynb").rename(two / "retry-Copy1.ipynb")
+    (two / "retry-Copy2.ipynb").write_bytes((two / "retry-Copy1.ipynb").read_bytes() + b"\n")
+    (course.submitted / "absent" / SECTION).mkdir(parents=True)
+    rows = by_student(run(course).rows)
+    best = rows["ada lovelace"]["max_score"]
+    assert {student: row["score"] for student, row in rows.items()} == dict.fromkeys(rows, best) | {"absent": 0}
+    assert rows["download"]["notes"] == ["there is no retry.ipynb in the folder: `retry (1).ipynb` was graded"]
+    assert {student for student, row in rows.items() if row["needs"]} == {"two", "absent"}
+    assert {student for student, (_, look) in in_gradebook(course).items() if look} == {"two", "absent"}
+    (two / "retry-Copy2.ipynb").rename(two / "retry.ipynb")
+    path.with_name("retry (1).ipynb").rename(path)
+    rows = by_student(run(course).rows)
+    assert rows["download"]["notes"] == [] and rows["two"]["needs"] is None
+    assert {student for student, (_, look) in in_gradebook(course).items() if look} == {"absent"}
