@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from autograder.stamps import forgive_bad_timestamps
+
 c = get_config()  # type: ignore[name-defined]  # noqa: F821  (nbgrader provides it)
 
 c.CourseDirectory.root = str(Path(__file__).resolve().parent)
@@ -30,6 +32,17 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.AssignLatePenalties",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
+# Our page, the one that `autograder grade` writes; always anew, so that it has what was entered in formgrader since.
 c.GenerateFeedback.exporter_class = "autograder.gradebook.FeedbackExporter"
+c.GenerateFeedback.preprocessors = []
+c.GenerateFeedback.force = True
 
 c.Execute.kernel_manager_class = "autograder.validation.OwnKernelManager"  # validate runs no submission
+
+# Regular files only, links never followed; what can't be released is named, and the others are.
+c.ExchangeFactory.collect = "autograder.exchange.Collect"
+c.ExchangeFactory.release_feedback = "autograder.exchange.ReleaseFeedback"
+c.ExchangeFactory.list = "autograder.exchange.List"
+
+# nbgrader ends for the whole class when one submission's timestamp.txt can't be read.
+forgive_bad_timestamps()

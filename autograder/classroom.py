@@ -21,6 +21,7 @@ from autograder.grade import Job, Setting, everything, read_submission
 from autograder.ledger import Ledger, key_of
 from autograder.report import write_report
 from autograder.result import Result
+from autograder.stamps import with_note
 from faultlab.sheet import clean
 
 CHUNK = 20
@@ -107,6 +108,7 @@ def _grade_and_write(
             todo.append(submission)
         else:
             results.append(finished)
+    unchanged = [(result.student, result.section) for result in results]
     fresh: list[tuple[Job | None, Result]] = []
     written: list[Future[str]] = []
     with ThreadPoolExecutor(1) as writer:
@@ -114,6 +116,7 @@ def _grade_and_write(
         try:
             with closing(_bar(everything(course, todo, setting), len(todo))) as found:
                 for job, result in found:
+                    result = with_note(result, course.submitted / result.student / result.section)
                     results.append(result)
                     fresh.append((job, result))
                     if len(fresh) >= CHUNK:
@@ -121,6 +124,7 @@ def _grade_and_write(
                         fresh = []
         finally:
             written.append(writer.submit(_write, course, ledger, keys, fresh))
+            written.append(writer.submit(_refresh, course, unchanged))
             problems = [one.result() for one in written]
     return results, next(filter(None, problems), "")
 
@@ -129,7 +133,6 @@ def _write(
     course: Course, ledger: Ledger, keys: dict[tuple[str, str], str], fresh: list[tuple[Job | None, Result]]
 ) -> str:
     """Gradebook, copies, feedback pages, and then the ledger. Returns the problem, if any."""
-    from autograder.feedback import page
     from autograder.gradebook import GradebookProblem, write
 
     # Who has no proper id has no place in a gradebook, and no file is named like that.
@@ -144,13 +147,21 @@ def _write(
         return f"nothing was written to the gradebook: {error}"
     results = [result for result in results if result.student not in refused]
     try:
-        for result in results:
-            path = _feedback_page(course.section(result.section), result.student)
-            write_alone(path, page(result).encode())
         ledger.enter((keys[result.student, result.section], result) for result in results)
     except OSError as error:
         return f"{error.filename}: {error.strerror}; make room or allow writing, then run again"
     return "; ".join(refused.values())
+
+
+def _refresh(course: Course, unchanged: list[tuple[str, str]]) -> str:
+    """The pages of what wasn't graded anew, with what people entered since. Returns the problem, if any."""
+    from autograder.gradebook import GradebookProblem, refresh
+
+    try:
+        refresh(course, unchanged)
+    except GradebookProblem as error:
+        return f"the students' pages weren't brought up to date: {error}"
+    return ""
 
 
 def _page(course: Course, result: Result, *, written: bool) -> str:

@@ -6,12 +6,15 @@ submission is cleaned and escaped, nothing is fetched, nothing runs.
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
+from autograder import VERSION
 from autograder.document import document
-from autograder.result import Behaviour, Result
+from autograder.result import Behaviour, Result, Standing
 from faultlab.lanes import scene
 from faultlab.sheet import clean
 from faultlab.svg import compare_svg, svg
@@ -29,7 +32,12 @@ _PART = (
 # to MathJax, of either generation, words are no formulas, which have links and styles of their own
 _INERT = "tex2jax_ignore mathjax_ignore"
 _RIGHT, _WRONG = "#00664b", "#a33a00"
+_COMMENT = "white-space:pre-wrap;margin:.5em 0;padding:.2em 1em;border-left:4px solid #0072b2"
+_ANSWER = "white-space:pre-wrap;padding:.6em;background:#f6f6f6;border-radius:4px"
+_LONGEST = 100_000
+"""Characters of an answer or a comment that a page shows."""
 _CODE = re.compile("`([^`]+)`")
+_SET = r"<code>\1</code>"
 _REST = "The whole exercise"
 """Behaviours of no step, in an exercise that has some."""
 
@@ -120,7 +128,7 @@ def _worth(behaviour: Behaviour) -> str:
 
 def _prose(text: str) -> str:
     """A sentence of ours or of a submission: escaped, and `code` set as code."""
-    return _CODE.sub(r"<code>\1</code>", safe(text))
+    return _CODE.sub(_SET, safe(text))
 
 
 def _details(behaviours: Iterable[Behaviour], drawn: set[int]) -> str:
@@ -156,13 +164,75 @@ def _picture(behaviour: Behaviour) -> str:
     return compare_svg(behaviour.timeline, behaviour.intended)
 
 
-def page(result: Result) -> str:
-    """A whole page for one student: both parts, nothing fetched, no script allowed."""
-    parts = "".join(
-        f"<h2>{name}</h2>{part_html(result, hidden=hidden)}"
-        for hidden, name in ((False, "The tests that you have"), (True, "The tests that were kept back"))
-        if result.part(hidden=hidden)
+def page(result: Result, standing: Standing | None = None) -> str:
+    """A whole page for one student, from a result: nothing fetched, no script allowed."""
+    parts = {hidden: part_html(result, hidden=hidden) for hidden in (False, True) if result.part(hidden=hidden)}
+    standing = standing or Standing(result.score, result.max_score, result.score)
+    return _page(result.student, result.section, standing, parts or {False: part_html(result)})
+
+
+def copy_page(student: str, section: str, copy: Mapping[str, Any], standing: Standing) -> str:
+    """The same page from a graded copy, whose outputs are the parts; with the student's own answer."""
+    parts: dict[bool, str] = {}
+    answers: list[str] = []
+    for cell in copy["cells"]:
+        marks = cell["metadata"].get("nbgrader") or {}
+        if marks.get("grade"):
+            parts[marks["grade_id"].endswith("_hidden")] = _shown(cell)
+        elif marks.get("solution"):
+            answers.append("".join(cell["source"]))
+    return _page(student, section, standing, parts, answers)
+
+
+def is_current(written: str, standing: Standing) -> bool:
+    """Whether the page that begins so says what the gradebook says now."""
+    return _stamp(standing) in written
+
+
+def made_of(standing: Standing) -> str:
+    """What makes a final score, in words; empty where the tests alone do."""
+    parts = [
+        f"{name} {points:+g}".replace("-", "\N{MINUS SIGN}")
+        for name, points in (
+            ("by hand", standing.by_hand),
+            ("extra credit", standing.extra),
+            ("handed in late", -standing.penalty),
+        )
+        if points
+    ]
+    return ", ".join([f"tests {standing.tests:g}", *parts]) if parts else ""
+
+
+def _page(
+    student: str, section: str, standing: Standing, parts: Mapping[bool, str], answers: Sequence[str] = ()
+) -> str:
+    made = made_of(standing)
+    head = f"<p><strong>{standing.score:g} of {standing.max_score:g} points</strong>{made and f' · {made}'}</p>"
+    said = "".join(
+        f'<blockquote style="{_COMMENT}">{_CODE.sub(_SET, _lines(comment))}</blockquote>'
+        for comment in standing.comments
     )
-    parts = parts or part_html(result)
-    title = f"{clean(result.name, 100)} · {result.section}"
-    return document(title, f"<p>{result.score:g} of {result.max_score:g} points · {safe(result.verdict)}</p>{parts}")
+    comments = f"<h2>What your instructor says</h2>{said}" if said else ""
+    names = {False: "The tests that you have", True: "The tests that were kept back"}
+    tests = "".join(f"<h2>{names[hidden]}</h2>{parts[hidden]}" for hidden in sorted(parts))
+    code = "".join(f'<pre style="{_ANSWER}">{_lines(answer)}</pre>' for answer in answers)
+    answer = f"<h2>Your answer</h2>{code}" if code else ""
+    name = clean(student, 100).strip() or ascii(student)  # as `Result.name`
+    return document(f"{name} · {section}", f"{_stamp(standing)}{head}{comments}{tests}{answer}")
+
+
+def _stamp(standing: Standing) -> str:
+    """What tells whether a page is still right: it stands at the page's beginning."""
+    return f"<!-- {hashlib.sha256(f'{VERSION} {standing!r}'.encode()).hexdigest()} -->"
+
+
+def _shown(cell: Mapping[str, Any]) -> str:
+    """The markup that `part_html` made, as the graded cell's output keeps it."""
+    found = [output.get("data", {}).get("text/html", "") for output in cell.get("outputs", ())]
+    return "".join("".join(markup) for markup in found)
+
+
+def _lines(text: str) -> str:
+    """A longer text as words, its lines and indentation as they were typed."""
+    lines = text[:_LONGEST].expandtabs(4).splitlines()
+    return "\n".join(re.sub("[^ ]+", lambda word: safe(word[0], 1000), line) for line in lines)

@@ -20,15 +20,14 @@ import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from fnmatch import fnmatchcase
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import nbformat
-import nbgrader
-from nbconvert.exporters import HTMLExporter, NotebookExporter
+from nbconvert.exporters import Exporter, NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.api import (
     Assignment,
@@ -51,6 +50,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.pool import NullPool
+from traitlets import default
 from traitlets.config import Config
 
 from autograder import release
@@ -65,8 +65,10 @@ from autograder.course import (
     stage,
     student_problem,
     sweep,
+    write_atomically,
 )
 from autograder.result import Result, Standing, VerdictName
+from autograder.stamps import SECRET, TIMESTAMP, Stamps, read_stamps, with_note
 from faultlab.sheet import clean
 
 Cell = dict[str, Any]
@@ -74,9 +76,8 @@ Cell = dict[str, Any]
 MAX_CELLS = 1000
 """Cells of a submission that are kept in its graded copy; the marked ones always are."""
 
-_TEMPLATES = Path(__file__).with_name("templates")
-_NBGRADER_TEMPLATES = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader" / "templates"
-_TIMESTAMP = "timestamp.txt"
+_GRADED = 0o444
+"""nbgrader's own mode for graded copies."""
 # everything but a tab and a line end that a terminal or a browser takes for more than text
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
@@ -91,42 +92,42 @@ class GradebookProblem(Exception):
 
 
 def write(course: Course, results: Iterable[Result], notebooks: Mapping[tuple[str, str], bytes]) -> dict[str, str]:
-    """Write these results into the gradebook, and beside them the graded copies.
+    """Write these results into the gradebook, and beside them the graded copies and the students' pages.
 
     `notebooks` holds the submissions' bytes by (student, section); where there are none, the copy has an empty answer,
     so that formgrader shows it. Writing twice is writing once. Scores are nbgrader's automatic ones: what people
-    entered by hand stays. Copies are staged first and renamed when the database has them.
+    entered by hand stays. Files are staged first and renamed when the database has what they say.
 
     Returns the students whose ids this database can't hold, each with a line that says why: nothing is written of them.
     Raises GradebookProblem, and then nothing has changed.
     """
     place = database(course)
-    staged: list[tuple[Path, Path]] = []
-    try:
-        entries = {section: _entries(place, section, found, notebooks) for section, found in _batch(course, results)}
-        with opened(place) as gradebook:
-            assignments = {section: _assignment(gradebook, section) for section in entries}
-            names = [entry.result.student for entry in chain.from_iterable(entries.values())]
-            refused = _add_students(gradebook.db, names)
-            entries = {
-                section: [one for one in found if one.result.student not in refused]
-                for section, found in entries.items()
-            }
-            for entry in chain.from_iterable(entries.values()):
-                _stage(entry, staged)
-            for section, assignment in assignments.items():
-                _save(gradebook.db, place, assignment, entries[section])
-            gradebook.db.commit()
-        for new, path in staged:
-            new.replace(path)
-        return refused
-    except OSError as error:
-        raise GradebookProblem(
-            f"{error.filename}: {error.strerror}; make room or allow writing, then run again"
-        ) from None
-    finally:
-        for new, _ in staged:
-            new.unlink(missing_ok=True)
+    entries = {section: _entries(place, section, found, notebooks) for section, found in _batch(course, results)}
+    with _staging() as staged, opened(place) as gradebook:
+        assignments = {section: _assignment(gradebook, section) for section in entries}
+        refused = _add_students(gradebook.db, [one.result.student for one in chain.from_iterable(entries.values())])
+        for section, assignment in assignments.items():
+            listed = [entry for entry in entries[section] if entry.result.student not in refused]
+            ids = _save(gradebook.db, place, assignment, listed)
+            final = _standings(gradebook.db, course, ids)
+            for entry in listed:
+                _stage(entry, final[entry.result.student, section.name], staged)
+        gradebook.db.commit()
+        staged.finish()
+    return refused
+
+
+def refresh(course: Course, names: Iterable[tuple[str, str]]) -> None:
+    """Write the pages of these (student, section) once more, if the gradebook says something else by now.
+
+    What people entered since they were graded, and late penalties. Raises GradebookProblem.
+    """
+    final = standings(course)
+    with _staging() as staged:
+        for student, name in names:
+            if (student, name) in final and not student_problem(student):
+                _restage(course.section(name), student, final[student, name], staged)
+        staged.finish()
 
 
 def standings(course: Course) -> dict[tuple[str, str], Standing]:
@@ -275,8 +276,8 @@ class GradeAnswers(NbGraderPreprocessor):
             return nb, resources
         student = resources["nbgrader"]["student"]
         place = CourseDirectory(config=self.config)
-        folder = Path(place.format_path(place.submitted_directory, student, section.name))
-        result = _graded(folder / f"{section.notebook}.ipynb", section, student)
+        folder = _submitted(place, section, student)
+        result = with_note(_graded(folder / f"{section.notebook}.ipynb", section, student), folder)
         resources["nbgrader"]["needs_review"] = bool(result.needs)
         self.log.info(
             "%s %s: %s, %g of %g", clean(student), section.name, result.verdict, result.score, result.max_score
@@ -295,16 +296,36 @@ class SaveScores(SaveAutoGrades):
             self.gradebook.db.commit()
 
 
-class FeedbackExporter(HTMLExporter):
-    """nbgrader's feedback page with a template of ours: nothing is fetched, no script runs."""
+class FeedbackExporter(Exporter):
+    """In place of nbgrader's page ours, the one that batch grading writes too: nothing is fetched, no script runs."""
 
-    def __init__(self, config: Config | None = None, **kw: Any) -> None:
-        # said as configuration of this very class: what nbgrader configures for HTMLExporter wins over plain defaults
-        ours = Config(config or {})
-        ours.FeedbackExporter.template_name = "course_feedback"
-        ours.FeedbackExporter.extra_template_basedirs = [str(_TEMPLATES)]
-        ours.FeedbackExporter.extra_template_paths = [str(_NBGRADER_TEMPLATES)]
-        super().__init__(config=ours, **kw)  # type: ignore[no-untyped-call]
+    output_mimetype = "text/html"
+
+    @default("file_extension")
+    def _file_extension_default(self) -> str:
+        return ".html"
+
+    @cached_property
+    def _standings(self) -> dict[tuple[str, str], Standing]:
+        course = Course(Path(CourseDirectory(config=self.config).root))
+        try:
+            return standings(course)
+        except GradebookProblem as problem:
+            self.log.critical("%s", problem)
+            sys.exit(1)
+
+    def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> Any:
+        """The page of the graded copy that `filename` is, with what the gradebook says of it."""
+        from autograder.feedback import copy_page
+
+        section = _section(self.config, resources)
+        student = resources["nbgrader"]["student"]
+        copy = load(read_regular(Path(filename)))
+        standing = self._standings.get((student, section.name))
+        if copy is None or standing is None:
+            raise ValueError(f"{student} {section.name}: not graded yet; grade it first, then run again")
+        resources["output_extension"] = self.file_extension
+        return copy_page(student, section.name, copy, standing), resources
 
 
 def _section(config: Any, resources: Any) -> Section:
@@ -361,15 +382,16 @@ def _take_all(autograde: Autograde) -> None:
 
 
 def _drop_extra_files(place: CourseDirectory, section: Section, student: str) -> None:
-    """nbgrader has copied whatever lay beside the submission, through links too: only the course's files stay."""
+    """nbgrader has copied whatever lay beside the submission, through links too: only the course's files stay, and
+    what its exchange laid there."""
     folder = Path(place.format_path(place.autograded_directory, student, section.name))
     source = Path(place.format_path(place.source_directory, ".", section.name))
     kept = {Path(path).relative_to(source) for path in find_all_files(str(source), place.ignore)}
-    if not Path(place.format_path(place.submitted_directory, student, section.name), _TIMESTAMP).is_symlink():
-        kept.add(Path(_TIMESTAMP))
     for path in [path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()]:
         if path.relative_to(folder) not in kept:
             path.unlink()
+    for name, data in read_stamps(_submitted(place, section, student)).files.items():
+        write_atomically(folder / name, data)
 
 
 # --- the graded copy; plain dictionaries here, nbformat's own are several times slower
@@ -557,7 +579,8 @@ def _database_problem(db_url: str, error: Exception) -> str:
     return f"{where} can't be used ({said}): move it away or restore a backup, then run again"
 
 
-def _standings(session: Session, course: Course) -> dict[tuple[str, str], Standing]:
+def _standings(session: Any, course: Course, ids: list[str] | None = None) -> dict[tuple[str, str], Standing]:
+    """Of the submissions with these ids, or of all."""
     nothing = literal(0.0)
     auto = func.coalesce(Grade.auto_score, nothing)
     by_hand = case((Grade.manual_score.is_not(None), Grade.manual_score - auto), else_=nothing)
@@ -565,7 +588,7 @@ def _standings(session: Session, course: Course) -> dict[tuple[str, str], Standi
     extra = case((counts, func.coalesce(Grade.extra_credit, nothing)), else_=nothing)
     sums = [func.coalesce(func.sum(column), nothing) for column in (Grade.score, auto, by_hand, extra)]
     best: dict[str, float] = dict(session.execute(select(Assignment.name, Assignment.max_score)).all())
-    comments = _comments(session, course)
+    comments = _comments(session, course, ids)
     notebook = SubmittedNotebook
     query = (
         select(SubmittedAssignment.student_id, Assignment.name, notebook.late_submission_penalty, *sums)
@@ -574,6 +597,8 @@ def _standings(session: Session, course: Course) -> dict[tuple[str, str], Standi
         .outerjoin(Grade, Grade.notebook_id == notebook.id)
         .group_by(SubmittedAssignment.student_id, Assignment.name, notebook.id, notebook.late_submission_penalty)
     )
+    if ids is not None:
+        query = query.where(SubmittedAssignment.id.in_(ids))
     totals: dict[tuple[str, str], list[float]] = {}
     for student, name, penalty, *row in session.execute(query):
         before = totals.setdefault((student, name), [0.0] * 5)
@@ -584,7 +609,7 @@ def _standings(session: Session, course: Course) -> dict[tuple[str, str], Standi
     }
 
 
-def _comments(session: Session, course: Course) -> dict[tuple[str, str], list[str]]:
+def _comments(session: Any, course: Course, ids: list[str] | None) -> dict[tuple[str, str], list[str]]:
     """What people wrote, in the order of the notebook's cells."""
     query = (
         select(SubmittedAssignment.student_id, Assignment.name, BaseCell.name, Comment.manual_comment)
@@ -595,6 +620,8 @@ def _comments(session: Session, course: Course) -> dict[tuple[str, str], list[st
         .where(func.trim(Comment.manual_comment) != "")
         .order_by(BaseCell.name)
     )
+    if ids is not None:
+        query = query.where(SubmittedAssignment.id.in_(ids))
     rows = [row for row in session.execute(query) if row[3].strip()]
     order = {section.name: section.exercises for section in course.sections} if rows else {}
     found: dict[tuple[str, str], list[str]] = {}
@@ -614,8 +641,7 @@ class _Entry:
     result: Result
     section: Section
     notebook: dict[str, Any]
-    timestamp: datetime | None
-    stamp: bytes
+    stamps: Stamps
 
 
 def _batch(course: Course, results: Iterable[Result]) -> Iterator[tuple[Section, list[Result]]]:
@@ -635,35 +661,92 @@ def _entries(
     for result in results:
         notebook = _sanitised(load(notebooks.get((result.student, section.name), b"")), known)
         _add_outputs(notebook, result)
-        folder = Path(place.format_path(place.submitted_directory, result.student, section.name))
-        entries.append(_Entry(result, section, notebook, *_timestamp(place, folder)))
+        entries.append(_Entry(result, section, notebook, read_stamps(_submitted(place, section, result.student))))
     return entries
 
 
-def _copy(entry: _Entry) -> Path:
-    section = entry.section
-    return section.course.autograded / entry.result.student / section.name / f"{section.notebook}.ipynb"
+def _submitted(place: CourseDirectory, section: Section, student: str) -> Path:
+    return Path(place.format_path(place.submitted_directory, student, section.name))
 
 
-def _timestamp(place: CourseDirectory, folder: Path) -> tuple[datetime | None, bytes]:
-    try:
-        stamp = read_regular(folder / _TIMESTAMP, limit=200)
-        return place.get_existing_timestamp(str(folder)), stamp
-    except (UnreadableSubmission, ValueError, OverflowError):
-        return None, b""
+def _copy(section: Section, student: str) -> Path:
+    return section.course.autograded / student / section.name / f"{section.notebook}.ipynb"
 
 
-def _stage(entry: _Entry, staged: list[tuple[Path, Path]]) -> None:
-    """Files beside their places; the timestamp goes with the copy so that nbgrader sees which submission it is of."""
-    text = json.dumps(entry.notebook, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    files = {_copy(entry): f"{text}\n".encode()}
-    if entry.stamp:
-        files[_copy(entry).with_name(_TIMESTAMP)] = entry.stamp
-    for path, data in files.items():
+def _page(section: Section, student: str) -> Path:
+    return section.course.feedback / student / section.name / f"{section.notebook}.html"
+
+
+class _Staged:
+    """Files beside their places, and what is to be removed, until the database has what they say."""
+
+    def __init__(self) -> None:
+        self.files: list[tuple[Path, Path]] = []
+        self.gone: list[Path] = []
+
+    def add(self, path: Path, data: bytes, mode: int | None = None) -> None:
         sweep(path)
         new = stage(path, data)
-        staged.append((new, path))
-        new.chmod(0o444)  # nbgrader's own mode for graded copies
+        self.files.append((new, path))
+        if mode is not None:
+            new.chmod(mode)
+
+    def add_stamps(self, folder: Path, stamps: Stamps, mode: int | None = None) -> None:
+        """What nbgrader needs beside a copy or a page, and nothing of an earlier submission."""
+        for name in (TIMESTAMP, SECRET):
+            if name in stamps.files:
+                self.add(folder / name, stamps.files[name], mode)
+            else:
+                self.gone.append(folder / name)
+
+    def finish(self) -> None:
+        for new, path in self.files:
+            new.replace(path)
+        for path in self.gone:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _staging() -> Iterator[_Staged]:
+    """Raises GradebookProblem when a file can't be written; nothing that was staged stays behind."""
+    staged = _Staged()
+    try:
+        yield staged
+    except OSError as error:
+        raise GradebookProblem(
+            f"{error.filename}: {error.strerror}; make room or allow writing, then run again"
+        ) from None
+    finally:
+        for new, _ in staged.files:
+            new.unlink(missing_ok=True)
+
+
+def _stage(entry: _Entry, standing: Standing, staged: _Staged) -> None:
+    """The graded copy and the page, each with the stamps: so nbgrader sees which submission they are of."""
+    from autograder.feedback import copy_page
+
+    student = entry.result.student
+    copy, written = _copy(entry.section, student), _page(entry.section, student)
+    text = json.dumps(entry.notebook, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    staged.add(copy, f"{text}\n".encode(), _GRADED)
+    staged.add_stamps(copy.parent, entry.stamps, _GRADED)
+    staged.add(written, copy_page(student, entry.section.name, entry.notebook, standing).encode())
+    staged.add_stamps(written.parent, entry.stamps)
+
+
+def _restage(section: Section, student: str, standing: Standing, staged: _Staged) -> None:
+    from autograder.feedback import copy_page, is_current
+
+    copy, written = _copy(section, student), _page(section, student)
+    if written.is_file() and is_current(_beginning(written), standing):
+        return
+    if copy.is_file() and (notebook := load(copy.read_bytes())) is not None:
+        staged.add(written, copy_page(student, section.name, notebook, standing).encode())
+
+
+def _beginning(path: Path) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read(5000)
 
 
 def _assignment(gradebook: Gradebook, section: Section) -> Assignment:
@@ -676,11 +759,13 @@ def _assignment(gradebook: Gradebook, section: Section) -> Assignment:
     return gradebook.find_assignment(section.name)
 
 
-def _save(session: Any, place: CourseDirectory, assignment: Assignment, entries: list[_Entry]) -> None:
-    """The whole batch in one transaction: what nbgrader's own steps do to these rows, without their commits."""
+def _save(session: Any, place: CourseDirectory, assignment: Assignment, entries: list[_Entry]) -> list[str]:
+    """The whole batch in one transaction: what nbgrader's own steps do to these rows, without their commits.
+
+    Returns the ids of the submissions' rows.
+    """
     names = {cell.id: cell.name for notebook in assignment.notebooks for cell in notebook.grade_cells}
-    late = AssignLatePenalties(config=place.config)
-    late.init_plugin()
+    late = _late(place)
     with session.no_autoflush:
         submissions = _submissions(session, assignment)
         for entry in entries:
@@ -688,12 +773,13 @@ def _save(session: Any, place: CourseDirectory, assignment: Assignment, entries:
             if student not in submissions:
                 submissions[student] = _new_submission(assignment, student)
                 session.add(submissions[student])
-            if entry.timestamp is not None:
-                submissions[student].timestamp = entry.timestamp
+            _set_timestamp(submissions[student], entry.stamps)
             _score(submissions[student], entry, names)
     session.flush()
     for entry in entries:
-        _penalise(session, late, submissions[entry.result.student], assignment)
+        _penalise(session, late, submissions[entry.result.student])
+    session.flush()
+    return [submissions[entry.result.student].id for entry in entries]
 
 
 def _add_students(session: Any, names: list[str]) -> dict[str, str]:
@@ -762,14 +848,28 @@ def _scores(notebook: dict[str, Any]) -> tuple[dict[str, float], bool]:
     return scores, bool(untouched) and all(untouched)
 
 
-def _penalise(session: Any, late: AssignLatePenalties, submission: SubmittedAssignment, assignment: Assignment) -> None:
+def _set_timestamp(submission: SubmittedAssignment, stamps: Stamps) -> None:
+    """As nbgrader does: what has no timestamp keeps the one that it had."""
+    if stamps.handed_in is not None and submission.timestamp != stamps.handed_in:
+        submission.timestamp = stamps.handed_in
+
+
+def _late(place: CourseDirectory) -> AssignLatePenalties:
+    late = AssignLatePenalties(config=place.config)
+    late.init_plugin()
+    return late
+
+
+def _penalise(session: Any, late: AssignLatePenalties, submission: SubmittedAssignment) -> None:
     """Late penalties by the course's own plugin, which sees each score."""
-    due = assignment.duedate is not None and submission.timestamp is not None
+    due = submission.assignment.duedate is not None
     seconds = submission.total_seconds_late if due else 0
     for notebook in submission.notebooks:
-        notebook.late_submission_penalty = None
+        penalty = None
         if seconds > 0:
             session.expire(notebook, ["score"])
             penalty = late.plugin_inst.late_submission_penalty(submission.student_id, notebook.score, seconds)
-            if penalty is not None:
-                notebook.late_submission_penalty = late._check_late_penalty(notebook, penalty)
+        if penalty is not None:
+            penalty = late._check_late_penalty(notebook, penalty)
+        if notebook.late_submission_penalty != penalty:
+            notebook.late_submission_penalty = penalty

@@ -6,6 +6,7 @@ So stock `nbgrader generate_assignment` makes the very same files.
 from __future__ import annotations
 
 import io
+import sys
 from typing import TYPE_CHECKING, Any
 
 from autograder.course import CONFIG, Course, Section
@@ -44,6 +45,8 @@ def nbgrader_config(course: Course) -> Config:
     """The course's own configuration of nbgrader."""
     from traitlets.config.loader import PyFileConfigLoader
 
+    if str(course.root) not in sys.path:
+        sys.path.append(str(course.root))  # where nbgrader looks for a course's own plugins, too
     config: Config = PyFileConfigLoader(CONFIG, path=str(course.root)).load_config()
     config.CourseDirectory.root = str(course.root)
     config.Exporter.default_preprocessors = []

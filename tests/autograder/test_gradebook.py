@@ -9,7 +9,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook, SubmittedAssignment
 
-import autograder
+import autograder.feedback
 from autograder import gradebook
 from autograder.course import Course
 from autograder.release import graded_notebook, nbgrader_config
@@ -30,7 +29,7 @@ PICTURE = "<svg viewBox='0 0 1 1' role='img' aria-label='a picture'></svg>"
 
 FAKES = """
 import json, sys, types
-import autograder
+import autograder.feedback
 from autograder.result import Behaviour, Result
 
 def grade_bytes(data, section, student, **options):
@@ -45,31 +44,25 @@ def grade_bytes(data, section, student, **options):
         Behaviour("small", "Adds.", right, 0.5 * right, 0.5, hidden=True),
     ))
 
-def part_html(result, hidden):
+def part_html(result, hidden=False):
     picture = "<svg viewBox='0 0 1 1' role='img' aria-label='a picture'></svg>"
     return f"<p>{result.verdict}, {'hidden' if hidden else 'visible'}</p>{picture}"
 
-for name, function in (("grade", grade_bytes), ("feedback", part_html)):
-    module = types.ModuleType(f"autograder.{name}")
-    module.need_sandbox = lambda course: None
-    setattr(module, function.__name__, function)
-    sys.modules[module.__name__] = module
-    setattr(autograder, name, module)
+module = types.ModuleType("autograder.grade")
+module.need_sandbox = lambda course: None
+module.grade_bytes = grade_bytes
+sys.modules[module.__name__] = autograder.grade = module
+autograder.feedback.part_html = part_html
 """
 
 
 @pytest.fixture(autouse=True)
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A grader and a feedback that are nothing but what these tests need."""
-    names = ("autograder.grade", "autograder.feedback")
-    before = {name: sys.modules.get(name) for name in names}
-    attributes = {name: getattr(autograder, name, None) for name in ("grade", "feedback")}
+    monkeypatch.setattr(autograder.feedback, "part_html", None)  # both are put back at the end
+    monkeypatch.setitem(sys.modules, "autograder.grade", sys.modules.get("autograder.grade"))
+    monkeypatch.setattr(autograder, "grade", None, raising=False)
     exec(FAKES, {})
-    yield
-    for name, module in before.items():
-        sys.modules.pop(name) if module is None else sys.modules.update({name: module})
-    for name, value in attributes.items():
-        delattr(autograder, name) if value is None else setattr(autograder, name, value)
 
 
 def release(course: Course) -> dict[str, Any]:
