@@ -14,11 +14,9 @@ import glob
 import json
 import os
 import re
-import sqlite3
 import sys
-import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -31,11 +29,9 @@ from nbconvert.exporters import Exporter, NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.api import (
     Assignment,
-    BaseCell,
     Comment,
     Grade,
     Gradebook,
-    InvalidEntry,
     MissingEntry,
     Student,
     SubmittedAssignment,
@@ -45,11 +41,8 @@ from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import AssignLatePenalties, NbGraderPreprocessor, SaveAutoGrades
 from nbgrader.utils import compute_checksum, find_all_files
-from sqlalchemy import case, create_engine, func, inspect, literal, or_, select
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DatabaseError
-from sqlalchemy.orm import Session, selectinload
-from sqlalchemy.pool import NullPool
+from sqlalchemy import select
+from sqlalchemy.orm import selectinload
 from traitlets import default
 from traitlets.config import Config
 
@@ -67,6 +60,11 @@ from autograder.course import (
     sweep,
     write_atomically,
 )
+from autograder.database import GradebookProblem as GradebookProblem
+from autograder.database import database as database
+from autograder.database import opened as opened
+from autograder.database import read_standings
+from autograder.database import standings as standings
 from autograder.result import Result, Standing, VerdictName
 from autograder.stamps import SECRET, TIMESTAMP, Stamps, read_stamps, with_note
 from faultlab.sheet import clean
@@ -87,10 +85,6 @@ _WEB_LINK = re.compile(r"(?<!!)\[[^\[\]<>&\\`$!]*\]\(https?://[\w./%?=:@+,;~#&-]
 _ACTIVE = re.compile(r"<(?![\s=\d])|[\[\]&\\$]|:\s*//|www\.", re.IGNORECASE)
 
 
-class GradebookProblem(Exception):
-    """The gradebook can't be read or written: one line that says what to do."""
-
-
 def write(course: Course, results: Iterable[Result], notebooks: Mapping[tuple[str, str], bytes]) -> dict[str, str]:
     """Write these results into the gradebook, and beside them the graded copies and the students' pages.
 
@@ -109,7 +103,7 @@ def write(course: Course, results: Iterable[Result], notebooks: Mapping[tuple[st
         for section, assignment in assignments.items():
             listed = [entry for entry in entries[section] if entry.result.student not in refused]
             ids = _save(gradebook.db, place, assignment, listed)
-            final = _standings(gradebook.db, course, ids)
+            final = read_standings(gradebook.db, course, ids)
             for entry in listed:
                 _stage(entry, final[entry.result.student, section.name], staged)
         gradebook.db.commit()
@@ -128,24 +122,6 @@ def refresh(course: Course, names: Iterable[tuple[str, str]]) -> None:
             if (student, name) in final and not student_problem(student):
                 _restage(course.section(name), student, final[student, name], staged)
         staged.finish()
-
-
-def standings(course: Course) -> dict[tuple[str, str], Standing]:
-    """The final scores by (student, section), as `nbgrader export` says them; of submissions that have an entry.
-
-    Raises GradebookProblem when the gradebook can't be read; where there is none yet, nobody has an entry.
-    """
-    place = database(course)
-    if _missing_file(place.db_url):
-        return {}
-    engine = create_engine(place.db_url, poolclass=NullPool)
-    try:
-        if not inspect(engine).has_table(Grade.__tablename__):
-            return {}
-        with Session(engine) as session:
-            return _standings(session, course)
-    except DatabaseError as error:
-        raise GradebookProblem(_database_problem(place.db_url, error)) from None
 
 
 def sanitise(notebook: Mapping[str, Any] | None, source: NotebookNode) -> NotebookNode:
@@ -174,16 +150,6 @@ def load(data: bytes) -> dict[str, Any] | None:
     return body
 
 
-def database(course: Course) -> CourseDirectory:
-    """nbgrader's view of the course's folders and database, as the course configures it."""
-    place = CourseDirectory(config=release.nbgrader_config(course))
-    url = make_url(place.db_url)
-    if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
-        path = os.path.join(course.root, str(url.database))  # one that isn't absolute begins at the course
-        place.db_url = url.set(database=path).render_as_string(hide_password=False)
-    return place
-
-
 def register(section: Section) -> list[str]:
     """Tell the gradebook of assignment, notebook and cells, as `nbgrader generate_assignment` does; what is wrong."""
     place = database(section.course)
@@ -196,22 +162,6 @@ def register(section: Section) -> list[str]:
     except RuntimeError as error:
         return [f"{section.name}: {error}; to start anew, run: nbgrader db assignment remove {section.name}"]
     return []
-
-
-@contextmanager
-def opened(place: CourseDirectory) -> Iterator[Gradebook]:
-    """The gradebook, made if there is none.
-
-    Raises GradebookProblem when it is locked, damaged or of another nbgrader, before anything is written where it can.
-    """
-    try:
-        _probe(place.db_url)
-        with _alembic_on_path():
-            gradebook = Gradebook(place.db_url, place.course_id)
-        with gradebook:
-            yield gradebook
-    except (DatabaseError, sqlite3.DatabaseError, InvalidEntry) as error:
-        raise GradebookProblem(_database_problem(place.db_url, error)) from None
 
 
 # --- in place of nbgrader's own steps; nbgrader_config.py names them
@@ -531,107 +481,6 @@ def _node(value: dict[str, Any]) -> NotebookNode:
 
 
 # --- the database
-
-
-def _sqlite_file(db_url: str) -> str | None:
-    """Where the database is, if it is a file."""
-    url = make_url(db_url)
-    return url.database if url.get_backend_name() == "sqlite" else None
-
-
-def _missing_file(db_url: str) -> bool:
-    path = _sqlite_file(db_url)
-    return path is not None and not os.path.exists(path)
-
-
-def _probe(db_url: str) -> None:
-    """nbgrader answers a locked or damaged database with a traceback: ask before it does."""
-    path = _sqlite_file(db_url)
-    if path is not None and os.path.exists(path):
-        with closing(sqlite3.connect(path, timeout=5)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.rollback()
-            connection.execute("SELECT name FROM sqlite_master").fetchall()
-
-
-@contextmanager
-def _alembic_on_path() -> Iterator[None]:
-    """nbgrader runs `alembic` by name when it makes a database; our environment need not be the active one."""
-    path = os.environ.get("PATH", "")
-    os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), path])
-    try:
-        yield
-    finally:
-        os.environ["PATH"] = path
-
-
-def _database_problem(db_url: str, error: Exception) -> str:
-    said = str(getattr(error, "orig", error)).splitlines()[0]
-    where = f"the gradebook {_sqlite_file(db_url) or make_url(db_url).render_as_string(hide_password=True)}"
-    if "locked" in said:
-        return f"{where} is in use by another program: close formgrader or nbgrader, then run again"
-    if "is full" in said:
-        return f"{where} can't grow: there is no room left on its disk; make room, then run again"
-    if "readonly" in said or "unable to open" in said:
-        return f"{where} can't be opened for writing: allow writing to it and to its folder, then run again"
-    if "no such column" in said or "no such table" in said:
-        return f"{where} is of another nbgrader: back it up, then run: nbgrader db upgrade"
-    return f"{where} can't be used ({said}): move it away or restore a backup, then run again"
-
-
-def _standings(session: Any, course: Course, ids: list[str] | None = None) -> dict[tuple[str, str], Standing]:
-    """Of the submissions with these ids, or of all."""
-    nothing = literal(0.0)
-    auto = func.coalesce(Grade.auto_score, nothing)
-    by_hand = case((Grade.manual_score.is_not(None), Grade.manual_score - auto), else_=nothing)
-    counts = or_(Grade.manual_score.is_not(None), Grade.auto_score.is_not(None))  # otherwise nbgrader's score is 0
-    extra = case((counts, func.coalesce(Grade.extra_credit, nothing)), else_=nothing)
-    sums = [func.coalesce(func.sum(column), nothing) for column in (Grade.score, auto, by_hand, extra)]
-    best: dict[str, float] = dict(session.execute(select(Assignment.name, Assignment.max_score)).all())
-    comments = _comments(session, course, ids)
-    notebook = SubmittedNotebook
-    query = (
-        select(SubmittedAssignment.student_id, Assignment.name, notebook.late_submission_penalty, *sums)
-        .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
-        .outerjoin(notebook, notebook.assignment_id == SubmittedAssignment.id)
-        .outerjoin(Grade, Grade.notebook_id == notebook.id)
-        .group_by(SubmittedAssignment.student_id, Assignment.name, notebook.id, notebook.late_submission_penalty)
-    )
-    if ids is not None:
-        query = query.where(SubmittedAssignment.id.in_(ids))
-    totals: dict[tuple[str, str], list[float]] = {}
-    for student, name, penalty, *row in session.execute(query):
-        before = totals.setdefault((student, name), [0.0] * 5)
-        totals[student, name] = [a + b for a, b in zip(before, [*row, penalty or 0.0], strict=True)]
-    return {
-        key: Standing(max(0.0, score - penalty), best[key[1]], tests, hand, more, penalty, tuple(comments.get(key, ())))
-        for key, (score, tests, hand, more, penalty) in totals.items()
-    }
-
-
-def _comments(session: Any, course: Course, ids: list[str] | None) -> dict[tuple[str, str], list[str]]:
-    """What people wrote, in the order of the notebook's cells."""
-    query = (
-        select(SubmittedAssignment.student_id, Assignment.name, BaseCell.name, Comment.manual_comment)
-        .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
-        .join(SubmittedNotebook, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
-        .join(Comment, Comment.notebook_id == SubmittedNotebook.id)
-        .join(BaseCell, Comment.cell_id == BaseCell.id)
-        .where(func.trim(Comment.manual_comment) != "")
-        .order_by(BaseCell.name)
-    )
-    if ids is not None:
-        query = query.where(SubmittedAssignment.id.in_(ids))
-    rows = [row for row in session.execute(query) if row[3].strip()]
-    order = {section.name: section.exercises for section in course.sections} if rows else {}
-    found: dict[tuple[str, str], list[str]] = {}
-    for student, name, _, comment in sorted(rows, key=lambda row: _index(order.get(row[1], []), row[2])):
-        found.setdefault((student, name), []).append(comment)
-    return found
-
-
-def _index(names: list[str], name: str) -> int:
-    return names.index(name) if name in names else len(names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 from nbgrader.api import Gradebook
 from nbgrader.plugins import CsvExportPlugin
 
-from autograder import gradebook
+from autograder import database, gradebook
 from autograder.course import Course
 from autograder.result import Behaviour, Result, Standing
 
@@ -112,5 +112,23 @@ def test_a_relative_database_begins_at_the_course(course: Course, monkeypatch, t
 def test_a_password_is_never_printed(course: Course) -> None:
     """The address of a database server may hold one."""
     url = "postgresql://teacher:geheim@localhost:1/grades"
-    said = gradebook._database_problem(url, Exception("connection refused"))
+    said = database._database_problem(url, Exception("connection refused"))
     assert "geheim" not in said and "teacher:***@localhost:1/grades" in said
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://teacher:geheim@127.0.0.1:1/grades", "see that the server runs and has this database"),
+        ("nothing at all", "is no database's address: correct nbgrader_config.py"),
+        ("nosuch://x/y", "can't be used"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_one_line(course: Course, url: str, said: str) -> None:
+    """Whatever is asked of it, without a password."""
+    config = course.root / "nbgrader_config.py"
+    config.write_text(config.read_text() + f"\nc.CourseDirectory.db_url = {url!r}\n")
+    for ask in (lambda: gradebook.standings(course), lambda: gradebook.write(course, [graded("ada", 1.5, 0.5)], {})):
+        with pytest.raises(gradebook.GradebookProblem) as caught:
+            ask()
+        assert said in str(caught.value) and "\n" not in str(caught.value) and "geheim" not in str(caught.value)

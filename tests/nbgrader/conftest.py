@@ -16,9 +16,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.autograder.conftest import new_course, pristine
+from tests.autograder.conftest import course, pristine
 
-__all__ = ["new_course", "pristine"]
+__all__ = ["course", "pristine"]
 
 PROGRAMS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
 
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.heavy)
             item.add_marker(pytest.mark.xdist_group("nbgrader"))
-            item.add_marker(pytest.mark.timeout(900))
+            item.add_marker(pytest.mark.timeout(1800))
 
 
 @pytest.fixture(scope="session")
