@@ -47,7 +47,8 @@ def database(course: Course) -> CourseDirectory:
     try:
         url = make_url(place.db_url)
     except ArgumentError:
-        raise GradebookProblem("c.CourseDirectory.db_url is no database's address: correct nbgrader_config.py") from None
+        said = "c.CourseDirectory.db_url is no database's address: correct nbgrader_config.py"
+        raise GradebookProblem(said) from None
     if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
         path = os.path.join(course.root, str(url.database))  # one that isn't absolute begins at the course
         place.db_url = url.set(database=path).render_as_string(hide_password=False)

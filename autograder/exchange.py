@@ -29,6 +29,7 @@ from nbgrader.utils import notebook_hash
 
 from autograder.course import UnreadableSubmission, read_regular, stage, write_atomically
 from autograder.stamps import SECRET, TIMESTAMP, read_secret, read_stamps
+from faultlab.sheet import clean
 
 MAX_FILES = 1000
 """Files and folders of one submission that are looked at."""
@@ -58,7 +59,7 @@ class Collect(ExchangeCollect):
             if not stat.S_ISDIR(os.lstat(path).st_mode):
                 raise ValueError("it isn't a folder")
             record: Record = super()._path_to_record(path)
-            if record["username"] in ("", ".", ".."):
+            if record["username"] in ("", ".", "..") or not record["username"].isprintable():
                 raise ValueError("nobody is named like that")
             return record
         except (OSError, ValueError, OverflowError, ExchangeError) as error:
@@ -172,7 +173,7 @@ class ReleaseFeedback(ExchangeReleaseFeedback):
         for why, students in kept_back.items():
             self.log.warning(
                 "No feedback was released for %s (%s); give them their page in %s yourself",
-                *(", ".join(students), why, self.coursedir.feedback_directory),
+                *(clean(", ".join(students), 10_000), why, self.coursedir.feedback_directory),
             )
 
     def _pages(self) -> Iterator[tuple[str, Path]]:
@@ -190,7 +191,7 @@ class ReleaseFeedback(ExchangeReleaseFeedback):
         new.replace(place)
         self.log.info(
             "Released feedback for student '%s' on assignment '%s/%s/%s'",
-            *(student, self.coursedir.course_id, self.coursedir.assignment_id, notebook),
+            *(clean(student), self.coursedir.course_id, self.coursedir.assignment_id, notebook),
         )
 
 
@@ -201,7 +202,7 @@ class List(ExchangeList):
         """What is listed."""
         super().init_dest()
         if self.inbound:
-            odd = [path for path in self.assignments if os.path.islink(path) or not read_secret(Path(path))]
+            odd = [path for path in self.assignments if not _is_nbgraders(path)]
             for path in odd:
                 self.log.warning("Left out %a: nbgrader didn't make it", os.path.basename(path))
             self.assignments: list[str] = [path for path in self.assignments if path not in odd]
@@ -287,6 +288,10 @@ class _Copier:
                 left -= len(block)
         self.room -= facts.st_size
         os.utime(place, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+def _is_nbgraders(hand_in: str) -> bool:
+    return os.path.basename(hand_in).isprintable() and not os.path.islink(hand_in) and bool(read_secret(Path(hand_in)))
 
 
 def _owner(path: str) -> str:

@@ -116,7 +116,7 @@ def forgive_bad_timestamps() -> None:
     def get_existing_timestamp(place: CourseDirectory, dest_path: str) -> datetime | None:
         stamps = read_stamps(Path(dest_path))
         if stamps.note:
-            place.log.warning("%s: %s", dest_path, stamps.note)
+            place.log.warning("%a: %s", dest_path, stamps.note)
         return stamps.handed_in
 
     def get_submitted_timestamp(api: NbGraderAPI, assignment_id: str, student_id: str) -> datetime | None:

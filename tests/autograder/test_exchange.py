@@ -157,6 +157,17 @@ class TestCollect:
         run(course, "Collect")
         assert "its timestamp.txt says 2026-01-02" in caplog.text
 
+    def test_a_name_is_no_command_to_a_terminal(self, course: Course, inbound: Path, caplog) -> None:
+        """Any account may name a folder there as it likes."""
+        caplog.set_level(logging.INFO)
+        hand_in(inbound, **{"\x1b[2J.txt": ""})
+        hand_in(inbound, "\x1b[2Jada", **{"\x1b]0;owned\x07.txt": ""})
+        (inbound / f"\x1b[31meve+{SECTION}+never").mkdir()
+        run(course, "Collect")
+        run(course, "Collect", update=True)
+        run(course, "List", inbound=True)
+        assert caplog.text and "\x1b" not in caplog.text and "\x07" not in caplog.text
+
     def test_updates_only_when_asked(self, course: Course, inbound: Path) -> None:
         """As nbgrader: with `--update` a newer one, with `--before-duedate` the last that was in time."""
         hand_in(inbound)

@@ -120,6 +120,8 @@ def test_a_term(instructor: Instructor) -> None:
     assert gradebook.standings(course)[mallory.name, SECTION].score == 0
 
     grade_by_hand(course, ada.name)
+    instructor.autograder("grade")
+    assert "numbers below" in page_of(course, ada.name)
     said = hand_out(instructor)
     assert "bob, eve (no submission_secret.txt" in said
     page = fetched(ada)
