@@ -6,21 +6,24 @@ import copy
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autograder import VERSION
-from autograder.answer import answer, read
+from autograder import VERSION, problems
+from autograder.answer import Cell, answer, read
 from autograder.cells import names, needed, run_notebook
 from autograder.check import Bench, played
 from autograder.course import Course, Section
 from autograder.judge import SHOWN_EVENTS
-from autograder.mistakes import NAME, Mistake, digest_of, headline_of, losses, made_from, written
-from faultlab.scenario import asked
+from autograder.mistakes import NAME, Mistake, digest_of, headline_of, known_in, losses, made_from, written
+from autograder.result import Behaviour
+from faultlab.scenario import Played, asked
+from faultlab.timeline import Timeline
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-    from autograder.build import Tell
+    from autograder.build import Built, Tell
 
 
 def intended(section: Section, notebook: bytes) -> bytes:
@@ -36,19 +39,20 @@ def intended(section: Section, notebook: bytes) -> bytes:
     return (json.dumps(shown, sort_keys=True, separators=(",", ":")) + "\n").encode()
 
 
-def mistakes(section: Section, notebook: bytes) -> bytes:
+def mistakes(section: Section, notebook: bytes, tell: Tell = lambda line: None) -> bytes:
     """What each file in `wrong/` loses of the visible tests, for the headline that a student hears.
 
-    Judging them takes a while: as long as nothing that matters has changed, what was released stays.
-    `notebook` is the one with its solution.
+    Judging them takes a while, and is told before it begins: as long as nothing that matters has changed, what was
+    released stays. `notebook` is the one with its solution.
     """
-    paths = sorted((section.folder / "wrong").glob("*.py"))
+    paths = problems.answers(section, "wrong")
     texts = [path.read_text(encoding="utf-8") for path in paths]
     judged_by = [path.read_text(encoding="utf-8") for path in (section.tests, section.scenarios)]
     digest = digest_of([VERSION, *judged_by, *_given(section, notebook), *texts])
     released = section.released / NAME
     if made_from(released) == digest:
         return released.read_bytes()
+    tell(f"{section.name}: judging {len(paths)} typical mistakes (once; cached)")
     bench = Bench.at(str(section.exercise), section.folder)
     judge = bench.judge(hidden=False)
     found = []
@@ -95,25 +99,7 @@ def _answering(section: Section, notebook: bytes, text: str | None) -> Callable[
     return lambda: run_notebook(found, wanted)[0]
 
 
-LONGEST_CELL = 30
-"""Lines of a code cell: one idea each."""
 _WARMUPS = {"predict", "estimate", "arrange"}
-
-
-def rules(section: Section, notebook: NotebookNode) -> list[str]:
-    """What every notebook of the course keeps to, checked on its text."""
-    texts = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    missing = [f"Hint {number}" for number in (1, 2, 3) if f"<summary>Hint {number}" not in texts]
-    problems = []
-    if section.exercise is not None and missing:
-        problems.append(f"{section.name}: no {missing[0]}; write three, each <details><summary>Hint 1</summary>...")
-    for cell in notebook.cells:
-        if cell.cell_type == "code" and not {"exercise", "toolkit"} & set(cell.metadata):
-            where = f"{section.name}: the cell that begins {cell.source.strip().partition(chr(10))[0][:60]!r}"
-            lines = cell.source.count("\n") + 1
-            if lines > LONGEST_CELL:
-                problems.append(f"{where} has {lines} lines, {LONGEST_CELL} at most; split it")
-    return problems
 
 
 def warmups(section: Section, notebook: NotebookNode) -> list[str]:
@@ -129,40 +115,54 @@ def warmups(section: Section, notebook: NotebookNode) -> list[str]:
     return [f"{section.name}: a warm-up fails: {kind}: {text}" for _, kind, text in run_notebook(cells)[1]]
 
 
-def worth(course: Course, section: Section, tell: Tell) -> list[str]:
-    """What is wrong with a section's points, a line each."""
+def playable(section: Section, built: Built) -> list[str]:
+    """Warm-ups that fail, a solution without full marks, visible and hidden, and a stub that earns points."""
+    from autograder.source import author_notebook
+
+    found = warmups(section, author_notebook(section))
     if section.exercise is None:
-        return []
-    solution = read(solved(section))
-    stub = read((section.released / f"{section.notebook}.ipynb").read_bytes())
-    problems = [f"{section.name}: {line}" for line in _missed(section, _judged(section, stub, solution))]
-    earned = [behaviour.test for behaviour in _judged(section, stub, stub) if behaviour.points]
+        return found
+    name = f"{section.notebook}.ipynb"
+    stub, solution = read(built.release[name]), read(built.source[name])
+    missed = _missed(_judged(section, stub, solution))
+    found += [f"{section.name}: the solution misses {line}" for line in missed]
+    earned = dict.fromkeys(behaviour.test for behaviour in _judged(section, stub, stub) if behaviour.points)
     if earned:
-        problems.append(f"{section.name}: the untouched stub earns points for {', '.join(earned)}; tighten these tests")
-    return problems
+        found.append(f"{section.name}: the untouched stub earns points for {', '.join(earned)}; tighten these tests")
+    return found
 
 
-def steady(course: Course, section: Section, tell: Tell) -> list[str]:
-    """Right answers that are seen otherwise when scenarios come alone, in order or reversed, a line each."""
+def right_answers(course: Course, section: Section, tell: Tell) -> list[str]:
+    """Right answers without full marks, and those, the solution too, that are seen otherwise when scenarios come
+    alone, in order or reversed, a line each."""
     if section.exercise is None:
         return []
-    answers: dict[str, str | None] = {"the solution": None}
-    answers |= {
-        f"right/{path.name}": path.read_text("utf-8") for path in sorted((section.folder / "right").glob("*.py"))
-    }
+    worked: dict[str, str | None] = {"the solution": None}
+    worked |= {f"right/{path.name}": path.read_text("utf-8") for path in problems.answers(section, "right")}
     bench, notebook = Bench.at(section.exercise, section.folder), solved(section)
-    return [
-        f"{section.name}: with scenarios {how}, {name} is judged otherwise than with each alone: {', '.join(tests)}; "
-        "let neither keep anything between scenarios"
-        for name, text in answers.items()
-        for how, tests in _unsteady(bench, _answering(section, notebook, text))
-    ]
+    found = []
+    for name, text in worked.items():
+        run = _answering(section, notebook, text)
+        alone = {one: bench.play(one, run()) for one in bench.judge(hidden=True).scenarios}
+        if text is not None:
+            judged = bench.judge(hidden=True).judge(alone)
+            missed = _missed([behaviour for behaviour in judged if behaviour.points < behaviour.max_points])
+            found += [
+                f"{section.name}: {name} misses {line}; is it right, or do the tests ask too much?" for line in missed
+            ]
+        found += [
+            f"{section.name}: with scenarios {how}, {name} is judged otherwise than with each alone: "
+            f"{', '.join(tests)}; let neither keep anything between scenarios"
+            for how, tests in _unsteady(bench, run, alone)
+        ]
+    return found
 
 
-def _unsteady(bench: Bench, names: Callable[[], dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+def _unsteady(
+    bench: Bench, names: Callable[[], dict[str, Any]], alone: dict[Played, Timeline]
+) -> Iterator[tuple[str, list[str]]]:
     judge = bench.judge(hidden=True)
     wanted = judge.scenarios
-    alone = {one: bench.play(one, names()) for one in wanted}
     for how, order in (("in order", wanted), ("reversed", wanted[::-1])):
         same = names()
         together = {one: bench.play(one, same) for one in order}
@@ -172,7 +172,35 @@ def _unsteady(bench: Bench, names: Callable[[], dict[str, Any]]) -> Iterator[tup
             yield from [(how, list(tests))] if tests else []
 
 
-def _judged(section: Section, released: list[Any], submitted: list[Any]) -> list[Any]:
+def wrong_answers(section: Section, built: Built) -> list[str]:
+    """Typical mistakes that pass a behaviour which they say they fail, a line each.
+
+    The build has judged before what they lose of the visible tests; the few that only hidden tests find are judged here.
+    """
+    if section.exercise is None:
+        return []
+    name = f"{section.notebook}.ipynb"
+    found = []
+    known = known_in(built.release[NAME].decode())
+    for path, mistake in zip(problems.answers(section, "wrong"), known, strict=True):
+        left = problems.fails(path) - {test for test, _ in mistake.losses}
+        if left:
+            left -= _lost(section, built.source[name], path)
+        if left:
+            where = problems.at(section, path)
+            found.append(f"{where}: passes {', '.join(sorted(left))}; correct its second line, or tighten these tests")
+    return found
+
+
+def _lost(section: Section, notebook: bytes, path: Path) -> set[str]:
+    """The behaviours that an answer loses, visible or hidden."""
+    bench = Bench.at(str(section.exercise), section.folder)
+    judge = bench.judge(hidden=True)
+    names = answered(section, notebook, path.read_text(encoding="utf-8"))
+    return {behaviour.test for behaviour in judge.judge(played(bench, judge.tests, names)) if not behaviour.passed}
+
+
+def _judged(section: Section, released: list[Cell], submitted: list[Cell]) -> list[Behaviour]:
     assert section.exercise is not None
     bench = Bench.at(section.exercise, section.folder)
     judge = bench.judge(hidden=True)
@@ -180,9 +208,9 @@ def _judged(section: Section, released: list[Any], submitted: list[Any]) -> list
     return judge.judge(played(bench, judge.tests, namespace))
 
 
-def _missed(section: Section, behaviours: list[Any]) -> list[str]:
+def _missed(behaviours: list[Behaviour]) -> list[str]:
     return [
-        f"the solution misses {'hidden ' if b.hidden else ''}{b.test}: {b.message.splitlines()[0]}"
-        for b in behaviours
-        if not b.passed
+        f"{'hidden ' if behaviour.hidden else ''}{behaviour.test}: {behaviour.message.partition(chr(10))[0]}"
+        for behaviour in behaviours
+        if not behaviour.passed
     ]

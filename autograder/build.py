@@ -3,50 +3,42 @@
     solutions/<section>/<name>.py -> build/source/<section>/ -> notebooks/<section>/
 
 See `source.py` for the first arrow and `release.py` for the second. Building twice gives the same bytes. Problems are
-returned, not raised: each is one line that says where, what, and what to run next.
+returned, not raised: each is one line that says where, what, and what to run next, and all of a section's are told at
+once.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import multiprocessing
 import os
 import shutil
 import signal
 import sys
 import threading
-import time
-from collections import Counter
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from autograder.cells import names
+from autograder import problems
 from autograder.course import Course, Section, UsageError, write_atomically
 from autograder.handbook import NAME, handbook
-from autograder.leaks import leaks
-from autograder.source import (
-    BEGIN_HIDDEN,
-    BEGIN_SOLUTION,
-    BuildError,
-    author_notebook,
-    from_text,
-    is_toolkit,
-    source_notebook,
-    to_text,
-)
+from autograder.source import BuildError, author_notebook, from_text, source_notebook, to_text
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 Tell = Callable[[str], None]
-Check = Callable[[Course, Section, Tell], list[str]]
+FolderCheck = Callable[[Section], list[str]]
 CellCheck = Callable[[Section, "NotebookNode"], list[str]]
+SolutionCheck = Callable[[Section, "Built"], list[str]]
+Check = Callable[[Course, Section, Tell], list[str]]
 
 
 class Rules(NamedTuple):
@@ -57,6 +49,11 @@ class Rules(NamedTuple):
     answers: Sequence[Check] = ()
     """Rules that need answers to be judged; looked at by `--check` alone. What is no problem, but good to know, they
     tell."""
+    folder: Sequence[FolderCheck] = ()
+    """Rules of the section's files; looked at in every build."""
+    solution: Sequence[SolutionCheck] = ()
+    """Rules that run what is built; looked at in every build, unless nothing that matters has changed since they held.
+    """
 
 
 NO_RULES = Rules()
@@ -64,8 +61,6 @@ NO_RULES = Rules()
 STUDENT_FILES = ("scenarios.py",)
 """What students get beside the notebook and its visible tests, where a section has it; and all of `assets/`, and
 what is judged beforehand: `intended.json`, the solution's timelines, and `mistakes.json`, what typical ones lose."""
-
-_LITTER = {".ipynb_checkpoints", "__pycache__", ".DS_Store", ".pytest_cache"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,24 +86,22 @@ def build(
     """Build these sections (all), register them in the gradebook, and return what is wrong, a line each.
 
     `check` changes nothing: it compares what is committed with what would be built, and looks further, in `jobs`
-    processes, which the rules must be able to reach by name.
+    processes, which the rules must be able to reach by name. `tell` hears what is going on, a line each.
     `force` replaces notebooks that somebody has worked in, too. A section with a problem isn't written.
     Raises UsageError for an unknown section and a course without sources.
     """
     chosen = course.select(sections or [])
     if not any(section.source.is_file() for section in chosen):
         raise UsageError(f"{course.solutions} holds no section: there is nothing to build from")
-    problems = [] if sections else _orphans(course)
-    work = partial(_told, course, check, force, rules)
-    with _side_by_side(jobs if check else 1) as each:
-        for _, (found, told) in zip(bar(chosen), each(work, chosen), strict=True):
-            problems += found
-            for line in told:
-                tell(line)
-    return problems if sections else problems + _handbook(course, check=check)
+    found = [] if sections else problems.orphans(course)
+    work = partial(_checked if check else _written, course, rules, force)
+    with _side_by_side(jobs if check else 1, tell) as each:
+        for one in each(work, chosen):
+            found += one
+    return found if sections else list(dict.fromkeys(found + _handbook(course, check=check)))
 
 
-def make(section: Section) -> Built:
+def make(section: Section, tell: Tell = lambda line: None) -> Built:
     """The section's files, in memory. Raises BuildError."""
     from autograder.release import release
 
@@ -117,61 +110,138 @@ def make(section: Section) -> Built:
     name = f"{section.notebook}.ipynb"
     source = to_text(notebook)
     if section.exercise is not None and section.scenarios.is_file():
-        beside |= _judged_beforehand(section, source.encode())
+        beside |= _judged_beforehand(section, source.encode(), tell)
     return Built({name: source.encode(), **beside}, {name: release(section, source).encode(), **beside})
 
 
-def _judged_beforehand(section: Section, source: bytes) -> dict[str, bytes]:
+def _judged_beforehand(section: Section, source: bytes, tell: Tell) -> dict[str, bytes]:
     from autograder.authoring import intended, mistakes
+
+    with _authors_errors(section):
+        return {"intended.json": intended(section, source), "mistakes.json": mistakes(section, source, tell)}
+
+
+@contextmanager
+def _authors_errors(section: Section) -> Iterator[None]:
+    """What goes wrong in a section's own files is its author's line: raises BuildError instead."""
     from autograder.judge import JudgeError
     from faultlab.scenario import ScenarioError
 
     try:
-        return {"intended.json": intended(section, source), "mistakes.json": mistakes(section, source)}
+        yield
+    except BuildError:
+        raise
     except (JudgeError, ScenarioError) as error:
         raise BuildError(str(error)) from None
+    except UnicodeDecodeError as error:
+        raise BuildError(f"one of the files that it needs isn't text in UTF-8 ({error}); save it so") from None
+    except Exception as error:
+        frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+        if isinstance(error, SyntaxError):
+            frames.append((error.filename or "", error.lineno))
+        own = [(Path(path), line) for path, line in frames if Path(path).is_relative_to(section.folder)]
+        if not own:
+            raise
+        where = f"{problems.at(section, own[-1][0])}, line {own[-1][1]}"
+        said = str(error).partition("\n")[0]
+        raise BuildError(f"{where}: {type(error).__name__}: {said}; run it alone to see more") from None
 
 
-def bar(sections: Sequence[Section]) -> Iterator[Section]:
-    """Walk through the sections; a progress bar appears on a terminal when it takes more than a second."""
-    from rich.console import Console
-    from rich.progress import Progress as Bar
+# --- looking
 
-    shown = Bar(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-    task = shown.add_task("building", total=len(sections))
-    begun = time.monotonic()
+
+class _Seen(NamedTuple):
+    """What is wrong with a section, and what it builds: None when that can't be made."""
+
+    problems: list[str]
+    built: Built | None = None
+
+
+def _looked_at(course: Course, section: Section, rules: Rules, tell: Tell, *, check: bool) -> _Seen:
+    """All that is wrong with a section but for what is written and released. What can't be looked at is named."""
+    if found := problems.unreadable(section):
+        return _Seen([*found, _waiting(section, "everything else")])
+    found = [problem for rule in rules.folder for problem in rule(section)]
     try:
-        for section in sections:
-            shown.update(task, description=section.name)
-            if time.monotonic() - begun > 1:
-                shown.start()
-            yield section
-            shown.advance(task)
-    finally:
-        shown.stop()
-
-
-def _told(course: Course, check: bool, force: bool, rules: Rules, section: Section) -> tuple[list[str], list[str]]:
-    """A section's problems, and what else its rules tell."""
-    told: list[str] = []
-    try:
-        found = _check(course, section, rules, told.append) if check else _write(course, section, rules, force=force)
+        notebook = author_notebook(section)
+        if broken := problems.broken_cells(section, notebook):
+            return _Seen([*found, *broken, _waiting(section, "its text, its points, its answers")])
+        found += [problem for rule in (*TEXT, *rules.text) for problem in rule(section, notebook)]
+        built = make(section, tell)
     except BuildError as error:
-        found = [f"{section.name}: {error}"]
-    return found, told
+        found += [f"{section.name}: {error}", _waiting(section, "what it builds, its points, its answers")]
+        return _Seen(list(dict.fromkeys(found)))
+    if section.exercise is not None and not section.scenarios.is_file():
+        return _Seen([*found, _waiting(section, "its answers")], built)
+    judged = [partial(_held, section, built, rules, tell, again=check)]
+    judged += [partial(rule, course, section, tell) for rule in rules.answers] if check else []
+    for rule in judged:
+        try:
+            with _authors_errors(section):
+                found += rule()
+        except BuildError as error:
+            found.append(f"{section.name}: {error}")
+    return _Seen(list(dict.fromkeys(found)), built)
+
+
+TEXT = (problems.rebound, problems.misplaced_marks)
+"""Rules of the text that every build looks at."""
+
+
+def _waiting(section: Section, what: str) -> str:
+    return f"{section.name}: not looked at before that is fixed: {what}"
+
+
+def _held(section: Section, built: Built, rules: Rules, tell: Tell, *, again: bool) -> list[str]:
+    """The rules that run what is built; what held before and hasn't changed needn't be run, unless `again`."""
+    if not rules.solution:
+        return []
+    stamp, digest = section.course.build / "held" / section.name, _digest(section, built)
+    if not again and stamp.is_file() and stamp.read_text(encoding="utf-8") == digest:
+        return []
+    if not again:
+        tell(f"{section.name}: running its warm-ups, its solution and its stub (once; cached)")
+    found = [problem for rule in rules.solution for problem in rule(section, built)]
+    if not found and not again:
+        write_atomically(stamp, digest.encode())
+    return found
+
+
+def _digest(section: Section, built: Built) -> str:
+    """A digest of all that decides what running a section shows."""
+    own = [(section.folder / path).read_bytes() for path in problems.present(section.folder)]
+    parts = [_engine().encode(), *own, *built.source.values(), *built.release.values()]
+    return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+@cache
+def _engine() -> str:
+    """A digest of the code that runs and judges sections."""
+    import faultlab
+
+    folders = [Path(__file__).parent, Path(faultlab.__file__).parent]
+    code = hashlib.sha256(sys.version.encode())
+    for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
+        code.update(path.read_bytes())
+    return code.hexdigest()
 
 
 @contextmanager
-def _side_by_side(jobs: int) -> Iterator[Callable[..., Iterable[Any]]]:
-    """`map`, in so many processes: in this one alone, or in others, which end with it and at its first error."""
+def _side_by_side(jobs: int, tell: Tell) -> Iterator[Callable[..., Iterable[Any]]]:
+    """`map`, in so many processes: in this one alone, or in others, which end with it and at its first error. What
+    the work has to tell, `tell` hears at once."""
     if jobs == 1:
-        yield map
+        yield lambda work, items: map(partial(work, tell), items)
         return
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_attend) as pool:
+    context = multiprocessing.get_context("spawn")
+    lines: Any = context.SimpleQueue()
+    teller = threading.Thread(target=_tell_all, args=(lines, tell), daemon=True)
+    teller.start()
+    with ProcessPoolExecutor(jobs, context, initializer=_attend, initargs=(lines,)) as pool:
 
-        def each(work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        def each(work: Callable[..., Any], items: Iterable[Any]) -> Iterator[Any]:
             # not pool.map: what that calls off when it is interrupted, Python 3.11 stumbles over
-            waiting = [pool.submit(work, item) for item in items]
+            waiting = [pool.submit(_tell_and, work, item) for item in items]
             return (future.result() for future in waiting)
 
         try:
@@ -182,12 +252,29 @@ def _side_by_side(jobs: int) -> Iterator[Callable[..., Iterable[Any]]]:
             for process in multiprocessing.active_children():
                 process.kill()
             raise
+    lines.put(None)
+    teller.join()
 
 
-def _attend() -> None:
+def _tell_all(lines: Any, tell: Tell) -> None:
+    for line in iter(lines.get, None):
+        tell(line)
+
+
+_lines: Any = None
+"""In such a process: where its lines go."""
+
+
+def _attend(lines: Any) -> None:
     """In such a process: Ctrl-C is for the one that waits for the results, and nobody works on without it."""
+    global _lines
+    _lines = lines
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_outlive_nobody, daemon=True).start()
+
+
+def _tell_and(work: Callable[..., Any], item: Any) -> Any:
+    return work(_lines.put, item)
 
 
 def _outlive_nobody() -> None:
@@ -200,51 +287,64 @@ def _outlive_nobody() -> None:
 # --- writing
 
 
-def _write(course: Course, section: Section, rules: Rules, *, force: bool) -> list[str]:
-    if problems := _authoring(section, rules):
-        return problems
-    built = make(section)
-    problems = _leaks(section, built.release)
-    if not force:
-        problems += _worked_in(section, built)
-    if problems:
-        return problems
-    _replace_folder(section.built, built.source)
+def _written(course: Course, rules: Rules, force: bool, tell: Tell, section: Section) -> list[str]:
+    """Write a section's files, unless something is wrong with it; its problems."""
+    found, built = _looked_at(course, section, rules, tell, check=False)
+    if built is not None:
+        found = found + problems.leaked(section, built.release)
+        found += [] if force else _worked_in(section, built)
+    if found or built is None:
+        tell(f"{section.name}: not built, {_counted(found)}")
+        return found
+    changed = _replace_folder(section.built, built.source)
     for name, data in built.release.items():
-        _write_if_changed(section.released / name, data)
-    from autograder.gradebook import register
+        changed |= _write_if_changed(section.released / name, data)
+    from autograder.gradebook import points_changed, register
 
-    return register(section) + _extra(section, built)
+    before = points_changed(section)
+    found = register(section)
+    if not found and before:
+        tell(before)
+    tell(f"{section.name}: {'built' if changed else 'unchanged'}")
+    return found + problems.extra(section, built.release)
+
+
+def _counted(found: list[str]) -> str:
+    return "1 problem" if len(found) == 1 else f"{len(found)} problems"
 
 
 def _handbook(course: Course, *, check: bool) -> list[str]:
-    """The page for who teaches: written, or compared with what would be."""
+    """The page for instructors: written, or compared with what would be."""
     try:
-        text, problems = handbook(course)
+        text, found = handbook(course)
     except BuildError as error:
         return [str(error)]
+    except UnicodeDecodeError:
+        return []  # said already, of the section
     path = course.root / NAME
-    if text and check and _difference(path, text.encode()):
-        problems.append(f"{NAME}: not what its sources say; run: autograder build")
+    if text and check and problems.difference(path, text.encode()):
+        found.append(f"{NAME}: not what its sources say; run: autograder build")
     if text and not check:
         _write_if_changed(path, text.encode())
-    return problems
+    return found
 
 
-def _replace_folder(folder: Path, files: dict[str, bytes]) -> None:
-    """nbgrader copies whatever lies there to the students: exactly these files."""
-    for path in _present(folder):
-        if path not in files:
-            (folder / path).unlink()
-    for litter in [path for path in folder.rglob("*") if path.name in _LITTER] if folder.is_dir() else []:
+def _replace_folder(folder: Path, files: dict[str, bytes]) -> bool:
+    """nbgrader copies whatever lies there to the students: exactly these files. Whether any was changed."""
+    extra = [path for path in problems.present(folder) if path not in files]
+    for path in extra:
+        (folder / path).unlink()
+    for litter in [path for path in folder.rglob("*") if path.name in problems.LITTER] if folder.is_dir() else []:
         shutil.rmtree(litter, ignore_errors=True)
-    for name, data in files.items():
-        _write_if_changed(folder / name, data)
+    written = [_write_if_changed(folder / name, data) for name, data in files.items()]
+    return bool(extra) or any(written)
 
 
-def _write_if_changed(path: Path, data: bytes) -> None:
-    if not path.is_file() or path.read_bytes() != data:
-        write_atomically(path, data)
+def _write_if_changed(path: Path, data: bytes) -> bool:
+    if path.is_file() and path.read_bytes() == data:
+        return False
+    write_atomically(path, data)
+    return True
 
 
 def _worked_in(section: Section, built: Built) -> list[str]:
@@ -260,141 +360,33 @@ def _worked_in(section: Section, built: Built) -> list[str]:
         solutions = [cell for cell in cells if is_solution(cell)]
         changed = [cell for cell in solutions if cell.metadata.nbgrader.get("checksum") != compute_checksum(cell)]
     except Exception as error:  # whatever is wrong with it, it is somebody's file
-        return [f"{_at(section, path)}: can't be read ({type(error).__name__}), so it isn't replaced; {run}"]
-    return [f"{_at(section, path)}: somebody has worked in it, so it isn't replaced; {run}"] if changed else []
+        return [f"{problems.at(section, path)}: can't be read ({type(error).__name__}), so it isn't replaced; {run}"]
+    return [f"{problems.at(section, path)}: somebody has worked in it, so it isn't replaced; {run}"] if changed else []
 
 
 # --- checking
 
 
-def _check(course: Course, section: Section, rules: Rules, tell: Tell) -> list[str]:
-    if problems := _authoring(section, rules):
-        return problems
-    built = make(section)
-    problems = _stale(section, built) + _extra(section, built)
-    problems += _leaks(section, {path: (section.released / path).read_bytes() for path in _present(section.released)})
-    problems += _shared_ids(section)
-    if not problems:
-        problems = [problem for rule in rules.answers for problem in rule(course, section, tell)]
-    return problems
+def _checked(course: Course, rules: Rules, force: bool, tell: Tell, section: Section) -> list[str]:
+    """Everything that is wrong with a section and with what was released of it; changes nothing."""
+    tell(f"{section.name}: checking {_much(section)}")
+    found, built = _looked_at(course, section, rules, tell, check=True)
+    if built is not None:
+        there = {path: (section.released / path).read_bytes() for path in problems.present(section.released)}
+        found = found + problems.stale(section, built.release) + problems.extra(section, built.release)
+        found += problems.leaked(section, there) + problems.shared_ids(section)
+    tell(f"{section.name}: {_counted(found) if found else 'all is well'}")
+    return found
 
 
-def _authoring(section: Section, rules: Rules) -> list[str]:
-    """What must hold of the text alone."""
-    notebook = author_notebook(section)
-    problems = _rebound(section, notebook) + _misplaced_marks(section, notebook)
-    return problems + [problem for rule in rules.text for problem in rule(section, notebook)]
-
-
-def _stale(section: Section, built: Built) -> list[str]:
-    return [
-        f"{_at(section, section.released / name)}: {what}; {_rebuild(section)}"
-        for name, data in built.release.items()
-        if (what := _difference(section.released / name, data))
-    ]
-
-
-def _difference(path: Path, data: bytes) -> str:
-    if not path.is_file():
-        return "not built yet"
-    # git on Windows may have turned the line ends of a text file
-    same = path.read_bytes().replace(b"\r\n", b"\n") == data.replace(b"\r\n", b"\n")
-    return "" if same else "not what its source says"
-
-
-def _extra(section: Section, built: Built) -> list[str]:
-    return [
-        f"{_at(section, section.released / path)}: not built from solutions/{section.name}; move it away or delete it"
-        for path in _present(section.released)
-        if path not in built.release
-    ]
-
-
-def _orphans(course: Course) -> list[str]:
-    known = {section.name for section in course.sections}
-    there = sorted(entry.name for entry in course.notebooks.iterdir()) if course.notebooks.is_dir() else []
-    return [
-        f"notebooks/{name}: no section of solutions/; move it away or delete it"
-        for name in there
-        if name not in known and name not in _LITTER
-    ]
-
-
-def _rebound(section: Section, notebook: NotebookNode) -> list[str]:
-    """Running a teaching cell again must never change what is graded."""
-    contract: set[str] = set()
-    for cell in notebook.cells:
-        if "exercise" in cell.metadata:
-            contract |= {name for name in _bound(cell.source) if not name.startswith("_")}
-    return [
-        f"{section.name}: the cell that begins {_first_line(cell)!r} binds {name}, the exercise's name; "
-        f'call it lecture_{name} or Lecture{name}, or mark the cell toolkit="true"'
-        for cell in notebook.cells
-        if cell.cell_type == "code" and "exercise" not in cell.metadata and not is_toolkit(cell)
-        for name in sorted(contract & _bound(cell.source, imports=True))
-    ]
-
-
-def _misplaced_marks(section: Section, notebook: NotebookNode) -> list[str]:
-    return [
-        f"{section.name}: the cell that begins {_first_line(cell)!r} holds a {BEGIN_SOLUTION} mark but isn't the "
-        f'exercise\'s; write its header as # %% exercise="{section.notebook}"'
-        for cell in notebook.cells
-        if "exercise" not in cell.metadata and (BEGIN_SOLUTION in cell.source or BEGIN_HIDDEN in cell.source)
-    ]
-
-
-def _leaks(section: Section, files: dict[str, bytes]) -> list[str]:
-    return [
-        f"{_at(section, section.released / path)}: holds {what}; "
-        f"take it out of solutions/{section.name}, then {_rebuild(section)}"
-        for path, what in leaks(section, files)
-    ]
-
-
-def _shared_ids(section: Section) -> list[str]:
-    path = section.released / f"{section.notebook}.ipynb"
-    try:
-        cells = json.loads(path.read_bytes())["cells"]
-        ids = Counter(cell["id"] for cell in cells)
-        grades = Counter(cell["metadata"]["nbgrader"]["grade_id"] for cell in cells if "nbgrader" in cell["metadata"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return []  # said already: stale
-    shared = sorted({name for counts in (ids, grades) for name, count in counts.items() if count > 1})
-    return [f"{_at(section, path)}: two cells share the id {name!r}; {_rebuild(section)}" for name in shared]
+def _much(section: Section) -> str:
+    """What there is to check, so that one knows what takes so long."""
+    right, wrong = (len(problems.answers(section, folder)) for folder in ("right", "wrong"))
+    return f"its solution, {right} right answers, {wrong} typical mistakes and liars" if right + wrong else "its text"
 
 
 def _files_for_students(section: Section) -> dict[str, bytes]:
     names = [*STUDENT_FILES, f"test_{section.notebook}.py"]
     files = {name: (section.folder / name).read_bytes() for name in names if (section.folder / name).is_file()}
     assets = section.folder / "assets"
-    return files | {f"assets/{path}": (assets / path).read_bytes() for path in _present(assets)}
-
-
-def _present(folder: Path) -> list[str]:
-    """The files below a folder, as paths with `/`, without what editors leave behind."""
-    if not folder.is_dir():
-        return []
-    paths = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file() or path.is_symlink())
-    return [path.as_posix() for path in paths if not _LITTER & set(path.parts)]
-
-
-def _bound(source: str, *, imports: bool = False) -> set[str]:
-    """The names that a cell binds in the notebook's namespace. Raises BuildError."""
-    try:
-        found = names(source)
-    except SyntaxError as error:
-        raise BuildError(f"the cell that begins {source.strip().splitlines()[0]!r} isn't Python: {error}") from None
-    return set(found.defines) - (set() if imports else set(found.imports))
-
-
-def _first_line(cell: NotebookNode) -> str:
-    return next(iter(cell.source.strip().splitlines()), "")[:60]
-
-
-def _rebuild(section: Section) -> str:
-    return f"run: autograder build {section.name}"
-
-
-def _at(section: Section, path: Path) -> str:
-    return path.relative_to(section.course.root).as_posix()
+    return files | {f"assets/{path}": (assets / path).read_bytes() for path in problems.present(assets)}

@@ -95,13 +95,11 @@ def main() -> None:
 @_plain_errors
 def build(sections: tuple[str, ...], check: bool, force: bool) -> int:
     """Build notebooks/ from solutions/."""
-    from autograder import authoring
-    from autograder.build import Rules, build
-    from autograder.liars import believed
+    from autograder.build import build
+    from autograder.rules import RULES
 
-    rules = Rules((authoring.rules, authoring.warmups), (authoring.worth, authoring.steady, believed))
     jobs = min(os.cpu_count() or 1, len(sections) or sys.maxsize)
-    problems = build(Course.find(), sections, check=check, force=force, rules=rules, tell=click.echo, jobs=jobs)
+    problems = build(Course.find(), sections, check=check, force=force, rules=RULES, tell=click.echo, jobs=jobs)
     for problem in problems:
         click.echo(problem, err=True)
     return 1 if problems else 0

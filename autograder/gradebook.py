@@ -164,6 +164,27 @@ def register(section: Section) -> list[str]:
     return []
 
 
+def points_changed(section: Section) -> str:
+    """What registering a section anew changes for those who have grades, in a line; empty when it changes nothing."""
+    try:
+        with opened(database(section.course)) as gradebook:
+            before = {cell.name: cell for cell in gradebook.find_notebook(section.notebook, section.name).grade_cells}
+            cells = nbformat.read(section.built / f"{section.notebook}.ipynb", as_version=4).cells
+            marks = [cell.metadata.nbgrader for cell in cells if "nbgrader" in cell.metadata]
+            now = {mark["grade_id"]: mark["points"] for mark in marks if mark["grade"]}
+            changed = [name for name in now if name in before and before[name].max_score != now[name]]
+            graded = max((len(before[name].grades) for name in changed), default=0)
+            words = [f"{name} is worth {now[name]:g} points now, not {before[name].max_score:g}" for name in changed]
+    except (MissingEntry, GradebookProblem):
+        return ""
+    if not graded:
+        return ""
+    keep = (
+        f"{graded} submissions keep the scores that they have until you run: autograder grade --section {section.name}"
+    )
+    return f"{section.name}: {', '.join(words)}; {keep}"
+
+
 # --- in place of nbgrader's own steps; nbgrader_config.py names them
 
 

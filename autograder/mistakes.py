@@ -75,9 +75,12 @@ def headline_of(path: Path) -> str:
 
 def read_known(path: Path) -> list[Mistake]:
     """The mistakes that the build wrote down; none where there is no such file."""
-    if not path.exists():
-        return []
-    body = json.loads(path.read_text(encoding="utf-8"))
+    return known_in(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def known_in(text: str) -> list[Mistake]:
+    """The mistakes in the text of a `mistakes.json`."""
+    body = json.loads(text)
     return [
         Mistake(headline, frozenset((test, words) for test, words in losses)) for headline, losses in body["mistakes"]
     ]

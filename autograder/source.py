@@ -65,12 +65,29 @@ def points(tests: Path) -> float:
 
     Raises BuildError for a number that isn't written out, and for a test that doesn't say its points.
     """
+    worth, problems = points_by_test(tests)
+    if problems:
+        raise BuildError(problems[0])
+    return sum(worth.values())
+
+
+def points_by_test(tests: Path) -> tuple[dict[str, float], list[str]]:
+    """What each behaviour is worth in a file of tests, and what is wrong with their marks, a line each."""
     try:
         tree = ast.parse(tests.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError) as error:
-        raise BuildError(f"{tests}: {error}; every exercise has visible and hidden tests") from None
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    return sum(_points(tests, function) for function in functions if function.name.startswith("test_"))
+    except FileNotFoundError:
+        return {}, [f"no {_kept(tests)}; every exercise has visible and hidden tests"]
+    except SyntaxError as error:
+        return {}, [f"{_kept(tests)}: {error}"]
+    worth: dict[str, float] = {}
+    problems = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            try:
+                worth[node.name.removeprefix("test_")] = _points(tests, node)
+            except BuildError as error:
+                problems.append(str(error))
+    return worth, problems
 
 
 def to_text(notebook: NotebookNode) -> str:
@@ -196,7 +213,7 @@ def _notebook(cells: list[NotebookNode]) -> NotebookNode:
 
 
 def _points(tests: Path, function: ast.FunctionDef | ast.AsyncFunctionDef) -> float:
-    where = f"{tests.name}: {function.name}"
+    where = f"{_kept(tests)}: {function.name}"
     marks = {mark.attr: mark for mark in map(_mark, function.decorator_list) if mark is not None}
     if "parametrize" in marks and "points" in marks:
         raise BuildError(f"{where} is parametrised, so its points would count once a case; write a test for each")
@@ -211,6 +228,11 @@ def _points(tests: Path, function: ast.FunctionDef | ast.AsyncFunctionDef) -> fl
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < 1000:
         raise BuildError(f"{where}: its points must be a number written out, such as @pytest.mark.points(0.5)")
     return float(number)
+
+
+def _kept(tests: Path) -> str:
+    """A file of tests as it is told: from its section's folder on."""
+    return f"hidden/{tests.name}" if tests.parent.name == "hidden" else tests.name
 
 
 def _mark(decorator: ast.expr) -> ast.Attribute | None:
