@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,7 +18,7 @@ from autograder.course import Course, Section
 from autograder.judge import SHOWN_EVENTS
 from autograder.mistakes import NAME, Mistake, digest_of, headline_of, known_in, losses, made_from, written
 from autograder.result import Behaviour
-from faultlab.scenario import Played, asked
+from faultlab.scenario import Played, ScenarioError, asked
 from faultlab.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -33,10 +34,23 @@ def intended(section: Section, notebook: bytes) -> bytes:
     """
     assert section.exercise is not None
     bench = Bench.at(section.exercise, section.folder)
+    _match_parameters(bench)
     tests = [test for test in bench.judge(hidden=False).tests if not test.hidden]
     timelines = played(bench, tests, answered(section, notebook))
     shown = {repr(one): json.loads(run.to_json()) for one, run in timelines.items() if len(run) <= SHOWN_EVENTS}
     return (json.dumps(shown, sort_keys=True, separators=(",", ":")) + "\n").encode()
+
+
+def _match_parameters(bench: Bench) -> None:
+    """Raises ScenarioError when a test gives a scenario other parameters than it takes."""
+    for test in bench.judge(hidden=True).tests:
+        for one in test.scenarios:
+            if one.name in bench.scenarios:  # otherwise playing it says so
+                try:
+                    inspect.signature(bench.scenarios[one.name].setup).bind(None, **one.options)
+                except TypeError as error:
+                    line = f"test_{test.id} doesn't fit its scenario {one.name}: {error}; change one of them"
+                    raise ScenarioError(line) from None
 
 
 def mistakes(section: Section, notebook: bytes, tell: Tell = lambda line: None) -> bytes:
@@ -175,7 +189,7 @@ def _unsteady(
 def wrong_answers(section: Section, built: Built) -> list[str]:
     """Typical mistakes that pass a behaviour which they say they fail, a line each.
 
-    The build has judged before what they lose of the visible tests; the few that only hidden tests find are judged here.
+    What they lose of the visible tests is known from the build; the few that only hidden tests find are judged here.
     """
     if section.exercise is None:
         return []

@@ -106,6 +106,18 @@ def build(sections: tuple[str, ...], check: bool, force: bool) -> int:
 
 
 @main.command()
+@click.argument("name")
+@_plain_errors
+def new(name: str) -> int:
+    """Write a new section, NAME, to solutions/: a small working exercise to change step by step."""
+    from autograder.skeleton import new_section, what_next
+
+    section = new_section(Course.find(), name)
+    click.echo("\n".join([f"solutions/{section.name} is written. Next:", *what_next(section)]))
+    return 0
+
+
+@main.command()
 @click.argument("notebooks", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--watch", is_flag=True, help="Check again each time a notebook is saved.")
 @_plain_errors

@@ -200,11 +200,18 @@ def unexplained(section: Section, notebook: NotebookNode) -> list[str]:
     if missing:
         how = f"<details><summary>{missing[0]}</summary> ... </details>"
         problems.append(f"{section.name}: no {', no '.join(missing)}; write below the exercise: {how}")
-    wanted = asked(section.scenarios.read_text(encoding="utf-8")) if section.scenarios.is_file() else []
-    if silent := [name for name in wanted if name not in above]:
+    if silent := [name for name in _wanted(section) if name not in above]:
         what = f"no text above the exercise says what {', '.join(silent)} must do"
         problems.append(f"{section.name}: {what}; write its contract there")
     return problems
+
+
+def _wanted(section: Section) -> list[str]:
+    """The names that the scenarios ask for; none where they can't be read, which is told when they are played."""
+    try:
+        return asked(section.scenarios.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError):
+        return []
 
 
 def _code(notebook: NotebookNode) -> Iterator[NotebookNode]:

@@ -22,6 +22,7 @@ NOTEBOOK = '''\
 
 # %% [markdown]
 # # A sample
+# `add(a, b)` returns the sum of two numbers.
 # <details><summary>Hint 1</summary>Add them.</details>
 # <details><summary>Hint 2</summary>With a plus.</details>
 # <details><summary>Hint 3</summary>Return it.</details>
@@ -93,6 +94,12 @@ async def _(lab, a, b):
     await lab.outcome("result", lab.answer("add"), a, b)
 """
 
+RIGHT = {
+    "lambda": "add = lambda a, b: a + b\n",
+    "minus_minus": "def add(a, b):\n    return a - -b\n",
+    "summed": "def add(*numbers):\n    return sum(numbers)\n",
+}
+
 
 def make_course(root: Path) -> Course:
     """A fresh course below `root`, with this project's nbgrader configuration."""
@@ -102,16 +109,22 @@ def make_course(root: Path) -> Course:
     folder = course.solutions / SECTION
     (folder / "hidden").mkdir(parents=True)
     (folder / "wrong").mkdir()
+    (folder / "right").mkdir()
     (folder / "assets").mkdir()
     (folder / "sample.py").write_text(NOTEBOOK)
     (folder / "test_sample.py").write_text(TESTS)
     (folder / "hidden" / "test_sample.py").write_text(HIDDEN)
     (folder / "wrong" / "minus.py").write_text("# Subtracts.\n# fails: small\nreturn a - b\n")
+    for name, text in RIGHT.items():
+        (folder / "right" / f"{name}.py").write_text(text)
+    (folder / "contract.toml").write_text("small = 2\nzero = 1\n")
+    (folder / "teaching.md").write_text("# A sample\n")
     (folder / "scenarios.py").write_text(SCENARIOS)
     (folder / "assets" / "picture.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>\n")
     plain = course.solutions / "91_plain"
     plain.mkdir()
     (plain / "plain.py").write_text("# %% [markdown]\n# Nothing to do here.\n")
+    (plain / "teaching.md").write_text("# Plain\n")
     return course
 
 

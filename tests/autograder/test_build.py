@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from autograder import build
-from autograder.authoring import steady
+from autograder.authoring import right_answers
 from autograder.course import Course, Section, UsageError
+from autograder.rules import RULES
 from autograder.source import source_notebook
 
 SECTION = "90_sample"
@@ -253,7 +254,7 @@ class TestCheck:
         rules = build.Rules(answers=[full_marks])
         found = build.build(pristine, [SECTION], check=True, rules=rules, tell=told.append)
         assert found == [f"{SECTION}: the solution gets 2 of 3 points"]
-        assert told == [f"{SECTION} was looked at"]
+        assert f"{SECTION} was looked at" in told
 
     def test_side_by_side(self, course: Course) -> None:
         """Sections that are checked in processes of their own: the same is said, in the same order."""
@@ -263,16 +264,18 @@ class TestCheck:
             told: list[str] = []
             rules = build.Rules(answers=[full_marks])
             said.append((build.build(course, check=True, rules=rules, tell=told.append, jobs=jobs), told))
-        assert said[0] == said[1] and len(said[0][0]) > len(said[0][1]) > 0
+        (problems, told), (same, heard) = said
+        assert problems == same and len(problems) > 1
+        assert sorted(told) == sorted(heard) and f"{SECTION} was looked at" in told
 
     def test_right_answers_keep_nothing_between_scenarios(self, course: Course) -> None:
         """One that does is named, with the behaviours that depend on what was played before."""
         section = course.section(SECTION)
-        assert steady(course, section, print) == steady(course, course.section("91_plain"), print) == []
+        assert right_answers(course, section, print) == []
+        assert right_answers(course, course.section("91_plain"), print) == []
         keeps = "calls = []\ndef add(a, b):\n    calls.append(a)\n    return a + b if len(calls) == 1 else None\n"
-        (section.folder / "right").mkdir()
         (section.folder / "right" / "keeps.py").write_text(keeps)
-        in_order, backwards = steady(course, section, print)
+        in_order, backwards = right_answers(course, section, print)
         assert (
             "scenarios in order, right/keeps.py is judged otherwise" in in_order and "alone: zero, small;" in in_order
         )
@@ -282,6 +285,199 @@ class TestCheck:
         """The line names those that there are."""
         with pytest.raises(UsageError, match=SECTION):
             build.build(pristine, ["nothing"])
+
+
+HINT = "<details><summary>Hint 2</summary>With a plus.</details>"
+
+
+class TestRules:
+    """What must hold of a section; one that breaks everything hears of everything, in one go."""
+
+    def problems(self, course: Course, *, check: bool = False) -> list[str]:
+        return build.build(course, [SECTION], check=check, rules=RULES)
+
+    def test_a_whole_section_has_no_problem(self, pristine: Course) -> None:
+        """The sample keeps all rules."""
+        assert build.build(pristine, check=True, rules=RULES) == []
+
+    @pytest.mark.parametrize(
+        ("spoil", "said"),
+        [
+            (lambda folder: (folder / "teaching.md").unlink(), "no teaching.md; write"),
+            (lambda folder: (folder / "contract.toml").unlink(), "no contract.toml; write"),
+            (lambda folder: (folder / "scenarios.py").unlink(), "no scenarios.py; write"),
+            (lambda folder: (folder / "hidden" / "test_sample.py").unlink(), "no hidden/test_sample.py; every"),
+            (lambda folder: (folder / "right" / "lambda.py").unlink(), "3 other right answers are needed, and 2 are"),
+            (lambda folder: (folder / "wrong" / "minus.py").unlink(), "no typical mistake; write wrong/*.py"),
+            (lambda folder: edit(folder / "sample.py", HINT, ""), "no Hint 2; write below"),
+            (
+                lambda folder: edit(folder / "sample.py", "`add(a, b)`", "It"),
+                "no text above the exercise says what add",
+            ),
+            (lambda folder: edit(folder / "contract.toml", "small = 2", "small = 3"), "small is worth 2 points by its"),
+            (
+                lambda folder: edit(folder / "contract.toml", "zero = 1\n", ""),
+                "1 point by its tests and nothing by its",
+            ),
+            (
+                lambda folder: edit(folder / "contract.toml", "zero", "one = 1\nzero"),
+                "one is worth nothing by its tests",
+            ),
+            (lambda folder: edit(folder / "contract.toml", "= 2", "is 2"), "contract.toml: Expected"),
+            (lambda folder: edit(folder / "contract.toml", "= 2", "= '2'"), "small has no number of points"),
+            (lambda folder: edit(folder / "hidden" / "test_sample.py", "_small", "_big"), "big is judged by a hidden"),
+            (lambda folder: edit(folder / "wrong" / "minus.py", "# Subtracts.\n", ""), "line 1 must be what the"),
+            (lambda folder: edit(folder / "wrong" / "minus.py", "# fails: small\n", ""), "line 2 must name the"),
+            (lambda folder: edit(folder / "wrong" / "minus.py", "small", "smal"), "no behaviour is called smal; there"),
+            (
+                lambda folder: edit(folder / "wrong" / "minus.py", "return a - b", "add = lambda a, b: a + b"),
+                "minus.py: passes small",
+            ),
+            (
+                lambda folder: edit(folder / "sample.py", "= total + b", "= total - b"),
+                "the solution misses small: another",
+            ),
+            (lambda folder: edit(folder / "sample.py", "+ b\n", "+ b % 999\n"), "the solution misses hidden small: a"),
+            (
+                lambda folder: edit(folder / "test_sample.py", "== 0, ", "is None, "),
+                "the untouched stub earns points for",
+            ),
+            (
+                lambda folder: edit(folder / "scenarios.py", "def sums(world, a, b):", "def sums(world a, b):"),
+                "scenarios.py, l",
+            ),
+            (
+                lambda folder: edit(folder / "scenarios.py", "(world, a, b)", "(world, a)"),
+                "test_small doesn't fit its scenario sums: got",
+            ),
+            (lambda folder: edit(folder / "scenarios.py", "return {", "1 / 0; return {"), "scenarios.py, line 6: Zero"),
+            (lambda folder: edit(folder / "test_sample.py", "import pytest", "import pytset"), "no test could be coll"),
+            (
+                lambda folder: edit(folder / "test_sample.py", '"sums", a=-1', '"sum", a=-1'),
+                "there is no scenario 'sum'",
+            ),
+            (
+                lambda folder: edit(folder / "sample.py", "    return a - b", "    return a - - - ("),
+                "add(a, b):' isn't Pyth",
+            ),
+            (lambda folder: (folder / "teaching.md").write_bytes(b"caf\xe9"), "teaching.md: isn't text in UTF-8"),
+        ],
+    )
+    def test_each_is_kept_by_both_builds(self, course: Course, spoil: Callable[[Path], object], said: str) -> None:
+        """One line says where, what and what to do; nothing is written."""
+        before = released(course).read_bytes()
+        (course.build / "held" / SECTION).unlink(missing_ok=True)
+        spoil(course.section(SECTION).folder)
+        for check in (False, True):
+            found = self.problems(course, check=check)
+            assert any(said in problem for problem in found), found
+            assert all("\n" not in problem for problem in found) and len(found) == len(set(found))
+        assert released(course).read_bytes() == before
+
+    def test_answers_that_the_check_plays(self, course: Course) -> None:
+        """A right answer that loses points is named with what it misses."""
+        (course.section(SECTION).folder / "right" / "lambda.py").write_text("add = lambda a, b: abs(a + b) or 7\n")
+        (problem,) = self.problems(course, check=True)
+        assert "right/lambda.py misses zero: another sum; is it right" in problem
+
+    def test_all_at_once(self, course: Course) -> None:
+        """Whatever can be looked at is looked at; what has to wait is named, once."""
+        folder = course.section(SECTION).folder
+        (folder / "teaching.md").unlink()
+        (folder / "right" / "lambda.py").unlink()
+        edit(folder / "sample.py", HINT, "")
+        edit(folder / "sample.py", "lecture_add", "add")
+        edit(folder / "contract.toml", "small = 2", "small = 3")
+        edit(folder / "sample.py", "= total + b", "= total - b")
+        found = self.problems(course)
+        for said in ("teaching.md", "3 other right", "Hint 2", "binds add", "small is worth", "solution misses small"):
+            assert any(said in problem for problem in found), said
+        assert not any("not looked at" in problem for problem in found)
+        (folder / "hidden" / "test_sample.py").unlink()
+        found = self.problems(course, check=True)
+        waiting = [problem for problem in found if "not looked at before that is fixed" in problem]
+        assert len(waiting) == 1 and any("no hidden/test_sample.py" in problem for problem in found)
+        assert any("Hint 2" in problem for problem in found)
+
+    def test_two_tests_without_points(self, course: Course) -> None:
+        """Both are named."""
+        tests = course.section(SECTION).tests
+        tests.write_text(tests.read_text().replace("@pytest.mark.points", "@pytest.mark.slow"))
+        found = self.problems(course)
+        assert sum("says no points" in problem for problem in found) == 2, found
+
+    def test_a_folder_without_a_notebook(self, course: Course) -> None:
+        """An unfinished section is named instead of passed over."""
+        (course.solutions / "92_empty").mkdir()
+        assert any("solutions/92_empty: no empty.py" in problem for problem in build.build(course, rules=RULES))
+
+
+class TestProgress:
+    """`build` says what it is doing, a line for each section and for what takes long, before it begins."""
+
+    def told(self, course: Course, **options: Any) -> list[str]:
+        told: list[str] = []
+        build.build(course, rules=RULES, tell=told.append, **options)
+        return told
+
+    def test_built_and_unchanged(self, tmp_path: Path, new_course: NewCourse) -> None:
+        """The first time everything is run and written; then nothing is."""
+        course = new_course(tmp_path / "fresh")
+        assert self.told(course) == [
+            f"{SECTION}: judging 1 typical mistakes (once; cached)",
+            f"{SECTION}: running its warm-ups, its solution and its stub (once; cached)",
+            f"{SECTION}: built",
+            "91_plain: running its warm-ups, its solution and its stub (once; cached)",
+            "91_plain: built",
+        ]
+        assert self.told(course) == [f"{SECTION}: unchanged", "91_plain: unchanged"]
+        edit(source(course), "# Afterwards.", "# After that.")
+        running, built, plain = self.told(course)
+        assert "running" in running and built == f"{SECTION}: built" and plain == "91_plain: unchanged"
+
+    def test_what_failed_is_run_again(self, course: Course) -> None:
+        """Only what held is remembered."""
+        edit(source(course), "= total + b", "= total - b")
+        for _ in range(2):
+            assert f"{SECTION}: not built, 3 problems" in self.told(course)
+
+    @pytest.mark.parametrize("jobs", [1, 2])
+    def test_check(self, pristine: Course, jobs: int) -> None:
+        """Each section says what there is to check before it begins, and how it ended."""
+        told = self.told(pristine, check=True, jobs=jobs)
+        mine = [line for line in told if line.startswith(SECTION)]
+        assert mine[0] == f"{SECTION}: checking its solution, 3 right answers, 1 typical mistakes and liars"
+        assert mine[-1] == f"{SECTION}: all is well" and "91_plain: checking its text" in told
+
+
+class TestPointsChange:
+    def test_scores_stay_and_the_author_is_told(self, course: Course) -> None:
+        """Registering other points works beside existing grades: these keep their scores until they are graded anew."""
+        from nbgrader.api import Gradebook
+
+        def gradebook() -> Gradebook:
+            return Gradebook(f"sqlite:///{course.gradebook}", "resilience")
+
+        with gradebook() as book:
+            book.add_student("ada")
+            book.add_submission(SECTION, "ada")
+            grade = book.find_grade("sample_score", "sample", SECTION, "ada")
+            grade.auto_score = 2.5
+            book.db.commit()
+        edit(course.section(SECTION).tests, "points(1)", "points(2)")
+        edit(course.section(SECTION).folder / "contract.toml", "zero = 1", "zero = 2")
+        told: list[str] = []
+        assert build.build(course, [SECTION], rules=RULES, tell=told.append) == []
+        assert told[-2] == (
+            f"{SECTION}: sample_score is worth 3.5 points now, not 2.5; 1 submissions keep the scores that they have "
+            f"until you run: autograder grade --section {SECTION}"
+        )
+        with gradebook() as book:
+            grade = book.find_grade("sample_score", "sample", SECTION, "ada")
+            assert (grade.auto_score, grade.max_score) == (2.5, 3.5)
+        told.clear()
+        build.build(course, [SECTION], rules=RULES, tell=told.append)
+        assert told == [f"{SECTION}: unchanged"]
 
 
 class TestCourse:

@@ -110,6 +110,12 @@ class TestSession:
         """As one rung of a long exercise."""
         assert [b.test for b in judge.judge(all_say("good"), tests=judge.tests[1:2])] == ["plain"]
 
+    def test_all_after_some(self, judge):
+        """Whichever tests judged the submission before, the next one is judged by all of them."""
+        for some in (judge.tests[3:], judge.tests[1:2], judge.tests[:1]):
+            judge.judge(all_say("good"), tests=some)
+            assert all(b.passed for b in judge.judge(all_say("good")))
+
     @pytest.mark.parametrize(
         ("text", "words"),
         [
