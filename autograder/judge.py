@@ -113,7 +113,7 @@ class Judge:
         self._config.stash[SOURCE] = lambda item, wanted: timelines.get(wanted, NEVER_RUN)
         self.exhausted, until = False, time.process_time() + CPU_SECONDS
         if tests:  # the submission before may have been judged by others of these tests
-            self._session._setupstate.teardown_exact(tests[0].item)
+            self._session._setupstate.teardown_exact(tests[0].item.parent)  # type: ignore[arg-type]
         for test, following in zip(tests, [*tests[1:], *tests[:1]], strict=True):
             error = self._error(test.item, following.item, until - time.process_time())
             runs = [(wanted, timelines.get(wanted, NEVER_RUN)) for wanted in test.scenarios]
