@@ -9,13 +9,15 @@ import keyword
 import re
 from pathlib import Path
 
-from autograder.course import Course, Section, UsageError, student_problem
+from autograder.course import Course, Section, UsageError
 
 TEMPLATE = Path(__file__).with_name("templates") / "section"
 EXAMPLE = "token_bucket"
 """The name that the template's files bear."""
 
-_NAME = re.compile(r"(?:(\d{1,3})_)?([a-z][a-z0-9_]*)")
+_NAME = re.compile(r"(?:(\d{1,3})_)?([a-z][a-z0-9_]{0,39})")
+_RESERVED = re.compile(r"scenarios|test_.*|con|prn|aux|nul|(com|lpt)\d")
+"""Of a section's other files, and on Windows."""
 
 
 def new_section(course: Course, name: str) -> Section:
@@ -49,7 +51,7 @@ def _numbered(course: Course, name: str) -> str:
             f"{name!a} can't be a section's name: write lower-case letters, digits and _, such as 12_leases"
         )
     number, notebook = match[1], match[2]
-    if notebook == "scenarios" or notebook.startswith("test_") or student_problem(notebook):
+    if _RESERVED.fullmatch(notebook):
         raise UsageError(f"{name!a} can't be a section's name: its files would have reserved names; choose another")
     there = _folders(course)
     for other in there:
