@@ -16,7 +16,17 @@ from autograder.cells import names, needed, run_notebook
 from autograder.check import Bench, played
 from autograder.course import Course, Section
 from autograder.judge import SHOWN_EVENTS
-from autograder.mistakes import NAME, Mistake, digest_of, headline_of, known_in, losses, made_from, written
+from autograder.mistakes import (
+    NAME,
+    Mistake,
+    digest_of,
+    headline_of,
+    judged_mistakes,
+    known_in,
+    losses,
+    made_from,
+    written,
+)
 from autograder.result import Behaviour
 from faultlab.scenario import Played, ScenarioError, asked
 from faultlab.timeline import Timeline
@@ -63,10 +73,10 @@ def mistakes(section: Section, notebook: bytes, tell: Tell = lambda line: None) 
     texts = [path.read_text(encoding="utf-8") for path in paths]
     judged_by = [path.read_text(encoding="utf-8") for path in (section.tests, section.scenarios)]
     digest = digest_of([VERSION, *judged_by, *_given(section, notebook), *texts])
-    released = section.released / NAME
-    if made_from(released) == digest:
-        return released.read_bytes()
-    tell(f"{section.name}: judging {len(paths)} typical mistakes (once; cached)")
+    for kept in (section.released / NAME, judged_mistakes(section)):
+        if made_from(kept) == digest:
+            return kept.read_bytes()
+    tell(f"{section.name}: judging {problems.counted(len(paths), 'typical mistake')} (once; cached)")
     bench = Bench.at(str(section.exercise), section.folder)
     judge = bench.judge(hidden=False)
     found = []

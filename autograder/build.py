@@ -29,6 +29,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from autograder import problems
 from autograder.course import Course, Section, UsageError, write_atomically
 from autograder.handbook import NAME, handbook
+from autograder.mistakes import NAME as MISTAKES
+from autograder.mistakes import judged_mistakes
 from autograder.source import BuildError, author_notebook, from_text, source_notebook, to_text
 
 if TYPE_CHECKING:
@@ -118,7 +120,7 @@ def _judged_beforehand(section: Section, source: bytes, tell: Tell) -> dict[str,
     from autograder.authoring import intended, mistakes
 
     with _authors_errors(section):
-        return {"intended.json": intended(section, source), "mistakes.json": mistakes(section, source, tell)}
+        return {"intended.json": intended(section, source), MISTAKES: mistakes(section, source, tell)}
 
 
 @contextmanager
@@ -167,7 +169,7 @@ def _looked_at(course: Course, section: Section, rules: Rules, tell: Tell, *, ch
         if broken := problems.broken_cells(section, notebook):
             return _Seen([*found, *broken, _waiting(section, "its text, its points, its answers")])
         found += [problem for rule in (*TEXT, *rules.text) for problem in rule(section, notebook)]
-        built = make(section, tell)
+        built = make(section) if check else make(section, tell)
     except BuildError as error:
         found += [f"{section.name}: {error}", _waiting(section, "what it builds, its points, its answers")]
         return _Seen(list(dict.fromkeys(found)))
@@ -294,7 +296,9 @@ def _written(course: Course, rules: Rules, force: bool, tell: Tell, section: Sec
         found = found + problems.leaked(section, built.release)
         found += [] if force else _worked_in(section, built)
     if found or built is None:
-        tell(f"{section.name}: not built, {_counted(found)}")
+        if built is not None and MISTAKES in built.release:
+            _write_if_changed(judged_mistakes(section), built.release[MISTAKES])
+        tell(f"{section.name}: not built, {problems.counted(len(found), 'problem')}")
         return found
     changed = _replace_folder(section.built, built.source)
     for name, data in built.release.items():
@@ -307,10 +311,6 @@ def _written(course: Course, rules: Rules, force: bool, tell: Tell, section: Sec
         tell(before)
     tell(f"{section.name}: {'built' if changed else 'unchanged'}")
     return found + problems.extra(section, built.release)
-
-
-def _counted(found: list[str]) -> str:
-    return "1 problem" if len(found) == 1 else f"{len(found)} problems"
 
 
 def _handbook(course: Course, *, check: bool) -> list[str]:
@@ -375,14 +375,17 @@ def _checked(course: Course, rules: Rules, force: bool, tell: Tell, section: Sec
         there = {path: (section.released / path).read_bytes() for path in problems.present(section.released)}
         found = found + problems.stale(section, built.release) + problems.extra(section, built.release)
         found += problems.leaked(section, there) + problems.shared_ids(section)
-    tell(f"{section.name}: {_counted(found) if found else 'all is well'}")
+    tell(f"{section.name}: {problems.counted(len(found), 'problem') if found else 'all is well'}")
     return found
 
 
 def _much(section: Section) -> str:
     """What there is to check, so that one knows what takes so long."""
     right, wrong = (len(problems.answers(section, folder)) for folder in ("right", "wrong"))
-    return f"its solution, {right} right answers, {wrong} typical mistakes and liars" if right + wrong else "its text"
+    if not right + wrong:
+        return "its text"
+    answers = f"{problems.counted(right, 'right answer')}, {problems.counted(wrong, 'typical mistake')}"
+    return f"its solution, {answers} and liars"
 
 
 def _files_for_students(section: Section) -> dict[str, bytes]:

@@ -179,9 +179,7 @@ def points_changed(section: Section) -> str:
         return ""
     if not graded:
         return ""
-    keep = (
-        f"{graded} submissions keep the scores that they have until you run: autograder grade --section {section.name}"
-    )
+    keep = f"scores given so far ({graded}) stay as they are until you run: autograder grade --section {section.name}"
     return f"{section.name}: {', '.join(words)}; {keep}"
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from autograder.course import Section
 from autograder.result import Behaviour
 
 NAME = "mistakes.json"
@@ -90,6 +91,11 @@ def written(digest: str, found: Iterable[Mistake]) -> bytes:
     """The bytes of `mistakes.json`; `digest` tells what it was made from."""
     rows = ",\n".join(json.dumps([one.headline, sorted(one.losses)], ensure_ascii=False) for one in found)
     return f'{{"made_from": {json.dumps(digest)}, "mistakes": [\n{rows}\n]}}\n'.encode()
+
+
+def judged_mistakes(section: Section) -> Path:
+    """Where the build keeps what it judged of a section that it couldn't write yet."""
+    return section.course.build / "judged" / section.name / NAME
 
 
 def made_from(path: Path) -> str:

@@ -315,6 +315,11 @@ def at(section: Section, path: Path) -> str:
     return path.relative_to(section.course.root).as_posix()
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things, in words: 1 problem, 2 problems."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _is_text(path: Path) -> bool:
     try:
         path.read_text(encoding="utf-8")

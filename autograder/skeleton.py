@@ -47,9 +47,7 @@ def what_next(section: Section) -> list[str]:
 def _numbered(course: Course, name: str) -> str:
     match = _NAME.fullmatch(name)
     if match is None or keyword.iskeyword(match[2]):
-        raise UsageError(
-            f"{name!a} can't be a section's name: write lower-case letters, digits and _, such as 12_leases"
-        )
+        raise UsageError(f"{name!a} can't be a section's name: write up to 40 lower-case letters, digits and _")
     number, notebook = match[1], match[2]
     if _RESERVED.fullmatch(notebook):
         raise UsageError(f"{name!a} can't be a section's name: its files would have reserved names; choose another")

@@ -424,7 +424,7 @@ class TestProgress:
         """The first time everything is run and written; then nothing is."""
         course = new_course(tmp_path / "fresh")
         assert self.told(course) == [
-            f"{SECTION}: judging 1 typical mistakes (once; cached)",
+            f"{SECTION}: judging 1 typical mistake (once; cached)",
             f"{SECTION}: running its warm-ups, its solution and its stub (once; cached)",
             f"{SECTION}: built",
             "91_plain: running its warm-ups, its solution and its stub (once; cached)",
@@ -441,12 +441,20 @@ class TestProgress:
         for _ in range(2):
             assert f"{SECTION}: not built, 3 problems" in self.told(course)
 
+    def test_mistakes_are_judged_once(self, course: Course) -> None:
+        """Even where something else is wrong and the section isn't built."""
+        folder = course.section(SECTION).folder
+        edit(folder / "sample.py", HINT, "")
+        edit(folder / "wrong" / "minus.py", "a - b", "a / b")
+        judging = f"{SECTION}: judging 1 typical mistake (once; cached)"
+        assert judging in self.told(course) and judging not in self.told(course)
+
     @pytest.mark.parametrize("jobs", [1, 2])
     def test_check(self, pristine: Course, jobs: int) -> None:
         """Each section says what there is to check before it begins, and how it ended."""
         told = self.told(pristine, check=True, jobs=jobs)
         mine = [line for line in told if line.startswith(SECTION)]
-        assert mine[0] == f"{SECTION}: checking its solution, 3 right answers, 1 typical mistakes and liars"
+        assert mine[0] == f"{SECTION}: checking its solution, 3 right answers, 1 typical mistake and liars"
         assert mine[-1] == f"{SECTION}: all is well" and "91_plain: checking its text" in told
 
 
@@ -469,7 +477,7 @@ class TestPointsChange:
         told: list[str] = []
         assert build.build(course, [SECTION], rules=RULES, tell=told.append) == []
         assert told[-2] == (
-            f"{SECTION}: sample_score is worth 3.5 points now, not 2.5; 1 submissions keep the scores that they have "
+            f"{SECTION}: sample_score is worth 3.5 points now, not 2.5; scores given so far (1) stay as they are "
             f"until you run: autograder grade --section {SECTION}"
         )
         with gradebook() as book:
