@@ -6,10 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from autograder import build, problems
+from autograder.answer import read
 from autograder.authoring import answered, solved
+from autograder.cells import run_notebook
 from autograder.check import Bench, judged
+from autograder.cli import main
 from autograder.course import Course, Section, UsageError
 from autograder.rules import RULES
 from autograder.skeleton import EXAMPLE, TEMPLATE, new_section, what_next
@@ -58,6 +62,12 @@ class TestNewSection:
         assert len(right) == len(wrong) == 3
         assert [points(written, path.read_text()) for path in right] == [worth] * 3
         assert all(points(written, path.read_text()) < worth for path in wrong)
+
+    def test_its_notebook_runs(self, written: Section) -> None:
+        """Every cell, the picture of the incident included."""
+        code = [cell.source for cell in read(solved(written))]
+        cells = [{"source": source, "own": True, "number": number} for number, source in enumerate(code)]
+        assert run_notebook(cells)[1] == []
 
     def test_whatever_the_world_draws(self, written: Section) -> None:
         """Right answers have full marks, and wrong ones fail what they say, under other seeds too."""
@@ -148,6 +158,31 @@ class TestNames:
         """Three lines, with commands that can be run."""
         lines = what_next(new_section(course, "leases"))
         assert len(lines) == 3 and "autograder build --check 00_leases" in lines[0]
+
+
+class TestCommand:
+    def typed(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
+        monkeypatch.chdir(folder)
+        done = CliRunner().invoke(main, ["new", *arguments])
+        return done.exit_code, done.stdout, done.stderr
+
+    def test_done(self, course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Exit code 0: it says where the section is, and what to do next in three lines."""
+        code, out, err = self.typed(course.solutions, monkeypatch, "12_leases")
+        assert (code, err) == (0, "") and out.startswith("solutions/12_leases is written") and out.count("\n") == 4
+        assert (course.solutions / "12_leases" / "leases.py").is_file()
+
+    @pytest.mark.parametrize("arguments", [[], ["Foo"], ["a", "b"], ["scenarios"]])
+    def test_wrong_usage(self, course: Course, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+        """Exit code 2, one line, and nothing is written."""
+        code, out, err = self.typed(course.root, monkeypatch, *arguments)
+        assert (code, out) == (2, "") and err.startswith("autograder: ") and err.count("\n") == 1
+        assert not list(course.solutions.iterdir())
+
+    def test_outside_a_course(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It says that there is none."""
+        code, _, err = self.typed(tmp_path, monkeypatch, "leases")
+        assert code == 2 and "no course here" in err
 
 
 def test_the_guide_quotes_it() -> None:
