@@ -1,6 +1,6 @@
 """What the virtual clock promises to a notebook: one loop for many cells, and an error is one cell's alone."""
 
-# ruff: noqa: ASYNC110, ASYNC251, RUF006
+# ruff: noqa: ASYNC110, ASYNC251, RUF006, SIM105
 
 from __future__ import annotations
 
@@ -145,7 +145,8 @@ def test_the_next_part_is_as_if_nothing_had_been(loop, failing, kind):
 @pytest.mark.parametrize(("failing", "kind"), [pair for pair in FAILURES if pair[1] is not DeadlockError])
 def test_tasks_that_are_left_go_on(loop, failing, kind):
     """A background task of an earlier part ticks on; what the failed part started is gone."""
-    ticks, leftover = [], []
+    ticks: list[int] = []
+    leftover: list[int] = []
 
     async def tick(times, every):
         for count in itertools.count():
