@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import random
 import time
@@ -43,8 +44,12 @@ def test_every_timer_fires_when_its_deadline_has_come(seed):
             for _ in range(50):
                 when = loop.time() + LENGTHS[seed](draw)
                 deadlines.extend([when, when])
+
+        def note(number):
+            fired.append((number, loop.time()))
+
         for number, when in enumerate(deadlines):
-            timer = loop.call_at(max(when, loop.time()), lambda number=number: fired.append((number, loop.time())))
+            timer = loop.call_at(max(when, loop.time()), note, number)
             assert timer.when() == max(when, loop.time())
             deadlines[number] = timer.when()
         await asyncio.sleep(max(deadlines) + 1)
@@ -114,10 +119,8 @@ async def by_wait_for(seconds):
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while (left := end - loop.time()) > 0:
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.Event().wait(), left)
-        except TimeoutError:
-            pass
 
 
 async def by_wait(seconds):
