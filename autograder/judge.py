@@ -268,6 +268,7 @@ def ending_words(run: Timeline) -> str:
         "deadlock": f"your code waits for ever: {message}",
         "livelock": f"your code keeps running without time passing: {message}",
         "limit": f"your code doesn't come to an end: {message}",
+        "error": f"your code can't go on: {message}",
         "endless": f"your code is still computing {at}: is there a loop without an end, or without an await in it?",
         "raised": f"the run ended with {run_error(end)}",
         "timeout": "your code took too long and was stopped",

@@ -20,14 +20,15 @@ import functools
 import heapq
 import itertools
 import linecache
+import threading
 import time
 from asyncio import base_events, events, futures, tasks, timeouts
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
+from faultlab import threads
 from faultlab.plain import short
-from faultlab.threads import inline
 from faultlab.timeline import NS, Timeline
 
 T = TypeVar("T")
@@ -172,7 +173,8 @@ class VirtualLoop(base_events.BaseEventLoop):
         self._signals: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
         self._turns = self._stall = self._spin = 0
         self._events = self._questions = 0
-        self._inline = False
+        self.threads: list[threading.Thread] = []
+        self.inline = False
         self._ahead = 0  # nanoseconds by which a thread's own clock is ahead, while its work runs inline
         self._reached = (
             0.0  # the latest deadline that has come, in seconds: by less than 1 ns it may be after `reading`
@@ -244,9 +246,17 @@ class VirtualLoop(base_events.BaseEventLoop):
         if upcoming is not None and upcoming < self._horizon():
             self.now = max(self.now, upcoming)
         elif not self._ask(None if upcoming is None else min(upcoming, self.max_ns + 1)):
-            raise self.end_with(DeadlockError("nothing is scheduled, so nothing can ever wake anybody up"))
+            message = "nothing is scheduled, so nothing can ever wake anybody up"
+            raise self.end_with(DeadlockError(message + self._threads_of_its_own()))
         if self.now > self.max_ns:
             raise self.end_with(self._too_late())
+
+    def _threads_of_its_own(self) -> str:
+        """That the code started threads, in words."""
+        if not self.threads:
+            return ""
+        names = ", ".join(dict.fromkeys(short(thread.name) for thread in self.threads[:3]))
+        return f"; a thread of its own ({names}) isn't on the course's clock: await in a coroutine instead"
 
     def _ask(self, upcoming: int | None) -> bool:
         """Go where the world says, and take what arrives there; False when nothing ever will."""
@@ -307,7 +317,7 @@ class VirtualLoop(base_events.BaseEventLoop):
             raise ValueError("sleep length must be a number that isn't negative")
         end = self.time() + seconds
         target = min(self._instant(end), self.max_ns + 1)
-        if self._inline:
+        if self.inline:
             self._ahead = target - self.now
         else:
             self.write("blocked", {"seconds": min(seconds, 1e9)})
@@ -393,8 +403,8 @@ class VirtualLoop(base_events.BaseEventLoop):
 
     def _work(self, func: Callable[..., Any], args: tuple[Any, ...]) -> tuple[float, Any, Exception | None]:
         """A thread's work: when it ends, and its outcome. A frame of its own, so that no cycle is left."""
-        outer = self._inline, self._ahead, self._reached
-        self._inline = True
+        outer = self.inline, self._ahead, self._reached
+        self.inline = True
         value: Any = None
         try:
             value = func(*args)
@@ -403,7 +413,7 @@ class VirtualLoop(base_events.BaseEventLoop):
         else:
             return self.time(), value, None
         finally:
-            self._inline, self._ahead, self._reached = outer
+            self.inline, self._ahead, self._reached = outer
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """There is no executor, and no timer may outlive the run."""
@@ -411,14 +421,27 @@ class VirtualLoop(base_events.BaseEventLoop):
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Any = None
     ) -> asyncio.Handle:
-        if self._inline:
+        self._check_closed()  # type: ignore[attr-defined]
+        if self.is_running() and self._thread_id != threading.get_ident():  # type: ignore[attr-defined]
+            name = short(threading.current_thread().name)
             raise self.end_with(
-                SimulationError(
-                    "code in a thread asked the event loop for something and would wait for ever: on the virtual "
-                    "clock threads run inline; await it in a coroutine instead"
+                DeadlockError(
+                    f"a thread of its own ({name}) calls the event loop, and isn't on the course's clock: "
+                    "await in a coroutine instead"
                 )
             )
-        return super().call_soon_threadsafe(callback, *args, context=context)
+        if not self.inline:
+            return super().call_soon_threadsafe(callback, *args, context=context)
+        if getattr(callback, "__module__", "") == tasks.__name__:  # of `run_coroutine_threadsafe`, for its result
+            raise self.refuse(
+                "code in a thread asked the event loop for something and would wait for ever: on the virtual "
+                "clock threads run inline; await it in a coroutine instead"
+            )
+        return self.call_at(self.time(), callback, *args, context=context)
+
+    def refuse(self, reason: str) -> SimulationError:
+        """End the run because of something that the virtual clock hasn't got; returns the error, for raising it."""
+        return self.end_with(SimulationError(reason))
 
     def _write_to_self(self) -> None:
         pass
@@ -694,7 +717,7 @@ def run_part(loop: VirtualLoop, main: Coroutine[Any, Any, T], *, name: str | Non
     """Run `main` to its end as `run_virtual` does, and keep the loop: its clock and its other tasks go on with the
     next part. After an error that isn't `main`'s own, `loop.recover()` comes first.
     """
-    inline(VirtualLoop)
+    threads.inline(VirtualLoop)
     with detached():
         try:
             value: T = loop.run_until_complete(loop.create_task(main, name=name))
@@ -750,6 +773,8 @@ def _reader(name: str) -> Callable[[], float | int]:
 def _sleep(seconds: float) -> None:
     loop = _running()
     if loop is None:
+        if seconds > 0:
+            threads.refuse_pause("time.sleep")
         _real["sleep"](seconds)
     else:
         loop.block(seconds)
@@ -780,11 +805,28 @@ def _ordered_all_tasks(real: Callable[..., Any]) -> Callable[..., Any]:
     return all_tasks
 
 
+def _one_loop(real: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(real)
+    def run(main: Any, **options: Any) -> Any:
+        loop = _running()
+        if loop is not None and loop.inline:
+            main.close()
+            raise loop.refuse(
+                "code in a thread starts an event loop of its own (asyncio.run): on the course's clock there is one; "
+                "await in a coroutine instead"
+            )
+        return real(main, **options)
+
+    return run
+
+
 def _install() -> None:
     if getattr(time.sleep, "__module__", "") == __name__:
         return
     for name in _real:
         setattr(time, name, _sleep if name == "sleep" else _reader(name))
+    threads.watch(_running)
+    asyncio.run = asyncio.runners.run = _one_loop(asyncio.run)
     asyncio.as_completed = tasks.as_completed = _ordered_as_completed(asyncio.as_completed)
     asyncio.all_tasks = tasks.all_tasks = _ordered_all_tasks(asyncio.all_tasks)
 

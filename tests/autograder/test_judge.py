@@ -178,7 +178,7 @@ class TestMessages:
             "crashed": "the process of your code ended",
             "tampered": "rules of the grader",
             "missing": "because",
-            "error": "the run ended: error",
+            "error": "your code can't go on: because",
         }.items(),
     )
     def test_ended_badly(self, judge, how, words):
