@@ -143,6 +143,8 @@ class VirtualLoop(base_events.BaseEventLoop):
     the next instant. `record` writes sleeps to the timeline.
     """
 
+    ended_by = SimulationError
+
     def __init__(
         self,
         outside: Outside | None = None,

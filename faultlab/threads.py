@@ -25,9 +25,9 @@ from contextvars import copy_context
 from typing import Any, Protocol
 
 PAUSE = "on the course's clock a pause must be asyncio's: await asyncio.sleep(...)"
-MOMENT, LONGER = 0.05, 0.2
-"""Real seconds: in the first a thread that was started shows whether it pauses; in the second a thread that was there
-before (a kernel's, which prints) wakes code that waits for it.
+SHOWS, WAKES = 1.0, 0.1
+"""Real seconds, at most: in the first a thread that was started ends, or shows that it pauses; in the second a thread
+that was there before (a kernel's, which prints) wakes code that waits for it.
 """
 ANYIO = "anyio._backends._asyncio"
 
@@ -38,6 +38,11 @@ class Clock(Protocol):
     threads: list[threading.Thread]
     """Those that this loop's code started."""
     limit_hit: Any
+    """What has ended the run; None as long as nothing has."""
+
+    @property
+    def ended_by(self) -> type[Exception]:
+        """The class of errors that end a run."""
 
     @property
     def inline(self) -> bool:
@@ -126,12 +131,8 @@ def _starting_bare(real: Callable[..., int], running: Callable[[], Clock | None]
 
 def _run(clock: Clock, settled: threading.Event, work: Callable[[], Any]) -> None:
     """A thread's work, watched. The error that has ended the run is told where the run ends, and not here."""
-    try:
-        with _watched(clock, settled):
-            work()
-    except Exception as error:
-        if error is not clock.limit_hit:
-            raise
+    with _watched(clock, settled), contextlib.suppress(clock.ended_by):
+        work()
 
 
 def _submitting(real: Callable[..., Any], running: Callable[[], Clock | None]) -> Any:
@@ -164,10 +165,10 @@ def _watched(clock: Clock, settled: threading.Event) -> Iterator[None]:
 
 
 def _await(settled: threading.Event, clock: Clock) -> None:
-    """A moment in which a thread that pauses at once is found out, so that the run ends here and not somewhere."""
+    """Give a thread the time to show that it pauses, so that the run ends here and not somewhere."""
     with settled._cond:  # type: ignore[attr-defined]
         if not settled.is_set():
-            _really_wait(settled._cond, MOMENT)  # type: ignore[attr-defined]
+            _really_wait(settled._cond, SHOWS)  # type: ignore[attr-defined]
     if clock.limit_hit is not None:
         raise clock.limit_hit
 
@@ -196,7 +197,7 @@ def _waiting(real: Callable[..., bool], running: Callable[[], Clock | None]) -> 
                     "threads run inline; await it in a coroutine instead"
                 )
             return real(self)
-        if (own or others) and real(self, timeout if own else min(timeout, LONGER)):
+        if (own or others) and real(self, timeout if own else min(timeout, WAKES)):
             return True
         if timeout > 0:
             clock.block(timeout)
