@@ -720,6 +720,7 @@ def run_part(loop: VirtualLoop, main: Coroutine[Any, Any, T], *, name: str | Non
     next part. After an error that isn't `main`'s own, `loop.recover()` comes first.
     """
     threads.inline(VirtualLoop)
+    loop.threads = [thread for thread in loop.threads if thread.is_alive()]  # of an earlier part
     with detached():
         try:
             value: T = loop.run_until_complete(loop.create_task(main, name=name))

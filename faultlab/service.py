@@ -61,17 +61,17 @@ def mark(name: str, value: Any = None, *, lane: str | None = None) -> None:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return
-    if isinstance(loop, VirtualLoop):
+    connection = line.get()
+    if isinstance(loop, VirtualLoop) and (loop.outside is not None or connection is None):
         loop.write("mark", {"name": short(name), "value": plain(value)}, lane=None if lane is None else short(lane))
-    elif (connection := line.get()) is not None:
+    elif connection is not None:
         connection.mark(short(name), plain(value), short(lane or ""))
 
 
 def _connection() -> Connection:
-    loop = asyncio.get_running_loop()
-    if isinstance(loop, VirtualLoop):
-        return loop
-    connection = line.get()
+    loop, connection = asyncio.get_running_loop(), line.get()
+    if isinstance(loop, VirtualLoop) and (loop.outside is not None or connection is None):
+        return loop  # one without a world may stand in for the real clock, where `live` has brought one
     if connection is None:
         raise SimulationError("services answer only in a run: use simulate(...), or await live(...) on the real clock")
     return connection

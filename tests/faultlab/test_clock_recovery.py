@@ -9,12 +9,13 @@ import contextlib
 import itertools
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from faultlab import DeadlockError, LimitError, LivelockError, SimulationError
+from faultlab import DeadlockError, LimitError, LivelockError, SimulationError, World, live, mark, simulate
 from faultlab.clock import VirtualLoop, run_part
 
 ROOT = Path(__file__).parents[2]
@@ -269,6 +270,39 @@ def test_only_an_idle_open_loop_recovers(loop):
     other.clean_up()
     with pytest.raises(RuntimeError, match="closed"):
         other.recover()
+
+
+def test_live_and_simulate_in_a_part(loop):
+    """`await live(...)` takes the loop's virtual time and meets its own world; a simulation within has its own."""
+    world, inner = World(), World()
+    service, other = world.service("op", latency=2.5), inner.service("other", latency=40)
+
+    async def main():
+        mark("begin")
+        value = await service()
+        run = simulate(lambda: other(), world=inner)
+        await asyncio.sleep(1)
+        mark("end")
+        return value, run.timeline.calls()[0].end
+
+    run = run_part(loop, live(main(), world=world))
+    assert run.value[0] and run.value[1] == 40
+    assert [(seen.name, seen.at) for seen in run.timeline.marks()] == [("begin", 0.0), ("end", 3.5)]
+    assert run.timeline.calls()[0].end == 2.5 and loop.time() == 3.5
+
+
+def test_a_thread_of_an_earlier_part_isnt_named(loop):
+    """A deadlock names the threads of its own part."""
+
+    async def compute():
+        thread = threading.Thread(target=int, name="early")
+        thread.start()
+        thread.join()
+
+    run_part(loop, compute())
+    with pytest.raises(DeadlockError) as caught:
+        run_part(loop, deadlock())
+    assert "early" not in str(caught.value)
 
 
 def test_no_garbage_runs_on():
