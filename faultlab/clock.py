@@ -39,6 +39,10 @@ FOREVER = 10**18
 """An instant that never comes, in nanoseconds."""
 CREEP_TURNS, CREEP_NS = 2_000, 1_000
 """A stalled clock moves on by a microsecond every 2,000 turns: libraries that compare floats exactly need it."""
+CHAIN = 10
+"""Of timers that are due at once and set by one another, so many fire in no time; then a nanosecond passes. Some
+libraries set a timer again until their sum of floats is right, and on no real clock is a timer's callback free.
+"""
 
 
 class SimulationError(RuntimeError):
@@ -92,8 +96,9 @@ class Outside(Protocol):
 class _Timer(events.TimerHandle):
     """A timer that may be seen on the timeline."""
 
-    __slots__ = ("_closed", "_lane", "_sequence")
+    __slots__ = ("_chain", "_closed", "_lane", "_sequence")
     _sequence: int
+    _chain: int
     _lane: str | None
     _closed: bool
 
@@ -105,7 +110,9 @@ class _Timer(events.TimerHandle):
         loop._reached = max(loop._reached, float(self._when))  # type: ignore[attr-defined]
         if self._lane is not None:
             self._wake("fired")
+        loop._chain = self._chain
         super()._run()
+        loop._chain = 0
 
     def cancel(self) -> None:
         if self._lane is not None and not self._cancelled:
@@ -173,7 +180,7 @@ class VirtualLoop(base_events.BaseEventLoop):
         self._dropped: set[asyncio.Task[Any]] = set()
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._signals: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
-        self._turns = self._stall = self._spin = 0
+        self._turns = self._stall = self._spin = self._chain = 0
         self._events = self._questions = 0
         self.threads: list[threading.Thread] = []
         self.inline = False
@@ -337,8 +344,12 @@ class VirtualLoop(base_events.BaseEventLoop):
             raise TypeError("when cannot be None")
         self._check_closed()  # type: ignore[attr-defined]
         instant = self._instant(when)
+        chain = self._chain + 1 if instant <= self.now else 0
+        if chain > CHAIN:
+            instant, chain = self.now + 1, 0
         timer = _Timer(when, callback, args, self, context)
         timer._sequence, timer._lane, timer._closed = next(self._timer_numbers), None, False
+        timer._chain = chain
         if self._record:
             timer._lane = self.lane()
             data = {"timer": timer._sequence, "until": max(instant, self.now), "what": _purpose(callback)}

@@ -12,6 +12,7 @@ import time
 from decimal import Decimal
 from fractions import Fraction
 
+import aiolimiter
 import anyio
 import pytest
 
@@ -357,3 +358,39 @@ def test_the_time_after_a_run_is_its_end():
     loop = VirtualLoop()
     run_virtual(loop, main())
     assert (loop.now, loop.time()) == (3 * NS // 10, 0.1 + 0.2)
+
+
+def test_a_timer_that_sets_itself_again_sees_time_pass():
+    """A rate limiter whose floats don't add up sets its timer for an instant that has come, again and again: a few
+    timers for each wait, and not thousands.
+    """
+
+    async def main():
+        limiter = aiolimiter.AsyncLimiter(3, 0.7)
+        for _ in range(300):
+            async with limiter:
+                pass
+        return time.monotonic()
+
+    run = simulate(main)
+    assert run.value == pytest.approx(297 * 0.7 / 3, abs=1e-6)
+    assert len(run.timeline.of("sleep")) < 300 * 12
+
+
+def test_timers_that_are_due_take_no_time():
+    """Many at one instant, and short chains of them, leave the clock where it is."""
+
+    async def main():
+        loop, seen = asyncio.get_running_loop(), []
+
+        def chain(left):
+            if left:
+                loop.call_later(0, chain, left - 1)
+            seen.append(loop.time())
+
+        for _ in range(100):
+            chain(5)
+        await asyncio.sleep(1)
+        return seen
+
+    assert simulate(main).value == [0.0] * 600
