@@ -4,9 +4,10 @@ Each goes through the same four moments. `enter`: the zygote moves to where it w
 `seal`: it has imported all that submissions need, and from now on nothing is writable. `fork`: one child. `lock`: the
 child, still running our code alone, gives up everything that it doesn't need; the student's code comes after that.
 
-Full gives each child namespaces of its own: it sees no other process, no network, and no file but the runtime's
-(read-only) and its own /tmp. Landlock forbids where namespaces aren't allowed, as in a default container: no writable
-folder, no socket, no signal to anybody. Under both a seccomp filter refuses most system calls.
+Full gives each child namespaces of its own: it sees no other process, and no file but the runtime's (read-only) and its
+own /tmp. Its network is the zygote's, which is empty. Landlock forbids where namespaces aren't allowed, as in a default
+container: no writable folder, no signal to anybody. Under both a seccomp filter refuses most system calls, and every
+socket but a pair.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ _SYSTEM = (
     "/usr/share/zoneinfo",
     "/etc/ld.so.cache",
 )
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+_DEVICES = ("/dev/null", "/dev/random", "/dev/urandom")
+"""Not /dev/zero: mapped, it is shared memory without a file, see `seccomp`."""
 _SLOTS = 63
 _SPARE_TASKS = 1000
 
@@ -111,8 +113,7 @@ class Full:
         return pid
 
     def lock(self, limits: Limits) -> None:
-        linux.unshare(linux.NEW_MOUNTS | linux.NEW_NET | linux.NEW_IPC | linux.NEW_UTS)
-        linux.loopback_up()
+        linux.unshare(linux.NEW_MOUNTS | linux.NEW_IPC | linux.NEW_UTS)
         self._cover_tmp(limits)
         # A user namespace each: the limit on threads counts per user and namespace, and no mount is ours any more.
         linux.unshare(linux.NEW_USER)
@@ -149,7 +150,7 @@ class Landlock:
 
     def enter(self, folder: str) -> None:
         self._version = min(self._version, linux.landlock_version())
-        self._readable = [*visible(), folder, "/dev/zero", "/dev/random", "/dev/urandom"]
+        self._readable = [*visible(), folder, "/dev/random", "/dev/urandom"]
         self._tasks = 0
         if os.getuid() == 0:
             zygote = first_user()
@@ -297,6 +298,7 @@ def _close_descriptors(also: int = -1) -> None:
 def _last_steps(*, own_files: bool) -> None:
     linux.die_with_parent()  # after the change of user, which forgets it
     linux.set_dumpable(False)
+    linux.no_huge_pages()
     linux.install_filter(filter_program(linux.MACHINE, own_process=os.getpid(), own_files=own_files))
 
 

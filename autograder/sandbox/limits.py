@@ -25,6 +25,8 @@ class Limits:
     """Seconds by the clock on the wall that it may take in any case; then SIGKILL."""
     memory: int = 512 * MEBI
     """Bytes of address space on top of what the warm process takes already."""
+    page_tables: int = 32 * MEBI
+    """Bytes of the kernel's that say where its memory lies: thirty times what all its memory needs in one piece."""
     disk: int = 16 * MEBI
     """Bytes of /tmp (full tier), and of any one file."""
     files: int = 2000

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import os
 import platform
-import socket
 import stat
 import struct
 import sys
@@ -46,7 +44,7 @@ _DETACH = 2
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _ATTR_READ_ONLY, _ATTR_NO_SUID, _ATTR_NO_DEVICES = 1, 2, 4
 _SET_PARENT_DEATH_SIGNAL, _SET_DUMPABLE, _SET_KEEP_CAPABILITIES, _DROP_BOUND = 1, 4, 8, 24
-_NO_NEW_PRIVILEGES, _AMBIENT = 38, 47
+_NO_NEW_PRIVILEGES, _SET_HUGE_PAGES_OFF, _AMBIENT = 38, 41, 47
 _AMBIENT_CLEAR = 4
 _CAPABILITY_VERSION = 0x20080522
 CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP = 5, 6, 7, 8
@@ -125,13 +123,6 @@ def pivot_root(new: str) -> None:
     os.chdir("/")
 
 
-def loopback_up() -> None:
-    """Let 127.0.0.1 answer in a new network namespace."""
-    up_and_running, set_flags = 0x41, 0x8914
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        fcntl.ioctl(any_socket, set_flags, struct.pack("16sH14s", b"lo", up_and_running, b""))
-
-
 # -- privileges
 
 
@@ -172,6 +163,11 @@ def no_new_privileges() -> None:
 def set_dumpable(dumpable: bool) -> None:
     """Whether this process may dump core, and owns its own files in /proc."""
     _prctl("PR_SET_DUMPABLE", _SET_DUMPABLE, int(dumpable))
+
+
+def no_huge_pages() -> None:
+    """Of a huge page a small part keeps all, also what was unmapped and no limit counts any more."""
+    _prctl("PR_SET_THP_DISABLE", _SET_HUGE_PAGES_OFF, 1)
 
 
 def die_with_parent() -> None:

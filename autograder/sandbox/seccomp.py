@@ -31,7 +31,8 @@ _X32 = 0x40000000
 
 _NEW_THREAD = 0x10000
 _NEW_NAMESPACES = 0x7E020080
-_UNIX, _IPV4, _IPV6 = 1, 2, 10
+_UNIX = 1
+_MAP_SHARED, _MAP_ANONYMOUS = 1, 0x20
 _THREAD_NAMES = (15, 16, 0x53564D41)  # PR_SET_NAME, PR_GET_NAME, PR_SET_VMA (glibc names its memory)
 # Not the locks (a channel between neighbours), not F_SETOWN and F_SETSIG (a signal to anybody).
 _FCNTL = (
@@ -49,7 +50,7 @@ _IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 def filter_program(machine: Machine, *, own_process: int, own_files: bool) -> list[Instruction]:
     """The filter for one submission: `own_process` is its process id as it sees it itself.
 
-    `own_files`: nothing but files of its own can be changed (full tier), and its network is its own too.
+    `own_files`: nothing but files of its own can be changed (full tier).
     """
     program: list[Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE),
@@ -89,8 +90,8 @@ def _answers(machine: Machine, own_process: int, own_files: bool) -> dict[int, A
         "thread_name": _one_of(0, _THREAD_NAMES),
         "fcntl_commands": _one_of(1, _FCNTL),
         "ioctl_commands": _one_of(1, _IOCTL),
-        "families": _one_of(0, (_UNIX, _IPV4, _IPV6) if own_files else ()),
         "unix_only": _one_of(0, (_UNIX,)),
+        "unshared": _unshared(3),
         "open": _no_truncation(1),
         "openat": _no_truncation(2),
     }
@@ -135,6 +136,18 @@ def _own_limits_read() -> Answer:
         (_EQUAL, 0, 1, 0),
         *_YES,
         *_NO,
+    )
+
+
+def _unshared(index: int) -> Answer:
+    """mmap: no shared memory without a file. Of that a single page keeps all others, also those that were unmapped and
+    that no limit on address space counts any more."""
+    return (
+        _argument(index),
+        (_ANY_BIT, 0, 2, _MAP_ANONYMOUS),
+        (_ANY_BIT, 0, 1, _MAP_SHARED),
+        *_NO,
+        *_YES,
     )
 
 

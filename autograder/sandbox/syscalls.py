@@ -127,7 +127,7 @@ truncate                   76   45  files
 
 # memory
 brk                        12  214  allow
-mmap                        9  222  allow
+mmap                        9  222  unshared
 munmap                     11  215  allow
 mremap                     25  216  allow
 mprotect                   10  226  allow
@@ -212,25 +212,28 @@ prctl                     157  167  thread_name
 fcntl                      72   25  fcntl_commands
 ioctl                      16   29  ioctl_commands
 
-# talking
-socket                     41  198  families
+# talking, from one end of a pair to the other
 socketpair                 53  199  unix_only
-bind                       49  200  allow
-listen                     50  201  allow
-accept                     43  202  allow
-accept4                   288  242  allow
-connect                    42  203  allow
 getsockname                51  204  allow
 getpeername                52  205  allow
-setsockopt                 54  208  allow
 getsockopt                 55  209  allow
 sendto                     44  206  allow
 recvfrom                   45  207  allow
-sendmsg                    46  211  allow
 recvmsg                    47  212  allow
-sendmmsg                  307  269  allow
 recvmmsg                  299  243  allow
 shutdown                   48  210  allow
+
+# refused: what waits at a listening socket, descriptors on their way (sendmsg) and larger buffers are memory of the
+# kernel's that no limit of a process counts
+socket                     41  198  refuse
+bind                       49  200  refuse
+listen                     50  201  refuse
+accept                     43  202  refuse
+accept4                   288  242  refuse
+connect                    42  203  refuse
+setsockopt                 54  208  refuse
+sendmsg                    46  211  refuse
+sendmmsg                  307  269  refuse
 
 # refused
 fork                       57    -  refuse

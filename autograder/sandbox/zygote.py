@@ -19,11 +19,13 @@ if (_root := str(Path(__file__).resolve().parents[2])) not in sys.path:
 
 assert sys.platform == "linux"
 
+import contextlib
 import fcntl
 import gc
 import importlib
 import json
 import os
+import re
 import resource
 import select
 import signal
@@ -52,13 +54,31 @@ class Running:
     began: float
     problem: int
     """The read end of a pipe into which the child writes only if it can't be locked in."""
+    status: int
+    """Its file in /proc, or -1."""
     late: bool = False
     """Whether it was killed because its time on the wall was up."""
+    greedy: bool = False
+    """Whether it was killed because of its page tables."""
 
     @property
     def left(self) -> float:
         """Seconds until its time on the wall is up, as far as is known now."""
         return self.began + self.limits.wall(cpu_time(self.pid)) - time.monotonic()
+
+    @property
+    def page_tables(self) -> int:
+        """Bytes of the kernel's memory that say where its own lies.
+
+        One page here and there in the address space needs three of them, and no limit of a process counts that.
+        """
+        found = _PAGE_TABLES.search(os.pread(self.status, 4096, 0)) if self.status >= 0 else None
+        return int(found[1]) << 10 if found else 0
+
+
+_PAGE_TABLES = re.compile(rb"^VmPTE:\s+(\d+) kB", re.MULTILINE)
+GLANCE = 0.1
+"""Seconds between two looks at the page tables of those that run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +88,7 @@ class Home:
     confined: Confinement
     group: Group | None
     entries: dict[str, Entry]
+    proc: int
 
 
 def main() -> None:
@@ -112,7 +133,7 @@ def prepare(setup: dict[str, Any]) -> Home:
     gc.collect()
     gc.freeze()
     gc.disable()
-    return Home(confined, group, entries)
+    return Home(confined, group, entries, proc)
 
 
 def load(name: str) -> Any:
@@ -135,7 +156,7 @@ def serve(control: socket.socket, home: Home) -> NoReturn:
     poller.register(control, select.POLLIN)
     while True:
         left = min((child.left for child in running.values()), default=None)
-        patience = None if left is None else max(0, int(left * 1000) + 1)
+        patience = None if left is None else max(0, int(min(left, GLANCE) * 1000) + 1)
         for ready, _ in poller.poll(patience):
             if ready != control.fileno():
                 poller.unregister(ready)
@@ -164,8 +185,9 @@ def serve(control: socket.socket, home: Home) -> NoReturn:
                 for descriptor in descriptors:
                     os.close(descriptor)
         for pidfd, child in running.items():
-            if child.left <= 0:
-                child.late = True
+            child.late = child.late or child.left <= 0
+            child.greedy = child.greedy or child.page_tables > child.limits.page_tables
+            if child.late or child.greedy:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
@@ -185,7 +207,21 @@ def launch(home: Home, request: dict[str, Any], descriptors: list[int]) -> tuple
             be_the_child(home, request, limits, talk, payload, report)
     finally:
         os.close(report)
-    return os.pidfd_open(pid), Running(request["launch"], pid, limits, time.monotonic(), problem)
+    pidfd = os.pidfd_open(pid)
+    return pidfd, Running(request["launch"], pid, limits, time.monotonic(), problem, status_file(home.proc, pidfd))
+
+
+def status_file(proc: int, pidfd: int) -> int:
+    """A descriptor of a process's file in /proc, which may count processes in another way; -1 where there is none."""
+    with contextlib.suppress(OSError):
+        told = os.open(f"self/fdinfo/{pidfd}", os.O_RDONLY, dir_fd=proc)
+        try:
+            numbers = re.search(rb"^Pid:\s+(\d+)", os.read(told, 4096), re.MULTILINE)
+        finally:
+            os.close(told)
+        if numbers:
+            return os.open(f"{int(numbers[1])}/status", os.O_RDONLY, dir_fd=proc)
+    return -1
 
 
 def reap(home: Home, pidfd: int, child: Running) -> dict[str, Any]:
@@ -194,6 +230,8 @@ def reap(home: Home, pidfd: int, child: Running) -> dict[str, Any]:
     home.confined.ended(child.pid)
     starved = home.group.end(child.id) if home.group else False
     os.close(pidfd)
+    if child.status >= 0:
+        os.close(child.status)
     failure = os.read(child.problem, 4096)
     os.close(child.problem)
     return {
@@ -203,7 +241,7 @@ def reap(home: Home, pidfd: int, child: Running) -> dict[str, Any]:
         "max_rss": usage.ru_maxrss,
         "late": child.late,
         "failure": failure.decode(errors="replace"),
-        "starved": starved,
+        "starved": starved or child.greedy,
     }
 
 

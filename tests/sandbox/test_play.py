@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import socket
 import time
 from types import SimpleNamespace
@@ -56,6 +57,16 @@ def test_hanging_up_isn_t_a_message(ends):
     assert mishap is not None and mishap[0] == "tampered"
     theirs.close()
     assert _listen(Socketed(1, ours), one_task(), PATIENCE, 60) is None
+
+
+def test_descriptors_go_nowhere(ends):
+    """What is passed over the socket is passed to nobody, and no honest child does it."""
+    ours, theirs = ends
+    before = len(os.listdir("/proc/self/fd"))
+    socket.send_fds(theirs, [cells(session := one_task())], [0] * 10)
+    mishap = _listen(Socketed(1, ours), session, PATIENCE, 60)
+    assert mishap is not None and mishap[0] == "tampered"
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_the_grader_s_own_failure(ends, monkeypatch):
