@@ -41,6 +41,7 @@ def grade_course(
     jobs: int | None,
     seed: int,
     force: bool,
+    limit: float,
     allow_unsandboxed: bool,
 ) -> int:
     """`autograder grade`. Returns the exit code."""
@@ -52,7 +53,7 @@ def grade_course(
         )
     if json_file is not None:
         _check_writable(json_file)
-    setting = Setting(seed, jobs or os.cpu_count() or 1, allow_unsandboxed)
+    setting = Setting(seed, jobs or os.cpu_count() or 1, allow_unsandboxed, limit=limit)
     with course.lock():
         _build_missing(course, submissions)
         results, problem = _grade_and_write(course, submissions, setting, force=force)

@@ -136,6 +136,7 @@ def check(notebooks: tuple[Path, ...], watch: bool) -> int:
 @click.option("--seed", type=int, default=0, help="Vary what isn't fixed by the exercise.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write a line for each result.")
 @click.option("--force", is_flag=True, help="Grade again what hasn't changed, too.")
+@click.option("--limit", type=click.FloatRange(1), default=120, help="Seconds that one submission may take (120).")
 @click.option("--allow-unsandboxed", is_flag=True, help="Run the code with no protection: for your own code only.")
 @_plain_errors
 def grade(folder: Path | None, json_file: Path | None, **options: Any) -> int:

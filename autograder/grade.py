@@ -40,6 +40,7 @@ from autograder.judge import Judge, JudgeError, ended_badly
 from autograder.mistakes import NAME, Mistake, headlines, read_known
 from autograder.result import Behaviour, Result, VerdictName
 from autograder.sandbox.child import Sandbox, ZygoteDied
+from autograder.sandbox.limits import WALL, Budget
 from autograder.sandbox.play import Outcome, play_all
 from autograder.sandbox.start import start
 from autograder.sandbox.tiers import SandboxUnavailable, TierName
@@ -105,6 +106,8 @@ class Grader:
     core: int | None = None
     allow_unsandboxed: bool = False
     tier: TierName | None = None
+    limit: float = WALL
+    """Wall-clock seconds that one submission may take."""
     _box: Sandbox | None = None
     _kits: dict[str, _Kit] = field(default_factory=dict)
 
@@ -144,10 +147,12 @@ class Grader:
             found = answer(read(data), kit.released, section.exercise)
         except Unreadable as error:
             return _unjudged(kit, student, "unreadable", f"{error}; marked for manual grading")
+        _ = self.box  # starting it isn't the submission's time
         outcome = self._played(kit, found)
         behaviours = kit.judge.judge(outcome.timelines)
         if kit.judge.exhausted:
             outcome.mishaps.append(("timeout", "what it did takes too long to judge"))
+            outcome.needs = "judging what it did took too long: look at it, or grade it again with --force"
         if any(not behaviour.passed for behaviour in behaviours):
             intended = self._intended(kit)
             behaviours = [_with_intended(behaviour, intended) for behaviour in behaviours]
@@ -162,26 +167,31 @@ class Grader:
             line=_line(outcome, found),
             notes=found.notes,
             mistakes=tuple(headlines(behaviours, kit.mistakes)),
+            needs=_needs(outcome),
             unsettled=outcome.killed > 1,
         )
 
     def _played(self, kit: _Kit, found: Answer) -> Outcome:
         """As `_play`; should the sandbox die meanwhile, once more in another one."""
+        budget = Budget(self.limit)
         for _ in range(2):
             try:
-                return self._play(kit, found)
+                return self._play(kit, found, budget)
             except ZygoteDied as died:
                 last_words = str(died)
                 self._close_box()
         return Outcome(mishaps=[("crashed", f"the whole sandbox died of it, twice ({last_words})")], killed=2)
 
-    def _play(self, kit: _Kit, found: Answer) -> Outcome:
+    def _play(self, kit: _Kit, found: Answer, budget: Budget) -> Outcome:
         wanted = [(one, self._seed(kit, found, one)) for one in kit.judge.scenarios]
         given = {"cells": found.cells, "wanted": kit.names, "scenarios": kit.source}
-        outcome = play_all(self.box, given, kit.scenarios, wanted)
-        if any(_lacks_a_name(timeline) for timeline in outcome.timelines.values()):
+        outcome = play_all(self.box, given, kit.scenarios, wanted, budget)
+        lacking = any(_lacks_a_name(timeline) for timeline in outcome.timelines.values())
+        if lacking and budget.used_up():
+            outcome.needs = budget.needs
+        elif lacking:
             given["cells"] = [{**cell, "own": True} for cell in found.cells]
-            outcome = play_all(self.box, given, kit.scenarios, wanted)
+            outcome = play_all(self.box, given, kit.scenarios, wanted, budget)
         return outcome
 
     def _seed(self, kit: _Kit, found: Answer, wanted: Played) -> int:
@@ -197,7 +207,7 @@ class Grader:
             kit._intended = {}
             if built.exists():
                 found = answer(read(built.read_bytes()), kit.released, kit.section.exercise or "")
-                kit._intended = self._play(kit, found).timelines
+                kit._intended = self._play(kit, found, Budget()).timelines
         return kit._intended
 
     def close(self) -> None:
@@ -274,6 +284,8 @@ class Setting:
     jobs: int = 2
     allow_unsandboxed: bool = False
     tier: TierName | None = None
+    limit: float = WALL
+    """Wall-clock seconds that one submission may take."""
 
 
 def grade_class(course: Course, jobs: Sequence[Job], setting: Setting) -> Iterator[tuple[Job, Result]]:
@@ -286,6 +298,7 @@ def grade_class(course: Course, jobs: Sequence[Job], setting: Setting) -> Iterat
         "preload": _mentioned(jobs),
         "allow_unsandboxed": setting.allow_unsandboxed,
         "tier": setting.tier,
+        "limit": setting.limit,
     }
     count = max(1, min(setting.jobs, len(jobs)))
     if count == 1:
@@ -500,7 +513,7 @@ def _line(outcome: Outcome, found: Answer) -> str:
         return {
             "timeout": f"the code ran too long and was stopped: {message}",
             "crashed": f"the code ended its own run: {message}",
-            "tampered": f"the code broke the grader's rules: {message}",
+            "tampered": f"its process sent what the course's own code never sends: {message}",
         }[how]
     if any(_how(timeline) == "endless" for timeline in outcome.timelines.values()):
         return "the code was still computing when its time was up: a loop without an end or an await?"
@@ -508,6 +521,13 @@ def _line(outcome: Outcome, found: Answer) -> str:
         if not any(not ended_badly(timeline) for timeline in outcome.timelines.values()):
             return f"cell {number + 1} doesn't run: {kind}: {text}"
     return ""
+
+
+def _needs(outcome: Outcome) -> str:
+    """Why a person has to look at it: where the machine may have decided, and before anybody is suspected."""
+    if _verdict(outcome) == "tampered":
+        return "its process sent what the course's own code never sends: read the notebook before its score counts"
+    return outcome.needs
 
 
 def _unjudged(kit: _Kit, student: str, verdict: VerdictName, line: str) -> Result:

@@ -273,7 +273,7 @@ def ending_words(run: Timeline) -> str:
         "raised": f"the run ended with {run_error(end)}",
         "timeout": "your code took too long and was stopped",
         "crashed": f"the process of your code ended: {message}",
-        "tampered": f"the run broke the rules of the grader: {message}",
+        "tampered": f"the process of your code sent what the course's own code never sends: {message}",
         "never": "this was never run, because earlier runs of your code didn't come to an end",
     }.get(how, f"the run ended: {how}")
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from autograder.sandbox.limits import TooMuch
 from autograder.sandbox.session import Session, Task
 from autograder.sandbox.wire import Tampered
 from faultlab.timeline import Event, Timeline
@@ -46,6 +47,8 @@ def told(task: Task, transcript: Timeline, script: Script, *, swap: bool = False
         _Parrot(session, transcript, swap).tell(script)
     except Tampered as reason:
         session.give_up("tampered", str(reason))
+    except TooMuch as reason:
+        session.give_up("limit", str(reason))
     return session.timelines[0]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from autograder.sandbox.limits import Limits
+from autograder.sandbox.limits import Limits, Spent
 from autograder.sandbox.tiers import Tier
 
 
@@ -28,8 +28,8 @@ class Exit:
     """Seconds."""
     max_rss: int
     """KiB."""
-    spent: str = ""
-    """The time limit, of the processor or of the wall, that ended it, in words."""
+    spent: Spent = ""
+    """The limit on time, of the processor or of the wall clock, that ended it."""
     failure: str = ""
     """Why the child couldn't be locked in: then the student's code never ran."""
     starved: bool = False

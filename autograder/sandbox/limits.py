@@ -1,29 +1,43 @@
-"""How much of the machine one submission may use."""
+"""How much of the machine one submission may use: each of its processes, and all of them together."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 MEBI = 1 << 20
 BUYS = 100
-"""Seconds on the wall that a second of processor time buys: who gets but a hundredth of a processor is waiting for it,
-or for a judge who gets as little, and not for nothing."""
+"""Wall-clock seconds allowed for each second of processor time, so that a submission that is squeezed to a hundredth of
+a core isn't mistaken for an idle one, nor one whose judge is."""
+WALL = 120.0
+"""Wall-clock seconds that one submission may take unless told otherwise: its processes and both plays together."""
+
+Spent = Literal["", "cpu", "idle", "total"]
+"""The limit on time that ended a process."""
+Mishap = tuple[str, str]
+"""How something ended that should have gone on, and the message that says why."""
+
+
+class TooMuch(Exception):
+    """A submission did more than it may. That is no forgery: an honest one that doesn't come to an end does it too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of one submission, which is one process: what it may use is what all its threads may use together."""
+    """Limits of one process: what it may use is what all its threads may use together."""
 
     cpu: int = 10
     """Seconds of processor time; then SIGKILL. More than the notebook's cells and two endless scenarios may take, each
     of which is stopped for itself."""
     idle: float = 20.0
-    """Seconds by the clock on the wall that it may take while it computes nothing; then SIGKILL."""
-    total: float = 180.0
-    """Seconds by the clock on the wall that it may take in any case; then SIGKILL."""
-    memory: int = 512 * MEBI
+    """Wall-clock seconds that it may take while it computes nothing; then SIGKILL."""
+    total: float = WALL
+    """Wall-clock seconds that it may take in any case; then SIGKILL."""
+    memory: int = 384 * MEBI
     """Bytes of address space on top of what the warm process takes already."""
     page_tables: int = 32 * MEBI
     """Bytes of the kernel's that say where its memory lies: thirty times what all its memory needs in one piece."""
@@ -33,21 +47,116 @@ class Limits:
     """Files and folders in /tmp (full tier)."""
     threads: int = 64
     descriptors: int = 16
-    """Open files, sockets, pipes: sixty socket pairs held 217 MB that no limit on memory sees."""
+    """Open files, socket pairs, pipes: sixty pairs held 217 MB that no limit on memory sees."""
 
     def wall(self, cpu: float) -> float:
-        """Seconds by the clock on the wall after which it is stopped, having used so many of processor time.
+        """Wall-clock seconds after which it is stopped, having used so many of processor time.
 
         Each of these buys it more, so that no verdict depends on how many others want the processor too.
         """
         return min(self.idle + BUYS * cpu, self.total)
 
-    def spent(self, cpu: float) -> str:
-        """The limit on time that stopped one that has used so many seconds of processor time, in words."""
-        # The kernel's limit counts ticks, its statistics count more finely: on a busy machine they stay well below.
-        if cpu >= 0.5 * self.cpu:
-            return f"{self.cpu} s of CPU time"
-        return f"{self.total:g} s in all" if self.wall(cpu) == self.total else f"{self.idle:g} s of waiting"
+    def late(self, cpu: float) -> Spent:
+        """Which limit `wall` is, for a process that has used so many seconds of processor time."""
+        return "total" if self.wall(cpu) == self.total else "idle"
+
+
+@dataclass
+class Budget:
+    """What one submission may still use: all its processes, both plays and what is kept of them, together.
+
+    Messages, weight and processor time repeat, so they may decide a verdict. The wall clock and the grader's own time
+    depend on the machine too: a submission that meets those is put before a person (`needs`).
+    """
+
+    wall: float = WALL
+    """Wall-clock seconds."""
+    cpu: float = 20.0
+    """Seconds of processor time: twice what one process may use, and many times what any right answer does."""
+    idle: float = 40.0
+    """Wall-clock seconds without computing: twice what one process may wait."""
+    messages: int = 50_000
+    """Messages: twenty times as many as any right answer's."""
+    weight: int = 160 * MEBI
+    """Bytes of the grader's memory, as `wire.weight` counts them: twice what any right answer takes."""
+    trusted: float = 30.0
+    """Seconds of the grader's own processor time: ten times what so many messages cost, so that others end it first."""
+    each: Limits = Limits()
+    """The limits of one process."""
+    needs: str = field(default="", init=False)
+    """Why a person has to look at it, in a sentence; empty when nobody has to."""
+
+    def __post_init__(self) -> None:
+        self._until = time.monotonic() + self.wall
+        self._all = (self.cpu, self.idle, self.messages, self.weight)
+
+    def limits(self) -> Limits:
+        """The limits of its next process."""
+        return replace(
+            self.each,
+            cpu=max(1, min(self.each.cpu, math.ceil(self.cpu))),
+            idle=min(self.each.idle, self.idle),
+            total=max(0.0, self._until - time.monotonic()),
+        )
+
+    def used_up(self) -> Mishap | None:
+        """What became of it when nothing is left for another process; None when something is."""
+        cpu, idle, *_ = self._all
+        if self.messages <= 0 or self.weight <= 0:
+            return "limit", self._too_much()
+        if self.cpu <= 0:
+            return "timeout", f"it used up its time ({cpu:g} s of CPU time in all)"
+        if self.idle <= 0:
+            return self._waited(f"{idle:g} s of waiting in all")
+        if time.monotonic() >= self._until:
+            return self.met("total")
+        return None
+
+    def charge(self, limits: Limits, spent: Spent, cpu: float, seconds: float) -> None:
+        """A process of it has ended after so many wall-clock seconds, having used so much processor time."""
+        # The kernel's limit counts ticks, and its statistics are finer: the same must be left in every run.
+        self.cpu -= limits.cpu if spent == "cpu" else cpu
+        self.idle -= max(0.0, seconds - BUYS * cpu)
+
+    def met(self, spent: Spent) -> Mishap:
+        """The mishap of a process that a limit on time ended."""
+        if spent == "cpu":
+            return "timeout", f"it used up its time ({self.each.cpu} s of CPU time)"
+        if spent == "idle":
+            return self._waited(f"{self.each.idle:g} s of waiting")
+        self.needs = (
+            f"it met the wall-clock limit of {self.wall:g} s: the machine may have been busy; "
+            "look at it, or grade it again with --force"
+        )
+        return "timeout", f"it used up its time ({self.wall:g} s in all)"
+
+    def keep(self, weight: int) -> None:
+        """One more message, and what it weighs. Raises TooMuch."""
+        self.messages -= 1
+        self.weight -= weight
+        if self.messages < 0 or self.weight < 0:
+            raise TooMuch(self._too_much())
+
+    def follow(self, seconds: float) -> Mishap | None:
+        """So much of the grader's own processor time went into it; the mishap when that was all there was."""
+        self.trusted -= seconds
+        if self.trusted >= 0:
+            return None
+        self.needs = "following what it did took the grader too long: look at it, or grade it again with --force"
+        return "timeout", "what it did takes too long to follow"
+
+    def _waited(self, words: str) -> Mishap:
+        self.needs = (
+            f"it met a wall-clock limit ({words}): its code waits for something that never comes, or the machine was "
+            "busy; look at it, or grade it again with --force"
+        )
+        return "timeout", f"it used up its time ({words})"
+
+    def _too_much(self) -> str:
+        _, _, messages, weight = self._all
+        if self.messages <= 0:
+            return f"more than {messages:,} instants at which something happens, all runs together"
+        return f"what it shows takes more than {weight // MEBI} MB, all runs together"
 
 
 def restrain(cpu: int, address_space: int) -> None:

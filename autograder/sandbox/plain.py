@@ -24,16 +24,17 @@ from typing import IO
 
 from autograder.sandbox import runner
 from autograder.sandbox.child import Child, Exit, Silent
-from autograder.sandbox.limits import Limits, restrain
+from autograder.sandbox.limits import Limits, Spent, restrain
 from autograder.sandbox.tiers import Lost, Tier
 from autograder.sandbox.wire import MESSAGE_BYTES
 
 _LENGTH = struct.Struct("=I")
 _WARM = 2 << 30
 """Bytes of address space that Python and its libraries may take, on top of what a submission may."""
-_SPENT, _IDLE = 75, 76
-"""How a child ends that has used up its processor time, or has waited for too long."""
-_OUT_OF_CPU = (_SPENT, -getattr(signal, "SIGXCPU", -_SPENT))
+_ENDS: dict[Spent, int] = {"cpu": 75, "idle": 76, "total": 77}
+"""How a child ends that met a limit on time."""
+_OUT_OF_CPU = -getattr(signal, "SIGXCPU", -_ENDS["cpu"])
+_SPENT: dict[int, Spent] = {**{status: spent for spent, status in _ENDS.items()}, _OUT_OF_CPU: "cpu"}
 _GLANCE = 0.25
 """Seconds between two looks at the time."""
 
@@ -43,7 +44,10 @@ class PlainChild:
 
     def __init__(self, number: int, process: subprocess.Popen[bytes], folder: str, limits: Limits) -> None:
         self.id, self.process, self.folder, self.limits = number, process, folder, limits
-        self._heard: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        # One, because an honest child waits for its reply: what isn't heard stays with the child that says it.
+        self._heard: queue.Queue[bytes | None] = queue.Queue(1)
+        self._left = False
+        self.before = _cpu_of_children()
         threading.Thread(target=self._listen, daemon=True).start()
 
     def receive(self, seconds: float) -> bytes | None:
@@ -65,13 +69,25 @@ class PlainChild:
         with contextlib.suppress(OSError):
             self.process.stdin.close()
 
+    def leave(self) -> None:
+        """Nobody hears it any more."""
+        self._left = True
+
     def _listen(self) -> None:
         assert self.process.stdout is not None
         with self.process.stdout as stream:
             message: bytes | None = b""
             while message is not None and len(message) <= MESSAGE_BYTES:
                 message = _hear(stream, MESSAGE_BYTES + 1)
-                self._heard.put(message)
+                while not self._hand_over(message):
+                    if self._left:
+                        return
+
+    def _hand_over(self, message: bytes | None) -> bool:
+        with contextlib.suppress(queue.Full):
+            self._heard.put(message, timeout=_GLANCE)
+            return True
+        return False
 
 
 class Plain:
@@ -110,15 +126,25 @@ class Plain:
         running = self._running.pop(child.id)
         running.close()
         status = running.process.wait()
+        running.leave()
         shutil.rmtree(running.folder, ignore_errors=True)
-        cpu = float(running.limits.cpu) if status in _OUT_OF_CPU else 0.0
-        return Exit(child.id, status, cpu, 0, running.limits.spent(cpu) if cpu or status == _IDLE else "")
+        return Exit(child.id, status, _cpu_of_children() - running.before, 0, _SPENT.get(status, ""))
 
     def close(self) -> None:
         """End all of it."""
         for child in list(self._running.values()):
             self.kill(child)
             self.reap(child)
+
+
+def _cpu_of_children() -> float:
+    """Seconds of processor time of the children that have ended; without such a count, as if all had been computing."""
+    if sys.platform == "win32":
+        return time.monotonic()
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -173,9 +199,9 @@ def _watch(limits: Limits) -> None:
     began = time.monotonic()
     while (cpu := time.process_time()) <= limits.cpu:
         if time.monotonic() - began > limits.wall(cpu):
-            os._exit(_IDLE)
+            os._exit(_ENDS[limits.late(cpu)])
         time.sleep(_GLANCE)
-    os._exit(_SPENT)
+    os._exit(_ENDS["cpu"])
 
 
 def main() -> None:

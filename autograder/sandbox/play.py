@@ -15,15 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autograder.sandbox.child import Child, Exit, Sandbox, Silent
-from autograder.sandbox.limits import Limits
+from autograder.sandbox.limits import Budget, Mishap, TooMuch
 from autograder.sandbox.session import Session, Task
 from autograder.sandbox.tiers import SandboxUnavailable
 from autograder.sandbox.wire import Tampered
 from faultlab.scenario import Played, Scenario
 from faultlab.timeline import Event, Timeline
 
-TRUSTED_CPU = 0.5
-"""Seconds of our own CPU time that one scenario's messages may cost."""
 GRACE = 20.0
 """Seconds of wall time after which we end a child ourselves whose own limits should have ended it."""
 PATIENCE = 2
@@ -40,8 +38,10 @@ class Outcome:
 
     timelines: dict[Played, Timeline] = field(default_factory=dict)
     cell_errors: list[tuple[int, str, str]] = field(default_factory=list)
-    mishaps: list[tuple[str, str]] = field(default_factory=list)
-    """(how, message) of each child that didn't end as it should: timeout, crashed or tampered."""
+    mishaps: list[Mishap] = field(default_factory=list)
+    """Of each child that didn't end as it should: timeout, crashed or tampered."""
+    needs: str = ""
+    """Why a person has to look at it: it met the wall clock or the grader's own time."""
     killed: int = 0
     """How many children somebody killed who was neither the judge nor a limit; after the first it was played again."""
 
@@ -56,13 +56,13 @@ def play_all(
     given: Mapping[str, Any],
     scenarios: Mapping[str, Scenario],
     wanted: Sequence[tuple[Played, int]],
-    limits: Limits | None = None,
+    budget: Budget | None = None,
 ) -> Outcome:
-    """Play every wanted scenario (with its seed) against a notebook, group by group.
+    """Play every wanted scenario (with its seed) against a notebook, group by group, within `budget`.
 
     `given` is what each child gets: the "cells", the names "wanted" of them, the "scenarios" as text.
     """
-    played = Outcome()
+    played, budget = Outcome(), budget or Budget()
     numbers = {name: number for number, name in enumerate(scenarios)}
     groups: dict[str, list[tuple[Played, Task]]] = {}
     for one, seed in wanted:
@@ -70,7 +70,8 @@ def play_all(
         task = Task(scenario, one.options, seed, numbers[one.name])
         groups.setdefault(scenario.group, []).append((one, task))
     for group in groups.values():
-        _play_group(box, given, group, limits or Limits(), played)
+        _play_group(box, given, group, budget, played)
+    played.needs = budget.needs
     return played
 
 
@@ -78,18 +79,18 @@ def _play_group(
     box: Sandbox,
     given: Mapping[str, Any],
     group: list[tuple[Played, Task]],
-    limits: Limits,
+    budget: Budget,
     played: Outcome,
 ) -> None:
     left = group
     for _ in range(FRESH_STARTS):
         if played.endless >= PATIENCE:
             return
-        session, mishap = _play_in_a_child(box, given, left, limits, played)
+        session, mishap = _play_in_a_child(box, given, left, budget, played)
         if mishap == KILLED:
             played.killed += 1
             if played.killed == 1:
-                session, mishap = _play_in_a_child(box, given, left, limits, played)
+                session, mishap = _play_in_a_child(box, given, left, budget, played)
                 played.killed += mishap == KILLED
         for (one, _), timeline in zip(left, session.timelines, strict=False):
             played.timelines[one] = timeline
@@ -100,33 +101,37 @@ def _play_group(
             return
         if mishap[0] == "endless":
             return
-        played.mishaps.append(mishap)
+        if mishap[0] != "limit":
+            played.mishaps.append(mishap)
         if session.cell_errors is None or mishap[0] == "tampered":
             break
         if not left:
             return
-    how, message = played.mishaps[-1]
+    assert mishap is not None
+    how, message = mishap
     for one, _ in left:
         played.timelines[one] = Timeline((Event(0, "end", "", {"how": how, "message": message}),))
 
 
 def _play_in_a_child(
-    box: Sandbox, given: Mapping[str, Any], left: list[tuple[Played, Task]], limits: Limits, played: Outcome
-) -> tuple[Session, tuple[str, str] | None]:
-    session = Session([task for _, task in left])
+    box: Sandbox, given: Mapping[str, Any], left: list[tuple[Played, Task]], budget: Budget, played: Outcome
+) -> tuple[Session, Mishap | None]:
+    session = Session([task for _, task in left], budget)
+    if used_up := budget.used_up():
+        return session, used_up
     payload = json.dumps({**given, "token": session.token}).encode()
-    return session, converse(box, session, payload, limits, patience=PATIENCE - played.endless)
+    return session, converse(box, session, payload, patience=PATIENCE - played.endless)
 
 
-def converse(
-    box: Sandbox, session: Session, payload: bytes, limits: Limits, *, patience: int = PATIENCE
-) -> tuple[str, str] | None:
-    """Run one child to its end; returns None when it played everything, else (how, message) of its mishap.
+def converse(box: Sandbox, session: Session, payload: bytes, *, patience: int = PATIENCE) -> Mishap | None:
+    """Run one child to its end; returns None when it played everything, else its mishap.
 
-    The mishap "endless" says that so many scenarios as `patience` computed until their time was up.
+    The mishap "endless" says that so many scenarios as `patience` computed until their time was up, "limit" that one
+    did more than it may.
     """
+    limits, began = session.budget.limits(), time.monotonic()
     child = box.launch(payload, limits)
-    mishap: tuple[str, str] | None = None
+    mishap: Mishap | None = None
     with contextlib.closing(child):
         try:
             with _no_collection():
@@ -134,17 +139,18 @@ def converse(
         finally:
             box.kill(child)
             end = box.reap(child)
+    session.budget.charge(limits, end.spent, end.cpu, time.monotonic() - began)
     if session.over:
         return None
-    mishap = mishap or _died(end)
+    mishap = mishap or _died(end, session.budget)
     session.give_up(*mishap)
     return mishap
 
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Keep the garbage collector away: walking through all of our own memory isn't the child's doing, and once took a
-    right answer over `TRUSTED_CPU`. What a child can make us keep is capped."""
+    """Keep the garbage collector away: walking through all of our own memory isn't the child's doing. What a child can
+    make us keep is capped."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -154,16 +160,16 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _listen(child: Child, session: Session, patience: int, seconds: float) -> tuple[str, str] | None:
+def _listen(child: Child, session: Session, patience: int, seconds: float) -> Mishap | None:
     """Answer the child until it is done, or so many seconds have passed; the mishap if there was one."""
     until = time.monotonic() + seconds
-    spent, playing = 0.0, 0
+    playing = 0
     while not session.over:
         if playing != len(session.timelines):
             if _endless(session.timelines) >= patience:
                 session.abandon()
                 return ("endless", "")
-            spent, playing = 0.0, len(session.timelines)
+            playing = len(session.timelines)
         mark = time.thread_time()
         try:
             data = child.receive(until - time.monotonic())
@@ -171,22 +177,23 @@ def _listen(child: Child, session: Session, patience: int, seconds: float) -> tu
                 return None
             child.send(session.receive(data))
         except Silent:
-            return ("timeout", "it didn't end")
+            return session.budget.met("total")
         except Tampered as reason:
             return ("tampered", str(reason))
+        except TooMuch as reason:
+            return ("limit", str(reason))
         except Exception as error:
             return ("crashed", f"the grader couldn't follow what it said ({type(error).__name__})")
-        spent += time.thread_time() - mark
-        if spent > TRUSTED_CPU:
-            return ("tampered", "it keeps the grader too busy")
+        if mishap := session.budget.follow(time.thread_time() - mark):
+            return mishap
     return None
 
 
-def _died(end: Exit) -> tuple[str, str]:
+def _died(end: Exit, budget: Budget) -> Mishap:
     if end.failure:
         raise SandboxUnavailable(f"a submission couldn't be locked in: {end.failure}; run `autograder doctor`")
     if end.spent:
-        return ("timeout", f"it used up its time ({end.spent})")
+        return budget.met(end.spent)
     if end.starved:
         return ("crashed", "it used up its memory")
     if end.status == -9:

@@ -18,7 +18,7 @@ from faultlab.scenario import perform, read
 from faultlab.world import Answer
 
 PIECE = 48 * 1024
-ROOM = 6 << 20
+ROOM = 24 << 20
 """Bytes that one scenario's values may take: less than what the grader remembers, so that honest ones stay below."""
 
 

@@ -13,15 +13,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autograder.sandbox import wire
+from autograder.sandbox.limits import MEBI, Budget, TooMuch
 from autograder.sandbox.wire import Tampered
 from faultlab.scenario import Scenario
-from faultlab.timeline import Event, Timeline
+from faultlab.timeline import NS, Event, Timeline
 from faultlab.world import Answer, World
 
 MESSAGES = 5_000
 EVENTS = 20_000
-WEIGHT = 8 << 20
+WEIGHT = 40 * MEBI
 """Bytes of one scenario's messages, as `wire.weight` counts them: they stay in memory until all is judged."""
+CALL = 1_000
+"""Bytes that a call takes on top of its message: the answer, its tokens, and both on the timeline."""
 TIME_LIMIT = 2 * 10**15
 """Virtual nanoseconds: 23 days, twice as long as an honest child's clock goes before it says so itself."""
 
@@ -47,15 +50,24 @@ class _Stage:
     messages: int = 0
     events: int = 0
     weight: int = 0
-    called: bool = False
     ended: bool = False
+
+    def weigh(self, weight: int) -> None:
+        self.weight += weight
+        if self.weight > WEIGHT:
+            raise TooMuch(f"what it shows takes more than {WEIGHT // MEBI} MB")
 
 
 @dataclass
 class Session:
-    """Plays `tasks` with one child. `timelines` fills up as they end, in order."""
+    """Plays `tasks` with one child. `timelines` fills up as they end, in order.
+
+    `budget` is the whole submission's. What goes beyond it, or beyond one scenario's part, raises TooMuch; what no
+    honest child says raises Tampered.
+    """
 
     tasks: list[Task]
+    budget: Budget = field(default_factory=Budget)
     token: str = field(default_factory=lambda: secrets.token_hex(8))
     timelines: list[Timeline] = field(default_factory=list)
     cell_errors: list[tuple[int, str, str]] | None = None
@@ -67,11 +79,13 @@ class Session:
         return self.cell_errors is not None and len(self.timelines) == len(self.tasks)
 
     def receive(self, data: bytes) -> bytes:
-        """Take one message and return the reply to it. Raises Tampered."""
+        """Take one message and return the reply to it. Raises Tampered and TooMuch."""
         message = wire.decode(data)
         if message.token != self.token:
             raise Tampered("a message out of turn")
         self.token = secrets.token_hex(8)
+        heavy = wire.weight(data)
+        self.budget.keep(heavy)
         if isinstance(message, wire.Cells):
             if self.cell_errors is not None:
                 raise Tampered("the cells were run twice")
@@ -82,10 +96,8 @@ class Session:
             raise Tampered("a message for a scenario that isn't being played")
         stage.messages += 1
         if stage.messages > MESSAGES:
-            raise Tampered("too many messages")
-        stage.weight += wire.weight(data)
-        if stage.weight > WEIGHT:
-            raise Tampered("too much to remember")
+            raise TooMuch(f"more than {MESSAGES:,} instants at which something happens")
+        stage.weigh(heavy)
         for event in message.events:
             self._take(stage, event)
         if isinstance(message, wire.Part):
@@ -98,7 +110,7 @@ class Session:
         return self._advance(stage, message.upcoming)
 
     def give_up(self, how: str, message: str = "") -> None:
-        """The child is gone, or dishonest: the scenario under way ends so."""
+        """The child plays no more: the scenario under way ends so."""
         if self._stage is not None:
             events = self._stage.world.timeline().events
             at = events[-1].at if events else 0
@@ -124,7 +136,7 @@ class Session:
     def _take(self, stage: _Stage, event: wire.Event) -> None:
         stage.events += 1
         if stage.events > EVENTS:
-            raise Tampered("too many events")
+            raise TooMuch(f"more than {EVENTS:,} things happened")
         if stage.ended:
             raise Tampered("an event after the end")
         # At the horizon the world's results come first: who goes there has to ask.
@@ -137,6 +149,8 @@ class Session:
                 if event.number != stage.calls or event.service not in world.services:
                     raise Tampered("a call that can't be")
                 stage.calls += 1
+                stage.weigh(CALL)
+                self.budget.weight -= CALL
                 world.call(event.at, event.number, event.service, event.lane, tuple(event.args))
                 if not world.leases_through_calls:
                     stage.horizon = event.at  # its answer may be due at once: the batch may claim no later instant
@@ -169,7 +183,7 @@ class Session:
             return wire.encode("dead", self.token)
         now, answers = news
         if now > TIME_LIMIT:
-            raise Tampered("more virtual time than there is")
+            raise TooMuch(f"more than {TIME_LIMIT // NS:,} simulated seconds passed")
         stage.floor, stage.horizon = now, stage.world.horizon
         return wire.encode("go", self.token, now, stage.horizon, [_packed(answer) for answer in answers])
 

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
+from autograder import grade
 from autograder.course import Course, Section
 from autograder.grade import Grader
 from autograder.result import Result
-from autograder.sandbox import linux, play
-from autograder.sandbox.limits import Limits
+from autograder.sandbox import linux
+from autograder.sandbox.limits import Budget, Limits
 from autograder.sandbox.syscalls import rows
 from tests.attacks.canaries import SECRET, Canaries, canaries
 from tests.attacks.corpus import BREACH, FULL, HONEST, SECTION, Attack, answered, make_course
@@ -61,7 +62,7 @@ class Field:
             usual = Limits()
             cpu, idle = 2 if self.hastily(attack) else usual.cpu, 1.0 if attack.idle else usual.idle
             sooner = Limits(cpu=cpu, idle=idle, total=10.0 if attack.idle else usual.total)
-            patch.setattr(play, "Limits", lambda: sooner)
+            patch.setattr(grade, "Budget", lambda limit: Budget(limit, each=sooner))
             return self.grader.grade(attack.data(self.facts()), self.section, "mallory")
 
     def hastily(self, attack: Attack) -> bool:

@@ -176,7 +176,7 @@ class TestMessages:
             "raised": "the run ended with ValueError: because",
             "timeout": "too long",
             "crashed": "the process of your code ended",
-            "tampered": "rules of the grader",
+            "tampered": "never sends",
             "missing": "because",
             "error": "your code can't go on: because",
         }.items(),

@@ -13,7 +13,7 @@ import pytest
 
 from autograder.sandbox import cgroup
 from autograder.sandbox.host import Box, Socketed
-from autograder.sandbox.limits import Limits
+from autograder.sandbox.limits import Budget, Limits
 from autograder.sandbox.play import _died
 from tests.sandbox.boxes import NOBODY, STAGE, Setting, attempt, eventually, heard, program, started
 
@@ -78,7 +78,7 @@ def test_memory_that_no_other_limit_sees(box):
         end = box.reap(hog)
         other.send(b"go")
         assert heard(hog) is None and heard(other) == 60_000_000
-    assert end.starved and _died(end) == ("crashed", "it used up its memory")
+    assert end.starved and _died(end, Budget()) == ("crashed", "it used up its memory")
     assert attempt(box, "tell('next')").told == "next"
 
 

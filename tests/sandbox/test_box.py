@@ -407,8 +407,8 @@ def test_limits_descriptors(box: Box) -> None:
 
 
 def test_limits_memory(box: Box) -> None:
-    """Half a gigabyte on top of what Python takes; what is asked beyond raises MemoryError."""
-    seen = attempt(box, "tell([outcome(lambda: len(bytearray(n << 20))) for n in (300, 600)])")
+    """384 MB on top of what Python takes; what is asked beyond raises MemoryError."""
+    seen = attempt(box, "tell([outcome(lambda: len(bytearray(n << 20))) for n in (300, 400)])")
     assert seen.told == [str(300 << 20), "MemoryError"]
 
 
@@ -477,14 +477,14 @@ def test_limits_processor_time(box: Box) -> None:
         Limits(cpu=1),
     )
     assert seen.exit.status == -9
-    assert seen.exit.spent == "1 s of CPU time"
+    assert seen.exit.spent == "cpu"
     assert 0.5 < seen.exit.cpu < 2  # the kernel's limit counts ticks, and on a busy machine its statistics fewer
 
 
 def test_limits_waiting(box: Box) -> None:
-    """A sleep without end is killed when the time on the wall is up."""
+    """A sleep without end is killed when its wall-clock time is up."""
     seen = attempt(box, "time.sleep(1000)", Limits(idle=0.2))
-    assert (seen.exit.status, seen.exit.spent) == (-9, "0.2 s of waiting")
+    assert (seen.exit.status, seen.exit.spent) == (-9, "idle")
 
 
 def test_computing_is_no_waiting(box: Box) -> None:
@@ -497,7 +497,7 @@ def test_limits_in_all(box: Box) -> None:
     """Not without end: who computes a little and waits is killed too."""
     waits = "while True:\n    for _ in range(10_000): pass\n    time.sleep(0.01)"
     seen = attempt(box, waits, Limits(idle=0.2, total=1.0))
-    assert (seen.exit.status, seen.exit.spent) == (-9, "1 s in all")
+    assert (seen.exit.status, seen.exit.spent) == (-9, "total")
 
 
 def test_kill_ends_a_child_and_its_neighbour_stays(box: Box) -> None:

@@ -274,7 +274,7 @@ def attempts(section: Section, seed: int, messages: int, became: Counter[str]) -
     draw = wrong.random
     while became.total() < messages:
         transcript = draw.choice(known)
-        talk = Session(transcript.tasks, f"{draw.getrandbits(64):016x}")
+        talk = Session(transcript.tasks, token=f"{draw.getrandbits(64):016x}")
         honest = draw.randrange(len(transcript.messages))
         for said in transcript.messages[:honest]:
             wrong.last = talk.token

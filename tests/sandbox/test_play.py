@@ -14,7 +14,7 @@ import pytest
 from autograder.sandbox import play
 from autograder.sandbox.child import Exit
 from autograder.sandbox.host import Box, Socketed
-from autograder.sandbox.limits import Limits
+from autograder.sandbox.limits import Budget, Limits
 from autograder.sandbox.play import PATIENCE, _died, _listen
 from autograder.sandbox.session import Session, Task
 from autograder.sandbox.tiers import SandboxUnavailable
@@ -78,8 +78,8 @@ def test_the_grader_s_own_failure(ends, monkeypatch):
     assert mishap is not None and mishap[0] == "crashed" and "ZeroDivisionError" in mishap[1]
 
 
-def test_who_keeps_the_grader_busy(ends, monkeypatch):
-    """Is stopped by our own CPU time, whatever few and proper messages it was that cost so much."""
+def test_keeping_the_grader_busy(ends, monkeypatch):
+    """Our own processor time ends it far later than any limit that repeats; then a person looks at it."""
     ours, theirs = ends
 
     def slow(session: Session, data: bytes) -> bytes:
@@ -90,16 +90,18 @@ def test_who_keeps_the_grader_busy(ends, monkeypatch):
         return b"go on"
 
     monkeypatch.setattr(Session, "receive", slow)
-    monkeypatch.setattr(play, "TRUSTED_CPU", 0.05)
     theirs.send(b"one")
-    assert _listen(Socketed(1, ours), one_task(), PATIENCE, 60) == ("tampered", "it keeps the grader too busy")
+    session = Session([Task(alone, {}, 1, 0)], Budget(trusted=0.05))
+    assert _listen(Socketed(1, ours), session, PATIENCE, 60) == ("timeout", "what it did takes too long to follow")
+    assert "took the grader too long" in session.budget.needs
 
 
 def test_who_does_not_end(ends):
     """Though its limits should have ended it: nobody waits for ever, and what it said before counts."""
     ours, theirs = ends
     theirs.send(cells(session := one_task()))
-    assert _listen(Socketed(1, ours), session, PATIENCE, 0.05) == ("timeout", "it didn't end")
+    assert _listen(Socketed(1, ours), session, PATIENCE, 0.05) == ("timeout", "it used up its time (120 s in all)")
+    assert "wall-clock limit of 120 s" in session.budget.needs
     assert session.cell_errors == []
 
 
@@ -111,7 +113,7 @@ def test_time_is_used_up_twice_at_most(monkeypatch):
     def nothing(world, n):
         return {}
 
-    def converse(box, session, payload, limits, *, patience):
+    def converse(box, session, payload, *, patience):
         started.append(session)
         session.receive(cells(session))
         session.give_up("timeout")
@@ -127,11 +129,12 @@ def test_time_is_used_up_twice_at_most(monkeypatch):
 @pytest.mark.parametrize(
     ("status", "cpu", "late", "spent"),
     [
-        (-9, 10.0, False, "10 s of CPU time"),
-        (-9, 5.5, False, "10 s of CPU time"),
-        (-9, 1.0, False, ""),
-        (-9, 1.0, True, "20 s of waiting"),
-        (-9, 2.0, True, "180 s in all"),
+        (-9, 10.0, False, "cpu"),
+        (-9, 5.5, False, "cpu"),
+        (-9, 0.9, False, ""),
+        (-9, 0.9, True, "idle"),
+        (-9, 2.0, True, "total"),
+        (-9, 8.0, True, "total"),
         (-11, 10.0, False, ""),
     ],
 )
@@ -144,10 +147,13 @@ def test_who_was_killed_for_the_time_it_took(status, cpu, late, spent):
 
 def test_exits():
     """A time limit, a signal, an exit; a child that couldn't be locked in is nobody's answer."""
-    spent = "10 s of CPU time"
-    assert _died(Exit(1, -9, 0.1, 0, spent)) == ("timeout", "it used up its time (10 s of CPU time)")
-    assert _died(Exit(1, -11, 0.1, 0)) == ("crashed", "its process was killed by signal 11")
-    assert _died(Exit(1, 0, 0.1, 0))[0] == "crashed"
-    assert _died(Exit(1, -9, 0.1, 0, starved=True)) == ("crashed", "it used up its memory")
+    budget = Budget()
+    assert _died(Exit(1, -9, 0.1, 0, "cpu"), budget) == ("timeout", "it used up its time (10 s of CPU time)")
+    assert _died(Exit(1, -11, 0.1, 0), budget) == ("crashed", "its process was killed by signal 11")
+    assert _died(Exit(1, 0, 0.1, 0), budget)[0] == "crashed"
+    assert _died(Exit(1, -9, 0.1, 0, starved=True), budget) == ("crashed", "it used up its memory")
+    assert not budget.needs
+    assert _died(Exit(1, -9, 0.1, 0, "idle"), budget) == ("timeout", "it used up its time (20 s of waiting)")
+    assert "a wall-clock limit (20 s of waiting)" in budget.needs
     with pytest.raises(SandboxUnavailable, match="doctor"):
-        _died(Exit(1, 1, 0.0, 0, failure="unshare: no"))
+        _died(Exit(1, 1, 0.0, 0, failure="unshare: no"), budget)

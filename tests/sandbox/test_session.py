@@ -16,6 +16,7 @@ from autograder.cells import run_notebook
 from autograder.course import Course
 from autograder.judge import Judge
 from autograder.sandbox import runner, session, wire
+from autograder.sandbox.limits import TooMuch
 from autograder.sandbox.session import Session, Task
 from autograder.sandbox.wire import Tampered
 from faultlab.clock import VirtualLoop
@@ -255,7 +256,7 @@ class TestDishonest:
         talk = begun(alone)
         for _ in range(session.MESSAGES):
             talk.batch(upcoming=1)
-        with pytest.raises(Tampered, match="too many messages"):
+        with pytest.raises(TooMuch, match="more than 5,000 instants"):
             talk.batch(upcoming=1)
 
     def test_cap_on_events(self):
@@ -264,7 +265,7 @@ class TestDishonest:
         piece = [["note", 0, ""]] * 1_000
         for _ in range(session.EVENTS // 1_000):
             talk.raw("part", 0, talk.token, piece)
-        with pytest.raises(Tampered, match="too many events"):
+        with pytest.raises(TooMuch, match="more than 20,000 things happened"):
             talk.raw("part", 0, talk.token, piece[:1])
 
     @pytest.mark.parametrize("value", [["x" * 3_900] * 15, [[]] * 15_000], ids=["letters", "lists"])
@@ -276,22 +277,22 @@ class TestDishonest:
             for _ in range(session.MESSAGES - 1):
                 talk.raw("part", 0, talk.token, [mark(0, value)])
 
-        with pytest.raises(Tampered, match="too much to remember"):
+        with pytest.raises(TooMuch, match="more than 40 MB"):
             go_on()
-        assert len(talk.session._stage.world.timeline()) < 200  # type: ignore[union-attr]
+        assert len(talk.session._stage.world.timeline()) < 700  # type: ignore[union-attr]
 
     def test_a_lease_renewed_for_ever(self):
         """Virtual time has an end, and each message moves it by one lease at most."""
         talk = begun(alone)
         for turn in range(session.MESSAGES):
             talk.batch(upcoming=turn * LEASE)
-        with pytest.raises(Tampered):
+        with pytest.raises(TooMuch):
             talk.batch(upcoming=session.MESSAGES * LEASE)
-        with pytest.raises(Tampered, match="virtual time"):
+        with pytest.raises(TooMuch, match="simulated seconds"):
             begun(alone).batch(upcoming=session.TIME_LIMIT + 1)
 
     def test_an_honest_clock_ends_before(self):
-        """Who sleeps for too long is told so by the own clock's limit, and is no cheat."""
+        """The own clock's limit comes first, and says so."""
         loop = VirtualLoop()
         longest = loop.max_ns + 1
         loop.close()
