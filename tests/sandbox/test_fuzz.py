@@ -22,6 +22,7 @@ from autograder.judge import Judge
 from autograder.sandbox import session as trusted
 from autograder.sandbox import wire
 from autograder.sandbox.runner import _Far, _Talk
+from autograder.sandbox.limits import TooMuch
 from autograder.sandbox.session import Session, Task
 from autograder.sandbox.wire import Tampered
 from faultlab.scenario import Played, asked, load, perform
@@ -244,7 +245,7 @@ class Wrong:
             container = inner
 
 
-def verdict(error: Tampered) -> str:
+def verdict(error: Exception) -> str:
     """Where a message was refused: `decoding`, or by the name of who refused it later."""
     name = traceback.extract_tb(error.__traceback__)[-1].name
     return "decoding" if name in ("decode", "check_plain") else name
@@ -289,11 +290,13 @@ def attempts(section: Section, seed: int, messages: int, became: Counter[str]) -
                 try:
                     talk.receive(data)
                     became["answered"] += 1
-                except Tampered as error:
+                except (Tampered, TooMuch) as error:
                     became[verdict(error)] += 1
                     raise
         except Tampered as error:
             talk.give_up("tampered", str(error))
+        except TooMuch as error:
+            talk.give_up("limit", str(error))
         yield from zip(transcript.names, talk.timelines, strict=False)
 
 

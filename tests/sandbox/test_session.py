@@ -363,7 +363,7 @@ FUZZED, SEEDS = 5_000, 4
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_fuzz(seed: int, record_property):
-    """Of so many messages each is answered or tampering, never another exception; every timeline is in order."""
+    """Of so many messages each is answered, tampering or too much, never another exception; every timeline is in order."""
     fuzz, sent, answered, tampered = Fuzz(seed), 0, 0, 0
     timelines: list[Timeline] = []
     while sent < FUZZED:
@@ -378,6 +378,8 @@ def test_fuzz(seed: int, record_property):
         except Tampered as reason:
             tampered += 1
             talk.session.give_up("tampered", str(reason))
+        except TooMuch as reason:
+            talk.session.give_up("limit", str(reason))
         timelines += talk.session.timelines
     record_property("messages fuzzed", sent)
     assert answered > 1_000 and tampered > 100, "the messages reach too little"
