@@ -14,7 +14,7 @@ from autograder import grade
 from autograder.grade import Grader
 from autograder.ledger import Ledger
 from autograder.result import Result
-from autograder.sandbox import play
+from autograder.sandbox.child import ZygoteDied
 from autograder.sandbox.limits import Budget, Limits, TooMuch
 from tests.attacks.corpus import FULL, HELPERS, HONEST, SECTION, answered, make_course
 
@@ -153,7 +153,8 @@ def test_what_is_used_up() -> None:
         ("messages", "limit", "more than 0 instants at which something happens"),
         ("weight", "limit", "more than 0 MB"),
     ):
-        budget = Budget(**{name: 0})
+        nothing: Any = {name: 0}
+        budget = Budget(**nothing)
         used_up = budget.used_up()
         assert used_up is not None and used_up[0] == how and words in used_up[1]
         assert bool(budget.needs) == (name in ("idle", "wall"))
@@ -204,7 +205,7 @@ def test_too_much_is_no_forgery(graded: Graded, monkeypatch: pytest.MonkeyPatch,
     assert alone.verdict == "graded" and alone.score == 0 and not alone.needs
     assert words in alone.behaviours[0].message
     quick = time.thread_time
-    monkeypatch.setattr(play.time, "thread_time", lambda: 10 * quick())
+    monkeypatch.setattr(time, "thread_time", lambda: 10 * quick())
     assert row(graded(cell)) == row(alone)
 
 
@@ -232,7 +233,7 @@ def test_the_budget_outlives_the_sandbox(grader: Grader, monkeypatch: pytest.Mon
 
     def died(self: Grader, kit: Any, found: Any, budget: Budget) -> Any:
         seen.append(budget)
-        raise grade.ZygoteDied("it died")
+        raise ZygoteDied("it died")
 
     monkeypatch.setattr(Grader, "_play", died)
     data = json.dumps(answered(HONEST)).encode()

@@ -21,8 +21,8 @@ from autograder.course import Section
 from autograder.judge import Judge
 from autograder.sandbox import session as trusted
 from autograder.sandbox import wire
-from autograder.sandbox.runner import _Far, _Talk
 from autograder.sandbox.limits import TooMuch
+from autograder.sandbox.runner import _Far, _Talk
 from autograder.sandbox.session import Session, Task
 from autograder.sandbox.wire import Tampered
 from faultlab.scenario import Played, asked, load, perform

@@ -363,7 +363,7 @@ FUZZED, SEEDS = 5_000, 4
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_fuzz(seed: int, record_property):
-    """Of so many messages each is answered, tampering or too much, never another exception; every timeline is in order."""
+    """Of so many messages each is answered, tampering or too much, no other exception; timelines are in order."""
     fuzz, sent, answered, tampered = Fuzz(seed), 0, 0, 0
     timelines: list[Timeline] = []
     while sent < FUZZED:
