@@ -443,6 +443,7 @@ class TestGrader:
         grader = Grader(ten[0])
         monkeypatch.setattr(grader, "_play", lambda *arguments: 1 / 0)
         result = grader.grade((ten[0].submitted / "half" / SECTION / "retry.ipynb").read_bytes(), section(ten[0]))
+        grader.close()
         assert result.verdict == "unreadable" and "ZeroDivisionError" in result.line and "manual" in result.line
 
     def test_the_sandbox_dies(self, ten, monkeypatch):
