@@ -12,6 +12,10 @@ os.environ.setdefault("MPLBACKEND", "agg")  # no test opens a window
 CI = bool(os.environ.get("CI"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--turns", type=int, default=2, help="how often the hostile class is graded (2)")
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

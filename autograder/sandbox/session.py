@@ -23,6 +23,8 @@ MESSAGES = 5_000
 EVENTS = 20_000
 WEIGHT = 40 * MEBI
 """Bytes of one scenario's messages, as `wire.weight` counts them: they stay in memory until all is judged."""
+REPLY = 200_000
+"""Bytes of the longest reply: a little less than a socket takes at once."""
 CALL = 1_000
 """Bytes that a call takes on top of its message: the answer, its tokens, and both on the timeline."""
 TIME_LIMIT = 2 * 10**15
@@ -185,7 +187,10 @@ class Session:
         if now > TIME_LIMIT:
             raise TooMuch(f"more than {TIME_LIMIT // NS:,} simulated seconds passed")
         stage.floor, stage.horizon = now, stage.world.horizon
-        return wire.encode("go", self.token, now, stage.horizon, [_packed(answer) for answer in answers])
+        reply = wire.encode("go", self.token, now, stage.horizon, [_packed(answer) for answer in answers])
+        if len(reply) > REPLY:
+            raise TooMuch(f"{len(answers):,} answers come at the same instant")
+        return reply
 
 
 def _packed(answer: Answer) -> list[Any]:

@@ -266,4 +266,4 @@ def service_call(at, number=0, service="op", lane="caller"):
     return ["call", at, number, service, lane, []]
 def ending(at):
     return ["end", at, "returned", "", ""]
-'''
+''' + HONEST.replace("fetch", "right")

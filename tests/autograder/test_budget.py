@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from autograder import grade
-from autograder.grade import Grader
+from autograder import classroom, grade
+from autograder.cli import main
+from autograder.course import Submission
+from autograder.grade import Grader, Job, Setting, grade_class
 from autograder.ledger import Ledger
 from autograder.result import Result
 from autograder.sandbox.child import ZygoteDied
@@ -109,6 +112,30 @@ def test_dying_buys_no_time(graded: Graded) -> None:
     assert result.needs.startswith("it met the wall-clock limit of 2 s: the machine may have been busy")
     assert result.score == 0 and result.verdict in ("crashed", "timeout")
     assert time.monotonic() - began < 60  # many times 2 s, for a busy machine
+
+
+def test_the_limit_is_told_on_the_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`grade --limit 7` gives each submission seven seconds; 120 unless told otherwise."""
+    seen: list[float] = []
+
+    def grade_course(*given: Any, limit: float, **options: Any) -> int:
+        seen.append(limit)
+        return 0
+
+    monkeypatch.setattr(classroom, "grade_course", grade_course)
+    course = make_course(tmp_path)
+    monkeypatch.chdir(course.root)
+    for arguments in (["--limit", "7"], []):
+        assert CliRunner().invoke(main, ["grade", *arguments], catch_exceptions=False).exit_code == 0
+    assert seen == [7, 120]
+
+
+def test_a_class_is_graded_within_its_limit(grader: Grader) -> None:
+    """What the command was told reaches each submission."""
+    data = json.dumps(answered(HELPERS + DIES)).encode()
+    job = Job(Submission("mallory", grader.course.section(SECTION), grader.course.root), data)
+    ((_, result),) = grade_class(grader.course, [job], Setting(jobs=1, limit=2.0))
+    assert result.needs.startswith("it met the wall-clock limit of 2 s")
 
 
 def test_the_wall_clock_is_settled(graded: Graded, grader: Grader) -> None:

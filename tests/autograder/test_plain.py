@@ -9,6 +9,8 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -121,6 +123,24 @@ def test_silence():
     waiting.process.wait()
     assert waiting.receive(20) is None
     waiting.close()
+
+
+def test_a_flood_stays_where_it_comes_from():
+    """What a child says without waiting for replies isn't piled up, and nobody goes on hearing it once it is reaped."""
+    flood = "import sys\nwhile True: sys.stdout.buffer.write(b'\\5\\0\\0\\0hello')"
+    process = subprocess.Popen([sys.executable, "-c", flood], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    before = set(threading.enumerate())
+    child = plain.PlainChild(1, process, "", Limits())
+    (listening,) = set(threading.enumerate()) - before
+    assert child.receive(20) == b"hello"
+    time.sleep(0.2)
+    assert child._heard.qsize() <= 1
+    process.kill()
+    process.wait()
+    child.close()
+    child.leave()
+    listening.join(20)
+    assert not listening.is_alive()
 
 
 def test_an_orphan():

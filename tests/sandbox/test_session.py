@@ -281,6 +281,15 @@ class TestDishonest:
             go_on()
         assert len(talk.session._stage.world.timeline()) < 700  # type: ignore[union-attr]
 
+    def test_cap_on_answers_at_once(self):
+        """What a socket can't carry is too much, on every system, and no failure of the grader's."""
+        talk = begun()
+        for start in range(0, 10_000, 1_000):
+            calls = [call(0, start + n) for n in range(1_000)]
+            talk.raw("part", 0, talk.token, calls)
+        with pytest.raises(TooMuch, match="10,000 answers come at the same instant"):
+            talk.batch()
+
     def test_a_lease_renewed_for_ever(self):
         """Virtual time has an end, and each message moves it by one lease at most."""
         talk = begun(alone)
