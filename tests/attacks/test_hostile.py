@@ -28,7 +28,7 @@ from tests.sandbox.boxes import descendants
 
 MEMORY = 1500
 """Megabytes that all processes may take together, this one included."""
-LIMIT, LATE = 30.0, 20.0
+LIMIT, LATE = 20.0, 20.0
 """Wall-clock seconds that a submission may take, and what stopping and judging it may take on top on a busy machine."""
 LOADS = (0, 16)
 HOSTILE = {attack.name: attack for attack in attacks("hostile")}
@@ -122,7 +122,7 @@ def test_a_hostile_class(course: Course, pytestconfig: pytest.Config, record_pro
         assert not differing, [(first[name], lines[name]) for name in differing]
         compared |= first.keys() & lines.keys()
         first = lines | first
-    assert len(compared) >= len(HOSTILE) + 5, "nearly all of the hostile ones met the clock"
+    assert len(compared) >= len(HOSTILE) + 3, "nearly all of the hostile ones met the clock"
 
 
 def lost(result: Result) -> bool:
