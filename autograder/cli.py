@@ -82,6 +82,16 @@ def _fail(line: str, code: int) -> None:
     sys.exit(code)
 
 
+def _course(folder: Path | None) -> Course:
+    """The course that one stands in; standing in none, the one that `folder` is in. Raises UsageError."""
+    try:
+        return Course.find()
+    except UsageError:
+        if folder is None:
+            raise
+        return Course.find(folder)
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="resilience-course")
 def main() -> None:
@@ -135,37 +145,44 @@ def check(notebooks: tuple[Path, ...], watch: bool) -> int:
 @click.option("--jobs", type=click.IntRange(1), default=None, help="Side by side; as many as cores unless given.")
 @click.option("--seed", type=int, default=0, help="Vary what isn't fixed by the exercise.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write a line for each result.")
-@click.option("--force", is_flag=True, help="Grade again what hasn't changed, too.")
+@click.option("--force", is_flag=True, help="Regrade unchanged submissions too.")
+@click.option("--strict", is_flag=True, help="End with 1 when a person has to look at a submission.")
+@click.option("--dry-run", is_flag=True, help="Say what would be graded and why; change nothing.")
 @click.option("--limit", type=click.FloatRange(1), default=120, help="Seconds that one submission may take (120).")
 @click.option("--allow-unsandboxed", is_flag=True, help="Run the code with no protection: for your own code only.")
 @_plain_errors
 def grade(folder: Path | None, json_file: Path | None, **options: Any) -> int:
-    """Grade a class: FOLDER (submitted/) holds <student>/<section>/<notebook>.ipynb."""
+    """Grade a class: FOLDER (submitted/) holds <student>/<section>/<notebook>.ipynb.
+
+    Ends with 0 when every submission has its verdict and is written, with 1 when something couldn't be written, or
+    with --strict when a person has to look at a submission, and with 2 for wrong usage.
+    """
     from autograder.classroom import grade_course
 
-    return grade_course(Course.find(folder if folder and folder.exists() else None), folder, json_file, **options)
+    return grade_course(_course(folder), folder, json_file, **options)
 
 
 @main.command()
 @click.option("--jobs", type=click.IntRange(1), default=None, help="Side by side; as many as cores unless given.")
+@click.option("--strict", is_flag=True, help="End with 1 when a person has to look at a submission.")
 @click.option("--allow-unsandboxed", is_flag=True, help="Run the code with no protection: for your own code only.")
 @_plain_errors
-def demo(jobs: int | None, allow_unsandboxed: bool) -> int:
+def demo(jobs: int | None, strict: bool, allow_unsandboxed: bool) -> int:
     """Grade a small bundled class and write the report."""
     from autograder.classroom import grade_demo
 
-    return grade_demo(Course.find(), jobs=jobs, allow_unsandboxed=allow_unsandboxed)
+    return grade_demo(Course.find(), jobs=jobs, strict=strict, allow_unsandboxed=allow_unsandboxed)
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[FOLDER] [JUPYTERLAB'S OPTIONS]...")
 @_plain_errors
-def lab(folder: Path | None, arguments: tuple[str, ...]) -> int:
+def lab(arguments: tuple[str, ...]) -> int:
     """JupyterLab on your own copy of the notebooks (work/ unless FOLDER is given)."""
-    from autograder.lab import lab
+    from autograder.lab import folder_and_options, lab
 
-    return lab(Course.find(), folder, arguments)
+    folder, options = folder_and_options(arguments)
+    return lab(_course(folder), folder, options)
 
 
 @main.command()
@@ -176,7 +193,7 @@ def progress(html: Path | None, folder: Path | None) -> int:
     """What you have passed, section by section."""
     from autograder.terminal import show_progress
 
-    return show_progress(Course.find(), folder, html)
+    return show_progress(_course(folder), folder, html)
 
 
 @main.command()
@@ -187,7 +204,7 @@ def compare(exercise: str, folder: Path | None) -> int:
     """Once your answer passes: the worked one, and other right ones, beside it."""
     from autograder.terminal import compare_answers
 
-    return compare_answers(Course.find(), exercise, folder)
+    return compare_answers(_course(folder), exercise, folder)
 
 
 @main.command()

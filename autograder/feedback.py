@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from dataclasses import replace
 from typing import Any
 
 from autograder import VERSION
@@ -42,27 +42,17 @@ _REST = "The whole exercise"
 """Behaviours of no step, in an exercise that has some."""
 
 
-class _Same:
-    """A result by its identity: comparing all its timelines would take longer than drawing them."""
-
-    def __init__(self, result: Result) -> None:
-        self.result = result
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.result is self.result
-
-    def __hash__(self) -> int:
-        return id(self.result)
+def drawn(result: Result) -> Result:
+    """The result with its parts as markup, in place of its timelines, which are many times larger."""
+    parts = part_html(result), part_html(result, hidden=True)
+    plain = tuple(replace(behaviour, timeline=None, intended=None) for behaviour in result.behaviours)
+    return replace(result, behaviours=plain, parts=parts)
 
 
 def part_html(result: Result, *, hidden: bool = False) -> str:
     """The visible or the hidden part of a result."""
-    return _part(_Same(result), hidden)
-
-
-@lru_cache(maxsize=128)  # the gradebook and the page show the same pictures
-def _part(same: _Same, hidden: bool) -> str:
-    result = same.result
+    if result.parts is not None:
+        return result.parts[hidden]
     behaviours = result.part(hidden=hidden)
     known = [] if hidden else [f"It behaves like a typical mistake: {headline}" for headline in result.mistakes]
     lines = [line for line in (result.line, *known, *([] if hidden else result.notes)) if line]

@@ -12,15 +12,18 @@ import hashlib
 import hmac
 import multiprocessing
 import os
+import random
 import re
 import secrets
 import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
+from itertools import chain
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -44,11 +47,14 @@ from autograder.sandbox.limits import WALL, Budget
 from autograder.sandbox.play import Outcome, play_all
 from autograder.sandbox.start import start
 from autograder.sandbox.tiers import SandboxUnavailable, TierName
+from autograder.stamps import read_stamps, with_note
 from faultlab.scenario import Played, Scenario, ScenarioError, asked, load, uncollected
 from faultlab.timeline import Timeline
 
 LIBRARIES = ("numpy", "matplotlib", "anyio", "tenacity", "stamina", "structlog", "prometheus_client", "starlette")
 """Worth importing before children are forked, when a submission mentions them."""
+SAMPLE = 200
+"""So many submissions of a class are read beforehand to see which libraries they mention."""
 WORKER_CPU = 60
 """Seconds of CPU time that a grading process may take for one submission: many times what the judge allows itself."""
 
@@ -66,6 +72,14 @@ class _Kit:
     released: list[Cell]
     mistakes: list[Mistake]
     _intended: dict[Played, Timeline] | None = None
+
+    @cached_property
+    def unjudged(self) -> tuple[Behaviour, ...]:
+        """Every behaviour at 0: one list for all submissions that can't be judged."""
+        return tuple(
+            Behaviour(test.id, test.title, False, 0.0, test.points, "not judged", hidden=test.hidden, step=test.step)
+            for test in self.judge.tests
+        )
 
     @classmethod
     def of(cls, section: Section) -> _Kit:
@@ -250,13 +264,16 @@ def course_secret(course: Course) -> bytes:
 
 
 def read_submission(submission: Submission) -> HandedIn | Result:
-    """A submission's notebook, or the verdict when there is none to grade."""
+    """A submission's notebook, or the verdict when there is none to grade; a note says so if its timestamp is odd."""
+    folder = submission.path.parent
     try:
-        return submission.handed_in()
+        found = submission.handed_in()
+        return replace(found, notes=(*found.notes, *filter(None, [read_stamps(folder).note])))
     except NothingHandedIn as error:
-        return _without_kit(submission, "missing", str(error))
+        return with_note(_without_kit(submission, "missing", str(error)), folder)
     except UnreadableSubmission as error:
-        return _without_kit(submission, "unreadable", f"{error}; marked for manual grading")
+        line = f"{error}; marked for manual grading"
+        return with_note(_without_kit(submission, "unreadable", line), folder)
 
 
 @dataclass
@@ -271,9 +288,10 @@ class Job:
     deaths: int = 0
     """Of grading processes that were at it."""
 
-    def told(self, result: Result) -> Result:
-        """Its result, with what is to be said about the choice of the notebook."""
-        return replace(result, notes=self.notes + result.notes, needs=self.needs or result.needs)
+    @property
+    def handed_in(self) -> HandedIn:
+        """What a grading process gets of it."""
+        return HandedIn(self.data, self.notes, self.needs)
 
 
 @dataclass(frozen=True)
@@ -288,37 +306,50 @@ class Setting:
     """Wall-clock seconds that one submission may take."""
 
 
-def grade_class(course: Course, jobs: Sequence[Job], setting: Setting) -> Iterator[tuple[Job, Result]]:
-    """Grade these submissions side by side; each comes out as soon as it is judged.
+def grade_class(
+    course: Course, jobs: Iterable[Job], setting: Setting, preload: tuple[str, ...] = ()
+) -> Iterator[tuple[Job, Result]]:
+    """Grade these submissions side by side; each comes out, drawn, as soon as it is judged.
 
+    A job is taken from `jobs` when a grading process is free for it. `preload` names libraries worth importing once.
     Raises SandboxUnavailable when students' code can't be run safely here.
     """
     options = {
         "seed": setting.seed,
-        "preload": _mentioned(jobs),
+        "preload": preload,
         "allow_unsandboxed": setting.allow_unsandboxed,
         "tier": setting.tier,
         "limit": setting.limit,
     }
-    count = max(1, min(setting.jobs, len(jobs)))
-    if count == 1:
+    if setting.jobs == 1:
         grader = Grader(course, **options)  # type: ignore[arg-type]
         try:
             for job in jobs:
-                yield job, job.told(grader.grade(job.data, job.submission.section, job.submission.student))
+                yield job, _graded_and_drawn(grader, job.handed_in, job.submission.section, job.submission.student)
         finally:
             grader.close()
     else:
-        yield from _side_by_side(course, list(jobs), count, options)
+        yield from _side_by_side(course, _Todo(iter(jobs)), setting.jobs, options)
+
+
+@dataclass
+class _Todo:
+    """The jobs that are left; each is read when it is taken, so that only those under way are held."""
+
+    jobs: Iterator[Job]
+    again: list[Job] = field(default_factory=list)
+    """Those whose grading process died."""
+
+    def pop(self) -> Job | None:
+        return self.again.pop() if self.again else next(self.jobs, None)
 
 
 def _side_by_side(
-    course: Course, todo: list[Job], count: int, options: Mapping[str, object]
+    course: Course, todo: _Todo, count: int, options: Mapping[str, object]
 ) -> Iterator[tuple[Job, Result]]:
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     course_secret(course)
     workers = [_Worker(course, cores[n % len(cores)] if cores else None, options) for n in range(count)]
-    todo.reverse()
     try:
         for worker in workers:
             worker.take(todo)
@@ -330,12 +361,12 @@ def _side_by_side(
                 if worker.died:
                     workers[workers.index(worker)] = worker = worker.successor()
                     if result is None and job is not None:
-                        todo.append(job)
+                        todo.again.append(job)
                 elif result is None:
                     continue
                 worker.take(todo)
                 if job is not None and result is not None:
-                    yield job, job.told(result)
+                    yield job, result
     finally:
         for worker in workers:
             worker.close()
@@ -357,12 +388,12 @@ class _Worker:
         self.job: Job | None = None
         self.started = self.died = False
 
-    def take(self, todo: list[Job]) -> None:
-        self.job = todo.pop() if todo else None
+    def take(self, todo: _Todo) -> None:
+        self.job = todo.pop()
         if self.job is not None:
             submission = self.job.submission
             with contextlib.suppress(ConnectionError):  # then the next thing heard of it is its end
-                self.pipe.send((self.job.data, submission.section.name, submission.student))
+                self.pipe.send((self.job.handed_in, submission.section.name, submission.student))
 
     def hear(self) -> Result | None:
         """The result of its job; None when it has only started, or has died and the job is to be repeated."""
@@ -443,9 +474,9 @@ def _work(pipe: Connection, course: Course, core: int | None, options: dict[str,
         _ = grader.box  # before there is a limit on CPU time, which the sandbox would inherit
         pipe.send(STARTED)
         while True:
-            data, section, student = pipe.recv()
+            found, section, student = pipe.recv()
             _limit_cpu(WORKER_CPU)
-            pipe.send(grader.grade(data, course.section(section), student))
+            pipe.send(_graded_and_drawn(grader, found, course.section(section), student))
     except (EOFError, ConnectionError):
         pass
     except Exception as error:
@@ -453,6 +484,19 @@ def _work(pipe: Connection, course: Course, core: int | None, options: dict[str,
             pipe.send(error)
     finally:
         grader.close()
+
+
+def _graded_and_drawn(grader: Grader, found: HandedIn, section: Section, student: str) -> Result:
+    """The result without its timelines: drawn where it was judged, so that they never come together in one process."""
+    from autograder.feedback import drawn
+
+    result = grader.grade(found.data, section, student)
+    result = replace(result, notes=found.notes + result.notes, needs=found.needs or result.needs)
+    try:
+        return drawn(result)
+    except Exception as error:
+        line = f"the grader failed to draw it ({type(error).__name__}); marked for manual grading"
+        return replace(_unjudged(grader.kit(section), student, "unreadable", line), unsettled=True)
 
 
 def _limit_cpu(seconds: int) -> None:
@@ -467,14 +511,16 @@ def _limit_cpu(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 
-def _mentioned(jobs: Sequence[Job]) -> tuple[str, ...]:
-    """The heavy libraries that more than a few submissions mention in what they import."""
+def _mentioned(submissions: Sequence[Submission]) -> tuple[str, ...]:
+    """The heavy libraries that more than a few submissions mention in what they import, judged by a sample."""
     pattern = re.compile(rb"import (" + b"|".join(name.encode() for name in LIBRARIES) + rb")\b")
+    sample = random.Random(0).sample(submissions, min(SAMPLE, len(submissions)))  # each n-th may be of one section
     counts: dict[str, int] = {}
-    for job in jobs:
-        for name in set(pattern.findall(job.data)):
+    for submission in sample:
+        found = read_submission(submission)
+        for name in set() if isinstance(found, Result) else set(pattern.findall(found.data)):
             counts[name.decode()] = counts.get(name.decode(), 0) + 1
-    return tuple(name for name in LIBRARIES if counts.get(name, 0) > 3)
+    return tuple(name for name in LIBRARIES if counts.get(name, 0) * len(submissions) > 3 * len(sample))
 
 
 def _number(data: bytes) -> int:
@@ -532,37 +578,69 @@ def _needs(outcome: Outcome) -> str:
 
 def _unjudged(kit: _Kit, student: str, verdict: VerdictName, line: str) -> Result:
     """A verdict without a run: every behaviour at 0."""
-    behaviours = tuple(
-        Behaviour(test.id, test.title, False, 0.0, test.points, "not judged", hidden=test.hidden, step=test.step)
-        for test in kit.judge.tests
-    )
     exercise = kit.section.exercise or ""
-    return Result(student, kit.section.name, exercise, verdict, "", 0.0, behaviours, line, needs=line)
+    return Result(student, kit.section.name, exercise, verdict, "", 0.0, kit.unjudged, line, needs=line)
 
 
 def _without_kit(submission: Submission, verdict: VerdictName, line: str) -> Result:
-    return replace(
-        _unjudged(_kit_for_points(submission.section), submission.student, verdict, line), student=submission.student
-    )
+    return _unjudged(_kit_for_points(submission.section), submission.student, verdict, line)
+
+
+def points_of(section: Section) -> dict[str, float]:
+    """What the section's tests are worth now, by the graded cells' names.
+
+    Raises UsageError when the section can't be graded.
+    """
+    points = {f"{section.exercise}_{part}": 0.0 for part in ("score", "hidden")}
+    for test in _kit_for_points(section).judge.tests:
+        points[f"{section.exercise}_{'hidden' if test.hidden else 'score'}"] += test.points
+    return points
+
+
+def _kit_for_points(section: Section) -> _Kit:
+    notebook = section.released / f"{section.notebook}.ipynb"
+    read = (section.tests, section.hidden, section.scenarios, notebook)
+    return _kit_at(section, tuple(path.stat().st_mtime_ns for path in read if path.exists()))
 
 
 @cache
-def _kit_for_points(section: Section) -> _Kit:
+def _kit_at(section: Section, saved: tuple[int, ...]) -> _Kit:
     return _Kit.of(section)
 
 
 def everything(
     course: Course, submissions: Iterable[Submission], setting: Setting
 ) -> Iterator[tuple[Job | None, Result]]:
-    """Every submission's verdict, those without bytes to grade included."""
-    jobs = []
+    """Every submission's verdict, those without bytes to grade included; each is read when its turn comes."""
+    chosen = with_exercise(submissions)
+    aside: deque[Result] = deque()
+    jobs = _jobs(chosen, aside)
+    first = next(jobs, None)
+    if first is not None:
+        setting = replace(setting, jobs=max(1, min(setting.jobs, len(chosen))))
+        for job, result in grade_class(course, chain([first], jobs), setting, _mentioned(chosen)):
+            yield from _emptied(aside)
+            yield job, result
+    yield from _emptied(aside)
+
+
+def with_exercise(submissions: Iterable[Submission]) -> list[Submission]:
+    """Those of sections that have a graded exercise."""
+    chosen = list(submissions)
+    graded = {section for section in {one.section for one in chosen} if section.exercise is not None}
+    return [one for one in chosen if one.section in graded]
+
+
+def _jobs(submissions: Iterable[Submission], aside: deque[Result]) -> Iterator[Job]:
+    """What is there to be graded; the verdict on anything else is laid aside."""
     for submission in submissions:
-        if submission.section.exercise is None:
-            continue
         found = read_submission(submission)
         if isinstance(found, Result):
-            yield None, found
+            aside.append(found)
         else:
-            jobs.append(Job(submission, found.data, found.notes, found.needs))
-    if jobs:
-        yield from grade_class(course, jobs, setting)
+            yield Job(submission, found.data, found.notes, found.needs)
+
+
+def _emptied(aside: deque[Result]) -> Iterator[tuple[None, Result]]:
+    while aside:
+        yield None, aside.popleft()

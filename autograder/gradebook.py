@@ -635,7 +635,7 @@ def _save(session: Any, place: CourseDirectory, assignment: Assignment, entries:
     names = {cell.id: cell.name for notebook in assignment.notebooks for cell in notebook.grade_cells}
     late = _late(place)
     with session.no_autoflush:
-        submissions = _submissions(session, assignment)
+        submissions = _submissions(session, assignment, [entry.result.student for entry in entries])
         for entry in entries:
             student = entry.result.student
             if student not in submissions:
@@ -652,7 +652,7 @@ def _save(session: Any, place: CourseDirectory, assignment: Assignment, entries:
 
 def _add_students(session: Any, names: list[str]) -> dict[str, str]:
     """Add the students that aren't there yet; those that can't be, each with a line that says why."""
-    known = set(session.scalars(select(Student.id)))
+    known = set(session.scalars(select(Student.id).where(Student.id.in_(names))))
     longest = _longest_id(session)
     refused = {}
     for name in dict.fromkeys(names):
@@ -675,11 +675,12 @@ def _longest_id(session: Any) -> int | None:
     return None if session.bind.dialect.name == "sqlite" else Student.id.type.length
 
 
-def _submissions(session: Any, assignment: Assignment) -> dict[str, SubmittedAssignment]:
+def _submissions(session: Any, assignment: Assignment, names: list[str]) -> dict[str, SubmittedAssignment]:
+    """What the gradebook has of these students, and of no others: a class is written in many portions."""
     notebooks = selectinload(SubmittedAssignment.notebooks)
     query = (
         select(SubmittedAssignment)
-        .where(SubmittedAssignment.assignment_id == assignment.id)
+        .where(SubmittedAssignment.assignment_id == assignment.id, SubmittedAssignment.student_id.in_(names))
         .options(notebooks.selectinload(SubmittedNotebook.grades), notebooks.selectinload(SubmittedNotebook.comments))
     )
     return {submission.student_id: submission for submission in session.scalars(query)}

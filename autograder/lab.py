@@ -43,6 +43,26 @@ def lab(course: Course, folder: Path | None = None, arguments: Sequence[str] = (
     return _run(launch(course, folder, arguments))
 
 
+def folder_and_options(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """The learner's folder, if one is named, and JupyterLab's options, some of which have a value after a space."""
+    options: list[str] = []
+    folder, of_option = None, False
+    for word in arguments:
+        if folder is None and not word.startswith("-") and not of_option:
+            folder = Path(word)
+            continue
+        options.append(word)
+        of_option = word.startswith("-") and "=" not in word and not _stands_alone(word)
+    return folder, options
+
+
+def _stands_alone(option: str) -> bool:
+    """Whether JupyterLab takes no value after this option."""
+    from jupyterlab.labapp import LabApp
+
+    return option.lstrip("-") in {"h", "help", "help-all", "version", *LabApp.flags}
+
+
 def learners_folder(course: Course, folder: Path | None = None) -> Path:
     """The folder to work in. Raises UsageError for a file, and for what must stay as it is."""
     chosen = (folder or course.root / DEFAULT).resolve()

@@ -1,112 +1,153 @@
 """What was graded already: so that an interrupted grading goes on where it stopped, and nothing is graded twice.
 
 One small file for each student and section, under `build/graded/`, written when the gradebook has the result. It
-holds the key of what was graded (the submission's bytes, the section's files, the seed) and the line for `--json`.
+holds the digests of what decided the result (`keys`), and the line for `--json`. Timelines and pictures aren't in it:
+the pictures stand in the graded copy, and are taken from there when only the gradebook's row is to be written again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
-from dataclasses import dataclass
-from functools import cache, cached_property
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from autograder import VERSION
-from autograder.course import Course, Section, Submission, file_name, sweep, write_alone
+from autograder.course import Course, Section, Submission, file_name, write_alone
+from autograder.grade import read_submission
+from autograder.keys import GRADED_AGAIN, WRITTEN_AGAIN, Keys, Parts
 from autograder.result import Behaviour, Result
 
-_SCORES = """
-    SELECT submission.student_id, assignment.name, total(grade.auto_score)
-    FROM submitted_assignment AS submission
-    JOIN assignment ON assignment.id = submission.assignment_id
-    JOIN submitted_notebook AS notebook ON notebook.assignment_id = submission.id
-    JOIN grade ON grade.notebook_id = notebook.id
-    GROUP BY submission.id
-"""
+NEW = "new"
+"""Why a submission is graded that never was."""
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A result that was written, and what decided it."""
+
+    parts: Parts
+    """Empty in an entry that an earlier version has made."""
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is to be done about a submission, and why."""
+
+    submission: Submission
+    what: Literal["grade", "write", "keep"]
+    """Run and judge it; write the result that is there once more; nothing."""
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class Ledger:
     """The finished results of a course."""
 
     course: Course
 
-    def finished(self, submission: Submission, key: str) -> Result | None:
-        """The result of exactly this submission, if it is there, and in the gradebook too."""
+    def step(self, submission: Submission, keys: Keys, *, force: bool = False) -> Step:
+        """What the next grading has to do about this submission."""
+        entry = self.entry(submission.student, submission.section)
+        if entry is None:
+            return Step(submission, "grade", NEW)
+        if why := "forced" if force else self._graded_again(entry, submission, keys):
+            return Step(submission, "grade", why)
+        why = self._written_again(entry, submission, keys)
+        return Step(submission, "write" if why else "keep", why)
+
+    def entry(self, student: str, section: Section) -> Entry | None:
+        """What is known of this student's section; None when nothing is, or it can't be read."""
         try:
-            entry = json.loads(self._path(submission.student, submission.section.name).read_bytes())
-            result = _result(entry["result"]) if entry["key"] == key else None
-        except (OSError, ValueError, KeyError, TypeError):
+            found = json.loads(self._path(student, section.name).read_bytes())
+            return Entry(found.get("parts", {}), _result(found["result"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        return result if result is not None and self._in_gradebook(result) else None
 
-    def _in_gradebook(self, result: Result) -> bool:
-        """An older copy may have been restored, or an empty file lie in its place."""
-        if self._scores is None:
-            return True
-        score = self._scores.get((result.student, result.section))
-        return score is not None and abs(score - result.score) < 1e-3  # written as text of six digits
+    def entries(self, submissions: list[Submission]) -> Iterator[Result]:
+        """The results of those of these submissions that were graded once."""
+        for submission in submissions:
+            entry = self.entry(submission.student, submission.section)
+            if entry is not None:
+                yield entry.result
 
-    @cached_property
-    def _scores(self) -> dict[tuple[str, str], float] | None:
-        """Automatic scores by student and section; None when nothing can be said: it is in use, or not here at all."""
-        path = self.course.gradebook
-        if not path.is_file():
-            return None
-        try:
-            with closing(sqlite3.connect(path, timeout=5)) as connection:
-                return {(student, section): score for student, section, score in connection.execute(_SCORES)}
-        except sqlite3.DatabaseError as error:
-            return None if "locked" in str(error) else {}
+    def enter(self, result: Result, parts: Parts) -> None:
+        """Write down a result that the gradebook has."""
+        write_alone(
+            self._path(result.student, result.section),
+            json.dumps({"parts": parts, "result": _plain(result)}).encode(),
+        )
 
-    def enter(self, entries: Iterable[tuple[str, Result]]) -> None:
-        """Write down results (with their keys) that the gradebook has; an unsettled one is none."""
-        for key, result in entries:
-            path = self._path(result.student, result.section)
-            if result.unsettled:
-                sweep(path)
-                path.unlink(missing_ok=True)
-                continue
-            write_alone(path, json.dumps({"key": key, "result": _plain(result)}).encode())
+    def with_parts(self, entry: Entry, submission: Submission) -> Result | None:
+        """The entry's result with its parts as the graded copy shows them; None when it shows none."""
+        parts = _parts_of_copy(copy_of(self.course, submission.student, submission.section), entry.result.exercise)
+        return replace(entry.result, parts=parts) if parts else None
+
+    def _graded_again(self, entry: Entry, submission: Submission, keys: Keys) -> str:
+        if entry.result.unsettled:
+            return "the last result was unsettled"
+        if not entry.parts:
+            return GRADED_AGAIN["grader"]
+        now = keys.judged(submission, read_submission(submission))
+        changed = (why for part, why in GRADED_AGAIN.items() if now[part] != entry.parts.get(part))
+        copy = copy_of(self.course, submission.student, submission.section)
+        return next(changed, "" if copy.exists() else "its graded copy is gone")
+
+    def _written_again(self, entry: Entry, submission: Submission, keys: Keys) -> str:
+        student, section = submission.student, submission.section
+        now = keys.written(submission)
+        changed = [part for part in now if now[part] != entry.parts.get(part)]
+        if "database" not in changed and not keys.books.has(student, section.name, entry.result.score):
+            return "the gradebook lacks it"
+        if why := next((why for part, why in WRITTEN_AGAIN.items() if part in changed), ""):
+            return why
+        return "" if page_of(self.course, student, section).exists() else "its feedback page is gone"
 
     def _path(self, student: str, section: str) -> Path:
         return self.course.build / "graded" / section / f"{file_name(student)}.json"
 
 
-def key_of(section: Section, data: bytes | None, setting: str) -> str:
-    """What a result depends on: the submission, the section's files, this version, how it is graded."""
-    digest = hashlib.sha256(f"{VERSION}\0{setting}\0{_fingerprint(section)}\0".encode())
-    digest.update(b"missing" if data is None else data)
-    return digest.hexdigest()
+def copy_of(course: Course, student: str, section: Section) -> Path:
+    """Where the graded copy lies."""
+    return course.autograded / student / section.name / f"{section.notebook}.ipynb"
 
 
-@cache
-def _fingerprint(section: Section) -> str:
-    digest = hashlib.sha256()
-    for path in (
-        section.tests,
-        section.hidden,
-        section.scenarios,
-        section.released / f"{section.notebook}.ipynb",
-    ):
-        digest.update(path.read_bytes() if path.exists() else b"\0")
-    return digest.hexdigest()
+def page_of(course: Course, student: str, section: Section) -> Path:
+    """Where the page lies that the student gets."""
+    return course.feedback / student / section.name / f"{section.notebook}.html"
+
+
+def _parts_of_copy(path: Path, exercise: str) -> tuple[str, str] | None:
+    """What the graded cells of a copy show; None when they don't."""
+    found = {}
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        for cell in json.loads(path.read_bytes())["cells"]:
+            marks = cell["metadata"].get("nbgrader") or {}
+            if marks.get("grade"):
+                found[marks["grade_id"]] = "".join(cell["outputs"][0]["data"]["text/html"])
+    names = [f"{exercise}_{part}" for part in ("score", "hidden")]
+    return (found[names[0]], found.get(names[1], "")) if names[0] in found else None
 
 
 def _plain(result: Result) -> dict[str, Any]:
-    titles = [{"title": b.title, "hidden": b.hidden} for b in result.behaviours]
-    return {**result.row(), "line": result.line, "exercise": result.exercise, "more": titles}
+    more = [{"title": b.title, "hidden": b.hidden, "step": b.step} for b in result.behaviours]
+    said = {"line": result.line, "exercise": result.exercise, "unsettled": result.unsettled}
+    return {**result.row(), **said, "more": more}
 
 
 def _result(entry: dict[str, Any]) -> Result:
     behaviours = tuple(
         Behaviour(
-            b["test"], more["title"], b["passed"], b["points"], b["max_points"], b["message"], hidden=more["hidden"]
+            b["test"],
+            more["title"],
+            b["passed"],
+            b["points"],
+            b["max_points"],
+            b["message"],
+            hidden=more["hidden"],
+            step=more.get("step"),
         )
         for b, more in zip(entry["behaviours"], entry["more"], strict=True)
     )
@@ -119,7 +160,8 @@ def _result(entry: dict[str, Any]) -> Result:
         entry["seconds"],
         behaviours,
         entry["line"],
-        tuple(entry["notes"]),
-        tuple(entry["mistakes"]),
-        entry["needs"] or "",
+        tuple(entry.get("notes", ())),
+        tuple(entry.get("mistakes", ())),
+        entry.get("needs") or "",
+        entry.get("unsettled", False),
     )

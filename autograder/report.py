@@ -2,69 +2,113 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from urllib.parse import quote
 
-from autograder.course import file_name, write_alone
+from autograder.course import file_name, sweep, write_alone
 from autograder.document import document, meter
 from autograder.feedback import page
 from autograder.result import Result
+from autograder.roll import Brief, Roll
 from faultlab.words import safe
 
 
-def write_report(
-    folder: Path, results: Sequence[Result], *, title: str, page_of: Callable[[Result], str] = page
-) -> Path:
-    """Write the report into `folder`; returns its first page. `page_of` gives the page that a student gets."""
+def write_report(folder: Path, results: Iterable[Result], *, title: str, roll: Roll | None = None) -> Path:
+    """Write the report into `folder`, pages included; returns its first page. `roll` is filled with the results."""
+    roll = Roll() if roll is None else roll
     for result in results:
+        roll.add(result)
         if result.behaviours:
-            write_alone(folder / _page_name(result), page_of(result).encode())
+            write_alone(folder / page_name(result.student, result.section), page(result).encode())
+    return write_index(folder, roll, title=title)
+
+
+def write_index(folder: Path, roll: Roll, *, title: str, page_of: Callable[[Brief], Path] | None = None) -> Path:
+    """Write the report's first page; returns its path.
+
+    `page_of` says where the page lies that the student got: its copy in the report is renewed when it has changed.
+    """
+    for brief in roll:
+        if page_of is not None and brief.has_page:
+            renew(folder / page_name(brief.student, brief.section), page_of(brief))
     index = folder / "index.html"
-    write_alone(index, _index(results, title).encode())
+    write_alone(index, _index(roll, title).encode())
     return index
 
 
-def _page_name(result: Result) -> str:
-    return f"{result.section}/{file_name(result.student)}.html"
+def page_name(student: str, section: str) -> str:
+    """Where a student's page lies in a report."""
+    return f"{section}/{file_name(student)}.html"
 
 
-def _index(results: Sequence[Result], title: str) -> str:
-    rows = "".join(_row(result) for result in results)
+def renew(copy: Path, original: Path) -> None:
+    """Make `copy` the same file as the page, or one like it where a file can't have two names."""
+    try:
+        there = original.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if copy.exists():
+        here = copy.stat()
+        if os.path.samestat(here, there) or (here.st_size, here.st_mtime_ns) == (there.st_size, there.st_mtime_ns):
+            return
+    sweep(copy)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    beside = copy.with_name(f".{copy.name}.{os.getpid()}.new")
+    try:
+        os.link(original, beside)
+        os.replace(beside, copy)
+    except OSError:
+        write_alone(copy, original.read_bytes())
+        os.utime(copy, ns=(there.st_mtime_ns, there.st_mtime_ns))
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _index(roll: Roll, title: str) -> str:
+    rows = "".join(map(_row, roll))
     columns = (("student", ""), ("section", ""), ("points", " class=n"), ("reached", ""), ("verdict", ""))
     heads = "".join(f'<th scope="col"{kind}>{word}</th>' for word, kind in columns)
     table = f"<table class=wide><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
-    return document(title, f"<p>{_summary(results)}</p>{table}{_common(results)}")
+    return document(title, f"<p>{_summary(roll)}</p>{_in_need(roll)}{table}{_common(roll)}")
 
 
-def _row(result: Result) -> str:
-    name = safe(result.name)
-    link = f'<a href="{quote(_page_name(result))}">{name}</a>' if result.behaviours else name
-    line = f"<br><small>{safe(result.line)}</small>" if result.line else ""
+def _row(brief: Brief) -> str:
+    line = f"<br><small>{safe(brief.line)}</small>" if brief.line else ""
+    made_of = f"<br><small>{safe(brief.made_of)}</small>" if brief.made_of else ""
+    points = f"{brief.score:g} / {brief.max_score:g}"
     return (
-        f"<tr><td>{link}</td><td>{safe(result.section)}</td><td class=n>{result.score:g} / {result.max_score:g}</td>"
-        f"<td>{meter(result.score, result.max_score)}</td>"
-        f"<td>{safe(result.verdict)}{line}</td></tr>"
+        f"<tr><td>{_link(brief)}</td><td>{safe(brief.section)}</td><td class=n>{points}{made_of}</td>"
+        f"<td>{meter(brief.score, brief.max_score)}</td>"
+        f"<td>{safe(brief.verdict)}{line}</td></tr>"
     )
 
 
-def _summary(results: Sequence[Result]) -> str:
-    verdicts = Counter(result.verdict for result in results)
-    tiers = sorted({result.sandbox for result in results if result.sandbox})
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
+def _link(brief: Brief) -> str:
+    name = safe(brief.shown)
+    if not brief.has_page:
+        return name
+    return f'<a href="{quote(page_name(brief.student, brief.section))}">{name}</a>'
+
+
+def _summary(roll: Roll) -> str:
+    tiers = sorted({brief.sandbox for brief in roll if brief.sandbox})
     where = f" Sandbox: {', '.join(tiers)}." if tiers else ""
-    return f"{len(results)} submissions: {counts}.{where}"
+    return f"{safe(roll.counts(), 400)}.{where}"
 
 
-def _common(results: Iterable[Result]) -> str:
-    missed: Counter[tuple[str, str]] = Counter()
-    for result in results:
-        missed.update(dict.fromkeys((result.section, b.title) for b in result.behaviours if not b.passed).keys())
-    if not missed:
-        return ""
+def _in_need(roll: Roll) -> str:
+    """The list of those that a person has to look at."""
+    items = "".join(
+        f"<li>{_link(brief)} <small>· {safe(brief.section)}</small>: {safe(brief.needs)}</li>" for brief in roll.in_need
+    )
+    return f"<h2>These need you</h2><ul>{items}</ul><h2>The class</h2>" if items else ""
+
+
+def _common(roll: Roll) -> str:
     items = "".join(
         f"<li>{safe(title)} <small>· {safe(section)}, missed by {count}</small></li>"
-        for (section, title), count in missed.most_common(10)
+        for (section, title), count in roll.missed.most_common(10)
     )
-    return f"<h2>Most often missing</h2><ol>{items}</ol>"
+    return f"<h2>Most often missing</h2><ol>{items}</ol>" if items else ""

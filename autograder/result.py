@@ -65,6 +65,8 @@ class Result:
     """Why a person has to look at it, in a sentence; empty when nobody has to."""
     unsettled: bool = False
     """Whether the machine's bad luck may have decided, not the submission: the next run grades it again."""
+    parts: tuple[str, str] | None = None
+    """The visible and the hidden part as markup (`feedback.drawn`); such a result holds no timelines any more."""
 
     @property
     def name(self) -> str:

@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from autograder import lab
+from autograder.cli import main
 from autograder.course import Course, UsageError
 
 SECTION = "90_sample"
@@ -68,6 +70,43 @@ class TestCopy:
         course.notebooks.rename(tmp_path / "gone")
         with pytest.raises(UsageError, match="run: autograder build"):
             lab.copy_missing(course, tmp_path / "mine")
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("typed", "folder", "options"),
+        [
+            ("", None, ""),
+            ("mine", "mine", ""),
+            ("--no-browser", None, "--no-browser"),
+            ("--no-browser mine", "mine", "--no-browser"),
+            ("mine --no-browser", "mine", "--no-browser"),
+            ("-y mine", "mine", "-y"),
+            ("--port 8899", None, "--port 8899"),
+            ("--port 8899 mine --debug", "mine", "--port 8899 --debug"),
+            ("--ServerApp.ip=0.0.0.0 mine", "mine", "--ServerApp.ip=0.0.0.0"),
+            ("--ip 0.0.0.0 --no-browser", None, "--ip 0.0.0.0 --no-browser"),
+        ],
+    )
+    def test_options_are_jupyterlab_s(
+        self, course: Course, monkeypatch: pytest.MonkeyPatch, typed: str, folder: str | None, options: str
+    ) -> None:
+        """Before FOLDER, after it and without it: no folder is made of an option or of its value."""
+        started: list[lab.Launch] = []
+
+        def run(launch: lab.Launch) -> int:
+            started.append(launch)
+            return 0
+
+        monkeypatch.setattr(lab, "_run", run)
+        monkeypatch.chdir(course.root)
+        before = {path.name for path in course.root.iterdir()}
+        done = CliRunner().invoke(main, ["lab", *typed.split()])
+        assert done.exit_code == 0, done.output
+        (start,) = started
+        assert start.argv[len(start.argv) - len(options.split()) :] == options.split()
+        assert start.folder == course.root / (folder or "work")
+        assert {path.name for path in course.root.iterdir()} == before | {folder or "work"}
 
 
 class TestConfiguration:

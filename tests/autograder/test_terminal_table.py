@@ -7,17 +7,19 @@ import io
 import pytest
 from rich.console import Console
 
-from autograder import classroom
+from autograder import progress
 from autograder.result import Behaviour, Result
+from autograder.roll import Brief
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_points_are_always_there(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     """A long message is cut, never ids, points and verdict."""
     out = io.StringIO()
-    monkeypatch.setattr(classroom, "_out", Console(file=out, width=width))
+    monkeypatch.setattr(progress, "out", Console(file=out, width=width))
     failed = Behaviour("a", "Something is done", False, 1, 2, message="x" * 300)
-    classroom._show([Result("ada_lovelace", "02_retry", "retry", "graded", "full", 0.0, (failed,))])
+    result = Result("ada_lovelace", "02_retry", "retry", "graded", "full", 0.0, (failed,))
+    progress.show_table([Brief.of(result)])
     head, row = out.getvalue().splitlines()
     assert head.split() == ["student", "section", "points", "verdict"]
     assert row.split()[:6] == ["ada_lovelace", "02_retry", "1", "/", "2", "graded"]
