@@ -82,7 +82,7 @@ def grade_demo(course: Course, *, jobs: int | None, allow_unsandboxed: bool, str
     setting = Setting(0, jobs or os.cpu_count() or 1, allow_unsandboxed)
     found = progress.followed(everything(course, submissions, setting), len(submissions))
     roll = Roll()
-    results = (result for _, result in found)
+    results = sorted((result for _, result in found), key=lambda result: (result.section, result.student))
     page = write_report(folder / "report", results, title="A class of typical mistakes and right answers", roll=roll)
     progress.show_table(list(roll))
     progress.warn_of_sandbox(roll)
@@ -201,11 +201,11 @@ def _whole(course: Course, run: _Run, everyone: Iterable[Submission], finals: di
         whole.ungraded = len(others) - len(whole.briefs) + len(run.roll.briefs)
         run.roll.finish(finals)
     whole.finish(finals)
-    return whole
+    return whole.sort()
 
 
 def _show(run: _Run, whole: Roll, *, by_student: bool) -> None:
-    briefs = list(run.roll)
+    briefs = list(run.roll.sort())
     progress.show_table(briefs)
     progress.warn_of_sandbox(briefs)
     if by_student:

@@ -85,17 +85,25 @@ _WEB_LINK = re.compile(r"(?<!!)\[[^\[\]<>&\\`$!]*\]\(https?://[\w./%?=:@+,;~#&-]
 _ACTIVE = re.compile(r"<(?![\s=\d])|[\[\]&\\$]|:\s*//|www\.", re.IGNORECASE)
 
 
-def write(course: Course, results: Iterable[Result], notebooks: Mapping[tuple[str, str], bytes]) -> dict[str, str]:
+def write(
+    course: Course,
+    results: Iterable[Result],
+    notebooks: Mapping[tuple[str, str], bytes],
+    submitted: Path | None = None,
+) -> dict[str, str]:
     """Write these results into the gradebook, and beside them the graded copies and the students' pages.
 
     `notebooks` holds the submissions' bytes by (student, section); where there are none, the copy has an empty answer,
     so that formgrader shows it. Writing twice is writing once. Scores are nbgrader's automatic ones: what people
-    entered by hand stays. Files are staged first and renamed when the database has what they say.
+    entered by hand stays. Files are staged first and renamed when the database has what they say. The stamps are those
+    below `submitted`, where nbgrader has them unless another folder is named.
 
     Returns the students whose ids this database can't hold, each with a line that says why: nothing is written of them.
     Raises GradebookProblem, and then nothing has changed.
     """
     place = database(course)
+    if submitted is not None:
+        place.submitted_directory = str(submitted.resolve())
     entries = {section: _entries(place, section, found, notebooks) for section, found in _batch(course, results)}
     with _staging() as staged, opened(place) as gradebook:
         assignments = {section: _assignment(gradebook, section) for section in entries}

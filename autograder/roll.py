@@ -68,9 +68,10 @@ class Brief:
 
 @dataclass
 class Roll:
-    """Results in short, by section and student."""
+    """Results in short, in the order in which they came until they are sorted."""
 
     briefs: dict[tuple[str, str], Brief] = field(default_factory=dict)
+    """By section and student."""
     missed: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How often each behaviour (section, title) wasn't seen."""
     ungraded: int = 0
@@ -89,6 +90,11 @@ class Roll:
         self.briefs[result.section, result.student] = Brief.of(result)
         self.missed.update({(result.section, b.title) for b in result.behaviours if not b.passed})
 
+    def sort(self) -> Roll:
+        """Itself, in order of section and student."""
+        self.briefs = dict(sorted(self.briefs.items()))
+        return self
+
     def finish(self, standings: Mapping[tuple[str, str], Standing]) -> None:
         """Put in the final scores, by student and section."""
         for (section, student), brief in self.briefs.items():
@@ -96,12 +102,12 @@ class Roll:
                 self.briefs[section, student] = brief.final(standing)
 
     def __iter__(self) -> Iterator[Brief]:
-        return iter([self.briefs[key] for key in sorted(self.briefs)])
+        return iter(self.briefs.values())
 
     @property
     def in_need(self) -> list[Brief]:
         """Those that a person has to look at."""
-        return [self.briefs[key] for key in sorted(self.briefs) if self.briefs[key].needs]
+        return [brief for brief in self if brief.needs]
 
     def counts(self) -> str:
         """How many there are, and their verdicts."""

@@ -131,7 +131,8 @@ class Writer:
         # a name that nbgrader can't have has no place in a gradebook
         listed = [one for one in portion if not student_problem(one.result.student)]
         data = {(one.result.student, one.result.section): one.data for one in listed if one.data is not None}
-        refused = write(self.course, [one.result for one in listed], data) if listed else {}
+        folder = portion[0].submission.path.parents[2]
+        refused = write(self.course, [one.result for one in listed], data, folder) if listed else {}
         for one in listed:
             if one.result.student not in refused:
                 self.ledger.enter(one.result, one.parts)

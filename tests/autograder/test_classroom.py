@@ -132,6 +132,15 @@ class TestWhere:
         done = grade(str(course.submitted), at=tmp_path)
         assert done.code == 0 and set(in_gradebook(course)) == set(CLASS)
 
+    def test_a_folder_s_own_timestamps(self, course, grade):
+        """What lies beside a submission says when it was handed in, wherever the class's folder lies."""
+        due(course, "2026-01-01 00:00:00.000000")
+        configure(course, PLUGIN)
+        late(course)
+        shutil.move(course.submitted, course.root / "handed")
+        assert grade("handed").code == 0
+        assert {penalty for _, penalty in in_gradebook(course).values()} == {0.5}
+
     @pytest.mark.parametrize("command", ["grade", "lab", "progress --folder", "compare sample --folder"])
     def test_neither(self, tmp_path, monkeypatch, command):
         """Exit code 2 and a line, also when the folder is there."""
@@ -648,10 +657,10 @@ class TestWriting:
         """It alone isn't; the others of its portion are; exit code 1 and a line that names it."""
         write = gradebook.write
 
-        def stumbles(course: Course, results: list[Result], notebooks: Any) -> Any:
+        def stumbles(course: Course, results: list[Result], *more: Any) -> Any:
             if any(result.student == "bob" for result in results):
                 raise TypeError("what nbgrader says of bob")
-            return write(course, results, notebooks)
+            return write(course, results, *more)
 
         with monkeypatch.context() as patch:
             patch.setattr(gradebook, "write", stumbles)
@@ -666,7 +675,7 @@ class TestWriting:
         hand_in(course, *(f"s{n:03}" for n in range(57)))
         calls: list[int] = []
 
-        def locked(course: Course, results: list[Result], notebooks: Any) -> None:
+        def locked(course: Course, results: list[Result], *more: Any) -> None:
             calls.append(len(results))
             raise gradebook.GradebookProblem("it is in use")
 
