@@ -46,9 +46,9 @@ def the_class(course: Course) -> list[Job]:
     return jobs
 
 
-def memory() -> int:
-    """Megabytes that this process and all below it take; what several share is counted once."""
-    return sum(_proportional(number) for number in [os.getpid(), *descendants(os.getpid())]) >> 10
+def memory(others: set[int]) -> int:
+    """Megabytes that this process and all below it but `others` take; what several share is counted once."""
+    return sum(_proportional(number) for number in {os.getpid(), *descendants(os.getpid())} - others) >> 10
 
 
 def _proportional(number: int) -> int:
@@ -61,12 +61,13 @@ def _proportional(number: int) -> int:
 
 @contextmanager
 def watched() -> Iterator[list[int]]:
-    """What `memory` said, again and again."""
-    seen, over = [memory()], threading.Event()
+    """What `memory` said, again and again, of this process and of those that are started from now on."""
+    others = set(descendants(os.getpid()))
+    seen, over = [memory(others)], threading.Event()
 
     def watch() -> None:
         while not over.wait(0.2):
-            seen.append(memory())
+            seen.append(memory(others))
 
     thread = threading.Thread(target=watch)
     thread.start()
