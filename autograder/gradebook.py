@@ -49,7 +49,6 @@ from traitlets.config import Config
 from autograder import release
 from autograder.course import (
     Course,
-    NothingHandedIn,
     Section,
     Submission,
     UnreadableSubmission,
@@ -65,7 +64,7 @@ from autograder.database import database as database
 from autograder.database import opened as opened
 from autograder.database import read_standings
 from autograder.database import standings as standings
-from autograder.result import Result, Standing, VerdictName
+from autograder.result import Result, Standing
 from autograder.stamps import SECRET, TIMESTAMP, Stamps, read_stamps, with_note
 from faultlab.sheet import clean
 
@@ -318,16 +317,11 @@ def _section(config: Any, resources: Any) -> Section:
 
 
 def _graded(path: Path, section: Section, student: str) -> Result:
-    from autograder.grade import grade_bytes
+    from autograder.grade import grade_bytes, read_submission
 
-    try:
-        if problem := student_problem(student):
-            raise UnreadableSubmission(problem)
-        found = Submission.at(path.parent, section).handed_in()
-    except UnreadableSubmission as problem:
-        exercise = section.exercise or ""
-        verdict: VerdictName = "missing" if isinstance(problem, NothingHandedIn) else "unreadable"
-        return Result(student, section.name, exercise, verdict, "", 0.0, line=str(problem), needs=str(problem))
+    found = read_submission(Submission.at(path.parent, section))
+    if isinstance(found, Result):
+        return found
     result = grade_bytes(found.data, section, student)
     return replace(result, notes=found.notes + result.notes, needs=found.needs or result.needs)
 

@@ -18,6 +18,7 @@ import pytest
 from nbgrader.api import Gradebook, SubmittedAssignment
 
 import autograder.feedback
+import autograder.grade
 from autograder import gradebook
 from autograder.course import Course
 from autograder.release import graded_notebook, nbgrader_config
@@ -28,8 +29,9 @@ RIGHT = "def add(a, b):\n    return a + b"
 PICTURE = "<svg viewBox='0 0 1 1' role='img' aria-label='a picture'></svg>"
 
 FAKES = """
-import json, sys, types
+import json
 import autograder.feedback
+import autograder.grade
 from autograder.result import Behaviour, Result
 
 def grade_bytes(data, section, student, **options):
@@ -48,10 +50,8 @@ def part_html(result, hidden=False):
     picture = "<svg viewBox='0 0 1 1' role='img' aria-label='a picture'></svg>"
     return f"<p>{result.verdict}, {'hidden' if hidden else 'visible'}</p>{picture}"
 
-module = types.ModuleType("autograder.grade")
-module.need_sandbox = lambda course: None
-module.grade_bytes = grade_bytes
-sys.modules[module.__name__] = autograder.grade = module
+autograder.grade.need_sandbox = lambda course: None
+autograder.grade.grade_bytes = grade_bytes
 autograder.feedback.part_html = part_html
 """
 
@@ -59,9 +59,9 @@ autograder.feedback.part_html = part_html
 @pytest.fixture(autouse=True)
 def engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A grader and a feedback that are nothing but what these tests need."""
-    monkeypatch.setattr(autograder.feedback, "part_html", None)  # both are put back at the end
-    monkeypatch.setitem(sys.modules, "autograder.grade", sys.modules.get("autograder.grade"))
-    monkeypatch.setattr(autograder, "grade", None, raising=False)
+    monkeypatch.setattr(autograder.feedback, "part_html", None)  # all are put back at the end
+    monkeypatch.setattr(autograder.grade, "need_sandbox", None)
+    monkeypatch.setattr(autograder.grade, "grade_bytes", None)
     exec(FAKES, {})
 
 
