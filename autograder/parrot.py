@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from autograder.sandbox.limits import TooMuch
@@ -41,7 +41,8 @@ SCRIPTS: dict[str, Script] = {
 
 
 def told(task: Task, transcript: Timeline, script: Script, *, swap: bool = False) -> Timeline:
-    """The timeline that the trusted side writes of it. With `swap` old tokens are replaced by those that came back."""
+    """The timeline that the trusted side writes of it. With `swap` the child puts in what came back: this run's tokens
+    for the old ones, and for each error that it claims to have heard the receipt that it got."""
     session = Session([task])
     try:
         _Parrot(session, transcript, swap).tell(script)
@@ -59,6 +60,8 @@ class _Parrot:
         answers = [event for event in transcript if event.kind in ("ok", "error")]
         self._shown = {event.data["call"]: _tokens(event.data) for event in answers if swap}
         self._tokens: dict[str, str] = {}
+        self._swap = swap
+        self._receipts: dict[int, int] = {}
 
     def tell(self, script: Script) -> None:
         """Say all of it, at the instants at which it may be said."""
@@ -84,6 +87,8 @@ class _Parrot:
         reply: list[Any] = json.loads(self._session.receive(_listed([*head, *rest]).encode()))
         for number, *answer in reply[4] if reply[0] == "go" else []:
             self._tokens |= zip(self._shown.get(number, []), _tokens(answer), strict=False)
+            if self._swap and answer[-1] is not None:
+                self._receipts[number] = answer[-1]
         return reply
 
     @property
@@ -92,12 +97,25 @@ class _Parrot:
         return self._session._stage.world.leases_through_calls
 
     def _worded(self, event: Event) -> str:
-        text = json.dumps([event.kind, event.at, *_rest(event)])
+        rest = list(_rest(event))
+        if self._receipts and event.kind == "mark":
+            rest[-1] = _receipted(rest[-1], self._receipts)
+        text = json.dumps([event.kind, event.at, *rest])
         return TOKEN.sub(lambda found: self._tokens.get(found[0], found[0]), text) if self._tokens else text
 
 
 def _tokens(answer: Any) -> list[str]:
     return TOKEN.findall(json.dumps(answer))
+
+
+def _receipted(value: Any, receipts: Mapping[int, int]) -> Any:
+    """The value with the receipt of each call whose number stands there as a `call`."""
+    if isinstance(value, dict):
+        return {
+            key: receipts.get(one, one) if key == "call" and isinstance(one, int) else _receipted(one, receipts)
+            for key, one in value.items()
+        }
+    return [_receipted(one, receipts) for one in value] if isinstance(value, list) else value
 
 
 def _listed(parts: Iterable[str]) -> str:

@@ -92,12 +92,26 @@ class TestParrots:
         assert [call.start for call in (failed, answered)] == [0, 0.5]
         assert first["call"] is None and second["value"] != answered.value
 
-    def test_tokens_swapped(self, tell):
-        """It shows what came back; that it heard an error it can't show."""
+    def test_tokens_and_receipts_swapped(self, tell):
+        """It shows what came back, and that it heard this run's error."""
         run = tell("the whole", swap=True)
+        failed, answered = run.calls()
         first, second = (mark.value for mark in run.marks())
-        assert second["value"] == run.calls()[1].value
-        assert first["call"] is None and first["args"] == list(run.of("error")[0].data["args"])
+        assert second["value"] == answered.value
+        assert first["call"] == failed.id and first["args"] == list(run.of("error")[0].data["args"])
+
+    def test_receipts_of_what_it_never_heard(self, tell):
+        """Told at the first instant, before anything came back, neither answer nor error is believed."""
+        run = tell("everything at t = 0", swap=True)
+        first, second = (mark.value for mark in run.marks())
+        assert first["call"] is None and second["value"] != run.calls()[1].value
+
+    def test_receipts_inside(self):
+        """A cause's receipt is swapped too, and nothing else that looks like a call's number."""
+        value = {"call": 7, "cause": {"call": 8, "n": 7}, "list": [{"call": 9}, 7], "value": {"call": None}}
+        assert parrot._receipted(value, {7: 70, 8: 80}) == {
+            "call": 70, "cause": {"call": 80, "n": 7}, "list": [{"call": 9}, 7], "value": {"call": None}
+        }
 
     @pytest.mark.parametrize(
         ("script", "calls", "marks"),
