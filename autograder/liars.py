@@ -96,7 +96,10 @@ def _told(
 ) -> Iterator[tuple[str, dict[Played, Timeline]]]:
     for number in range(1, SEEDS + 1):
         others = _tasks(bench, known, number).items()
-        for liar, swap in (("transcript under another seed", False), ("transcript with its tokens and receipts swapped", True)):
+        for liar, swap in (
+            ("transcript under another seed", False),
+            ("transcript with its tokens and receipts swapped", True),
+        ):
             yield liar, {one: parrot.told(task, known[one], parrot.whole, swap=swap) for one, task in others}
     tasks = _tasks(bench, known, 1)
     for liar, script in parrot.SCRIPTS.items():

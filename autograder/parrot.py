@@ -67,16 +67,17 @@ class _Parrot:
         """Say all of it, at the instants at which it may be said."""
         horizon = self._say("cells", "[]")[6]
         piece: list[str] = []
-        floor = 0
+        floor, called = 0, False
         for event in script(self._events, horizon):
-            while event.at != floor and event.at >= horizon:
+            hears = called and event.kind == "mark"  # of calls that are answered in the instant in which they are made
+            while event.at >= horizon and (event.at != floor or hears):
                 reply = self._say("batch", _listed(piece), str(event.at))
                 assert reply[0] == "go"
-                floor, horizon, piece = reply[2], reply[3], []
+                floor, horizon, piece, called, hears = reply[2], reply[3], [], False, False
             floor = event.at
             piece.append(self._worded(event))
             if event.kind == "call" and not self._leases:
-                horizon = event.at
+                horizon, called = event.at, True
             if len(piece) >= PIECE and event.kind != "end":
                 self._say("part", _listed(piece))
                 piece = []

@@ -3,16 +3,17 @@
 A script is a list of lines such as
 
     "A at 0: fails after 0.2"                      one call; a KeyError with "fails with KeyError after 0.2"
-    "B at 1: works after 0.2"                      "works or fails", "after 0.2 or 3": now one, now the other
+    "B at 1: works or fails after 0.2 or 3"        in one round this, in another one that
+    "B at 1: works after 0.2 to 0.9"               it takes a time between these two, which the world draws
     "C at 2: hangs, cancelled at 5"                its caller gives up
     "D at 3: raises at once"                       op itself raises, before there is anything to await
     "25 x E at 31: works after 1"                  callers E1 to E25 in the same instant
     "F on other at 4: works after 0.2"             through another breaker with the same options
     "look at 6"                                    the state is read
 
-It is told in rounds, each to a new breaker: first with the first of all alternatives, then with the second. Where a
-number of `rounds` is asked for every combination comes as often as any other, in an order and after pauses that the
-world draws. Seconds count from a round's begin; what will come of a call only the world knows.
+Each script is played in rounds, each with a new breaker: one round with every first alternative, one with every second.
+Where a number of `rounds` is asked for, every combination comes as often as any other. The world draws the order of the
+rounds. Seconds count from the start of a round; only the world knows what will come of a call.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ CALL = re.compile(
     r"(?P<how>works|fails|hangs|raises|works at once|raises at once)(?: with (?P<what>\w+))?"
     r"(?: after (?P<takes>[\d.]+))?(?:, cancelled at (?P<cancelled>[\d.]+))?"
 )
+BETWEEN = re.compile(r"(?P<least>[\d.]+) to (?P<most>[\d.]+)")
 EITHER = re.compile(r"[\w.]+(?: or [\w.]+)+")
 FALSY = {"None": None, "zero": 0, "False": False, "nothing": [], "silence": ""}
 
@@ -37,10 +39,9 @@ def story(world, script, options=None, ignored=None, watched=False, rounds=None)
     draw = world.stream("story")
     lines = list(_drawn(script, rounds, draw))
     told = [_told(world, f"op {number} of {len(lines)}", one) for number, one in enumerate(lines, 1)]
-    pauses = [1.0 if rounds is None else round(draw.uniform(0.5, 5), 3) for _ in lines]
-    end = max(end for _, end in told) + 0.5  # the same for all of them: when one ends tells nothing of it
+    end = max(end for _, end in told) + 1.5  # the same for all of them: when one ends tells nothing of it
     return {
-        "rounds": [[pause, steps] for pause, (steps, _) in zip(pauses, told, strict=True)],
+        "rounds": [steps for steps, _ in told],
         "end": end,
         "options": options or {},
         "ignored": ignored,
@@ -50,7 +51,7 @@ def story(world, script, options=None, ignored=None, watched=False, rounds=None)
 
 def _drawn(script, rounds, draw):
     """The script's lines for each round, the alternatives chosen."""
-    text = "\n".join(script)
+    text = BETWEEN.sub(lambda it: f"{draw.uniform(float(it['least']), float(it['most'])):.3f}", "\n".join(script))
     alternatives = [found.split(" or ") for found in EITHER.findall(text)]
     if rounds is None:
         most = max(map(len, alternatives), default=1)
@@ -58,7 +59,7 @@ def _drawn(script, rounds, draw):
     else:
         combinations = list(itertools.product(*alternatives))
         combinations *= -(-rounds // len(combinations))
-        draw.shuffle(combinations)
+    draw.shuffle(combinations)
     for chosen in combinations[:rounds]:
         words = iter(chosen)
         yield EITHER.sub(lambda _, words=words: next(words), text).split("\n")
@@ -97,8 +98,7 @@ def _reply(call):
 
 @story.driver
 async def _(lab, rounds, end, options, ignored, watched):
-    for number, (pause, steps) in enumerate(rounds, 1):
-        await asyncio.sleep(pause)
+    for number, steps in enumerate(rounds, 1):
         await _play(lab, number, f"op {number} of {len(rounds)}", steps, _options(lab, options, ignored, watched), end)
 
 

@@ -100,6 +100,27 @@ class TestParrots:
         assert second["value"] == answered.value
         assert first["call"] == failed.id and first["args"] == list(run.of("error")[0].data["args"])
 
+    def test_answers_in_the_same_instant(self):
+        """What a call is answered in the very instant in which it is made, the parrot hears before it tells on."""
+
+        @scenario
+        def at_once(world):
+            world.service("op", [error(), ok()])
+
+        @at_once.driver
+        async def _(lab):
+            for name in ("first", "second"):
+                await lab.outcome(name, lab.answer("ask"), lab.service("op", "caller"))
+
+        async def ask(op):
+            return await op()
+
+        known = play(at_once, {}, {"ask": ask}, seed=1)
+        run = parrot.told(Task(at_once, {}, 2, 0), known, parrot.whole, swap=True)
+        failed, answered = run.calls()
+        first, second = (mark.value for mark in run.marks())
+        assert (first["call"], second["value"]) == (failed.id, answered.value)
+
     def test_receipts_of_what_it_never_heard(self, tell):
         """Told at the first instant, before anything came back, neither answer nor error is believed."""
         run = tell("everything at t = 0", swap=True)
@@ -110,7 +131,10 @@ class TestParrots:
         """A cause's receipt is swapped too, and nothing else that looks like a call's number."""
         value = {"call": 7, "cause": {"call": 8, "n": 7}, "list": [{"call": 9}, 7], "value": {"call": None}}
         assert parrot._receipted(value, {7: 70, 8: 80}) == {
-            "call": 70, "cause": {"call": 80, "n": 7}, "list": [{"call": 9}, 7], "value": {"call": None}
+            "call": 70,
+            "cause": {"call": 80, "n": 7},
+            "list": [{"call": 9}, 7],
+            "value": {"call": None},
         }
 
     @pytest.mark.parametrize(

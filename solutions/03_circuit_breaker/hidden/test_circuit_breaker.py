@@ -7,9 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_circuit_breaker.py")))
-LIARS = 9.5
-"""Points of who tells the solution's transcript again: of the tests that students have, whose pictures show the rounds as
-written. Those in here draw, and give it none."""
+LIARS = 0.5
+"""Points that a replay of the solution's transcript can still earn by luck."""
 
 
 def as_visible(test):
@@ -26,9 +25,9 @@ def as_visible(test):
     options={"failure_threshold": 40, "half_open_max": 2},
     rounds=1,
     script=[
-        "A at 0: fails with ValueError after 0.3",
+        "A at 0: fails with ValueError after 0.2 to 0.9",
         "B at 0.1: works with False after 0.1",
-        "C at 0.15: works or fails after 4",
+        "C at 0.15: works or fails after 3.3 to 4.4",
         "D at 2: works with nothing after 0.3",
         "E at 3: fails with ConnectionResetError after 0.1",
         "F at 5: works or fails after 0.3",
@@ -44,9 +43,9 @@ def test_unchanged(run):
 @pytest.mark.points(1)
 @pytest.mark.scenario(
     "story",
-    rounds=8,
+    rounds=4,
     script=[
-        "4 x A at 0: fails after 0.4",
+        "4 x A at 0: fails after 0.1 to 0.9",
         "B at 1: works or fails after 0.1",
         "look at 2.5",
         "D at 3: works after 0.1",
@@ -55,9 +54,9 @@ def test_unchanged(run):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 3},
-    rounds=8,
+    rounds=4,
     script=[
-        "A at 0: fails after 2",
+        "A at 0: fails after 1.7 to 2.6",
         "B at 0.5: works after 1 or 4",
         "C at 1: fails after 4.5",
         "E at 1.2: fails after 5",
@@ -68,9 +67,9 @@ def test_unchanged(run):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 1},
-    rounds=8,
+    rounds=4,
     script=[
-        "A at 0: works or fails after 1",
+        "A at 0: works or fails after 0.6 to 1.7",
         "look at 2",
         "D at 3: works after 0.1",
     ],
@@ -84,9 +83,9 @@ def test_opens(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 4},
-    rounds=8,
+    rounds=4,
     script=[
-        "2 x A at 0: fails after 0.1",
+        "2 x A at 0: fails after 0.1 to 0.9",
         "B at 1: works or fails with None after 0.1",
         "C at 2: fails after 0.1",
         "D at 3: works or fails with zero after 0.1",
@@ -107,10 +106,10 @@ def test_success_resets(run):
     "story",
     options={"failure_threshold": 4},
     ignored=["ValueError", "IndexError"],
-    rounds=8,
+    rounds=4,
     script=[
         "2 x A at 0: fails with TimeoutError after 0.1",
-        "B at 1: fails with ValueError or RuntimeError after 0.1",
+        "B at 1: fails with ValueError or RuntimeError after 0.1 to 0.9",
         "2 x C at 2: fails after 0.1",
         "D at 3: works after 0.1",
         "5 x E at 4: fails with OSError after 0.1",
@@ -121,10 +120,10 @@ def test_success_resets(run):
     "story",
     options={"failure_threshold": 5, "recovery_time": 2.0},
     ignored=["ValueError"],
-    rounds=8,
+    rounds=4,
     script=[
         "6 x A at 0: fails after 0.1",
-        "2 x B at 3: fails with ValueError or KeyError after 0.1",
+        "2 x B at 3: fails with ValueError or KeyError after 0.1 to 0.9",
         "C at 4: fails with ValueError after 0.1",
         "D at 4.5: fails after 0.1",
         "E at 5: works after 0.1",
@@ -139,10 +138,10 @@ def test_is_failure(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 4, "recovery_time": 100.0},
-    rounds=8,
+    rounds=4,
     script=[
         "2 x A at 0: fails after 0.3",
-        "3 x B at 5: fails after 1 or 3.3 or 5.7 or 9",
+        "3 x B at 5: fails after 0.6 to 1.4 or 2.8 to 3.6 or 5.2 to 6.1 or 8.3 to 9",
         "C at 14.2: works after 0.1",
         "D at 60: works after 0.1",
         "E at 61: works after 0.1",
@@ -158,26 +157,26 @@ def test_rejects(run):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 3, "recovery_time": 75.0},
-    rounds=8,
+    rounds=4,
     script=[
         "A at 0: fails after 2.5",
         "3 x B at 1: fails after 4 or 5.5",
-        "C at 79.9: works after 0.1",
-        "D at 80.1: works after 0.1",
-        "E at 81.4: works after 0.1",
-        "F at 81.6: works after 0.1",
+        "C at 79.9: works after 0.1 to 0.7",
+        "D at 80.1: works after 0.1 to 0.7",
+        "E at 81.4: works after 0.1 to 0.7",
+        "F at 81.6: works after 0.1 to 0.7",
     ],
 )
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 1, "recovery_time": 0.7},
-    rounds=8,
+    rounds=4,
     script=[
         "2 x A at 0: fails after 0.3 or 0.8",
-        "C at 0.9: works after 0.1",
-        "D at 1.1: works after 0.1",
-        "E at 1.4: works after 0.1",
-        "F at 1.6: works after 0.1",
+        "C at 0.9: works after 0.02 to 0.15",
+        "D at 1.1: works after 0.02 to 0.25",
+        "E at 1.4: works after 0.02 to 0.15",
+        "F at 1.6: works after 0.02 to 0.9",
     ],
 )
 @as_visible
@@ -190,9 +189,9 @@ def test_recovery_time(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 1, "success_threshold": 2},
-    rounds=8,
+    rounds=4,
     script=[
-        "2 x A at 0: fails after 0.5",
+        "2 x A at 0: fails after 0.1 to 0.9",
         "25 x B at 80: works or hangs after 20",
         "4 x C at 131: works after 0.1",
     ],
@@ -200,9 +199,9 @@ def test_recovery_time(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 1, "recovery_time": 3.0},
-    rounds=8,
+    rounds=4,
     script=[
-        "2 x A at 0: fails after 0.5",
+        "2 x A at 0: fails after 0.1 to 0.5",
         "25 x B at 3.6: fails after 0.2 or 4",
         "4 x C at 7.1: works after 0.1",
     ],
@@ -210,11 +209,11 @@ def test_recovery_time(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 3, "recovery_time": 5.0},
-    rounds=8,
+    rounds=4,
     script=[
         "2 x L at 0: fails after 9.5",
         "M at 0: hangs, cancelled at 9.6",
-        "4 x A at 0.1: fails after 0.5",
+        "4 x A at 0.1: fails after 0.1 to 0.9",
         "25 x B at 9: works after 0.8 or 3",
         "4 x C at 10: works after 0.1",
     ],
@@ -228,9 +227,9 @@ def test_one_probe(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 1, "half_open_max": 4, "success_threshold": 2},
-    rounds=8,
+    rounds=4,
     script=[
-        "2 x A at 0: fails after 0.5",
+        "2 x A at 0: fails after 0.1 to 0.9",
         "11 x B at 31: works after 20 or 50",
         "4 x C at 70: works after 0.1",
     ],
@@ -262,9 +261,9 @@ def test_some_probes(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 4, "half_open_max": 2},
-    rounds=8,
+    rounds=4,
     script=[
-        "5 x A at 0: fails after 0.5",
+        "5 x A at 0: fails after 0.1 to 0.9",
         "B at 40: works or fails with None after 0.5",
         "look at 42",
         "E at 43: fails after 0.1",
@@ -274,9 +273,9 @@ def test_some_probes(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 4, "success_threshold": 2, "half_open_max": 2},
-    rounds=8,
+    rounds=4,
     script=[
-        "5 x A at 0: fails after 0.5",
+        "5 x A at 0: fails after 0.1 to 0.9",
         "B at 31: works after 0.5",
         "C at 32: works with zero after 0.7 or 9",
         "look at 33.5",
@@ -287,9 +286,9 @@ def test_some_probes(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 4, "success_threshold": 2, "recovery_time": 2.0},
-    rounds=8,
+    rounds=4,
     script=[
-        "5 x A at 0: fails after 0.5",
+        "5 x A at 0: fails after 0.1 to 0.9",
         "B at 3: works after 0.5",
         "C at 4: works or fails with zero after 9",
         "look at 14",
@@ -306,10 +305,10 @@ def test_closes(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 5, "half_open_max": 2},
-    rounds=8,
+    rounds=4,
     script=[
         "6 x A at 0: fails after 0.5",
-        "B at 50: works after 0.5",
+        "B at 50: works after 0.1 to 0.9",
         "3 x C at 52: fails after 0.1",
         "D at 53: works or fails after 0.1",
         "3 x E at 54: fails after 0.1",
@@ -319,10 +318,10 @@ def test_closes(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 4, "success_threshold": 2},
-    rounds=8,
+    rounds=4,
     script=[
         "5 x A at 0: fails after 0.5",
-        "B at 31: works after 0.5",
+        "B at 31: works after 0.1 to 0.9",
         "C at 33: fails after 0.5",
         "D at 65: works after 0.5",
         "E at 66: works or fails after 0.5",
@@ -338,26 +337,26 @@ def test_fresh_counters(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 6, "recovery_time": 12.0},
-    rounds=8,
+    rounds=4,
     script=[
         "7 x A at 0: fails after 0.5",
         "B at 20: works or fails after 20",
-        "C at 42.3: works after 0.1",
-        "D at 51.9: works after 0.1",
-        "E at 52.1: works after 0.1",
+        "C at 42.3: works after 0.1 to 0.7",
+        "D at 51.9: works after 0.1 to 0.7",
+        "E at 52.1: works after 0.1 to 0.7",
     ],
 )
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 3, "half_open_max": 3, "success_threshold": 3, "recovery_time": 12.0},
-    rounds=8,
+    rounds=4,
     script=[
         "4 x A at 0: fails after 0.5",
         "2 x P at 31: works after 9",
         "B at 32: works or fails after 3",
-        "C at 41: works after 0.1",
-        "D at 46.9: works after 0.1",
-        "E at 47.1: works after 0.1",
+        "C at 41: works after 0.1 to 0.7",
+        "D at 46.9: works after 0.1 to 0.7",
+        "E at 47.1: works after 0.1 to 0.7",
     ],
 )
 @as_visible
@@ -369,12 +368,12 @@ def test_reopens(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 6},
-    rounds=8,
+    rounds=4,
     script=[
         "M at 0: hangs, cancelled at 3",
         "3 x A at 0.5: fails after 0.1",
         "4 x C at 1: hangs, cancelled at 2.5",
-        "D at 5: works or fails after 0.1",
+        "D at 5: works or fails after 0.1 to 0.9",
         "3 x E at 6: fails after 0.1",
         "F at 7: works after 0.1",
     ],
@@ -390,13 +389,13 @@ def test_cancelled_closed(run):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 5},
-    rounds=8,
+    rounds=4,
     script=[
         "6 x A at 0: fails after 0.5",
         "X at 31: hangs, cancelled at 31.5",
         "Y at 32: hangs, cancelled at 32.5",
         "B at 33: hangs, cancelled at 35",
-        "C at 36: works or fails after 0.2",
+        "C at 36: works or fails after 0.1 to 0.9",
         "S at 37.5: works after 0.2",
         "E at 38: fails after 1",
         "F at 40: works after 1",
@@ -405,13 +404,13 @@ def test_cancelled_closed(run):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 5, "success_threshold": 3},
-    rounds=8,
+    rounds=4,
     script=[
         "6 x A at 0: fails after 0.5",
         "X at 31: works after 0.5",
         "Y at 32: works after 0.5",
         "B at 33: hangs, cancelled at 35",
-        "C at 36: works or fails after 2",
+        "C at 36: works or fails after 1.2 to 2.3",
         "E at 39: fails after 0.5",
         "F at 40: works after 1",
     ],
@@ -426,32 +425,32 @@ def test_cancelled_probe(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 3, "recovery_time": 50.0},
-    rounds=8,
+    rounds=4,
     script=[
         "3 x A at 0: fails after 30",
         "B at 0.5: fails after 0.2",
         "3 x C at 1: fails after 1 or 3",
         "D at 31: works after 0.1",
-        "E at 51.9: works after 0.1",
-        "F at 52.1: works after 0.1",
-        "G at 53.9: works after 0.1",
-        "H at 54.1: works after 0.1",
+        "E at 51.9: works after 0.1 to 0.7",
+        "F at 52.1: works after 0.1 to 0.7",
+        "G at 53.9: works after 0.1 to 0.7",
+        "H at 54.1: works after 0.1 to 0.7",
     ],
 )
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 4, "recovery_time": 50.0},
-    rounds=8,
+    rounds=4,
     script=[
         "A at 0: fails after 4.5",
         "2 x B at 0.5: fails after 0.2",
         "3 x C at 1: fails after 1 or 3",
         "A0 at 0.1: fails after 51",
         "D at 12: works after 0.1",
-        "E at 51.9: works after 0.1",
-        "F at 52.1: works after 0.1",
-        "G at 53.9: works after 0.1",
-        "H at 54.1: works after 0.1",
+        "E at 51.9: works after 0.1 to 0.7",
+        "F at 52.1: works after 0.1 to 0.7",
+        "G at 53.9: works after 0.1 to 0.7",
+        "H at 54.1: works after 0.1 to 0.7",
     ],
 )
 @as_visible
@@ -466,7 +465,7 @@ def test_late_failure(runs):
     rounds=8,
     script=[
         "L at 0: works or fails after 33",
-        "M at 0: works or fails after 4",
+        "M at 0: works or fails after 3.2 to 4.4",
         "K at 0.1: works after 32.5",
         "5 x A at 1: fails after 0.2",
         "N at 12: works after 0.1",
@@ -479,11 +478,11 @@ def test_late_failure(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 3, "recovery_time": 10.0},
-    rounds=8,
+    rounds=4,
     script=[
         "3 x L at 0: fails after 40",
         "5 x A at 1: fails after 0.2",
-        "P at 32: works or fails after 1",
+        "P at 32: works or fails after 0.6 to 1.3",
         "S at 33.5: works after 0.2",
         "R at 41: works after 1",
     ],
@@ -491,12 +490,12 @@ def test_late_failure(runs):
 @pytest.mark.scenario(
     "story",
     options={"failure_threshold": 4, "recovery_time": 10.0, "half_open_max": 2},
-    rounds=8,
+    rounds=4,
     script=[
         "5 x A at 0: fails after 0.2",
         "L at 11: works or fails after 30",
         "M at 12: fails after 1",
-        "P at 24: works or fails after 20",
+        "P at 24: works or fails after 19 to 20",
         "R at 45: works after 1",
     ],
 )
