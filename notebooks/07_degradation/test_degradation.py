@@ -4,6 +4,8 @@ import pytest
 
 BLINK = 0.05
 """Seconds that don't matter, where an answer may reckon from one moment or from the next."""
+INSTANT = 0.001
+"""Seconds that "at once" may take."""
 
 
 def asks(run):
@@ -34,6 +36,17 @@ def call_of(run, number, total):
     return calls[number - 1]
 
 
+def at_once(run, number):
+    """The get ended as soon as the primary had answered, whatever it made of the answer."""
+    _, at = ended(run, number)
+    key = asks(run)[number - 1][2]
+    call = [call for call in run.calls("primary") if list(call.args) == [key] and call.start <= at][-1]
+    if call.outcome in ("ok", "error"):
+        told = f"get {number}: the primary took {call.end - call.start:.2f} s, and the get ended "
+        assert at - call.end < INSTANT, f"{told}{at - call.end:.2f} s later"
+        assert call.end - at < INSTANT, f"{told}{call.end - at:.2f} s earlier"
+
+
 def is_age(age, least, most):
     """Whether this is a number of seconds between these two, a blink more or less."""
     return isinstance(age, int | float) and not isinstance(age, bool) and least - BLINK <= age <= most + BLINK
@@ -47,6 +60,7 @@ def fresh(run, number, call):
     got = seen["value"]
     right = got["source"] == "primary" and got["degraded"] is False and is_age(got["age"], 0, at - call.start)
     assert right, told
+    at_once(run, number)
 
 
 def stale(run, number, call, asked):
@@ -58,6 +72,7 @@ def stale(run, number, call, asked):
     got = seen["value"]
     assert got["source"] == "cache" and got["degraded"] is True, told
     assert is_age(got["age"], old, at - call.start), told
+    at_once(run, number)
 
 
 def unavailable(run, number, call, cause=True):
@@ -68,13 +83,14 @@ def unavailable(run, number, call, cause=True):
     why = seen.get("cause") or {}
     same = why.get("call") == call.id if call.outcome == "error" else "TimeoutError" in why.get("builtins", [])
     assert same, f"get {number}: Unavailable has the cause {why.get('error')}, not the primary's own failure"
+    at_once(run, number)
 
 
 @pytest.mark.step("Old answers")
 @pytest.mark.points(0.25)
 @pytest.mark.scenario(
     "asked",
-    replies={"ada": [["ok", 0.1], ["ok", 0.1], ["ConnectionError", 0.1]], "bob": [["ok", 0.2]]},
+    replies={"ada": ["ok", "ok", "ConnectionError"], "bob": ["ok"]},
     asks=[[0, "ada"], [5, "bob"], [9, "ada"], [12, "ada"]],
 )
 def test_primary(run):
@@ -91,18 +107,19 @@ def test_primary(run):
     latest = run.calls("primary")[2]
     kept = seen["how"] == "returned" and seen["value"]["value"] == latest.value
     assert kept, f"the primary's last answer was {latest.value!r}, then it failed, and get 4 {words(seen)}"
+    at_once(run, 4)
 
 
 @pytest.mark.step("Old answers")
 @pytest.mark.points(0.5)
 @pytest.mark.scenario(
     "asked",
-    replies={"ada": [["ok", 0.1], ["ConnectionError", 0.1], ["hang", 0], ["KeyError", 0.1]]},
+    replies={"ada": ["ok", "ConnectionError", "hang", "KeyError"]},
     asks=[[0, "ada"], [10, "ada"], [40, "ada"], [290, "ada"]],
 )
 @pytest.mark.scenario(
     "asked",
-    replies={"bob": [["ok", 0.6], ["hang", 0], ["OSError", 0.7]]},
+    replies={"bob": [["ok", 0.55, 0.75], "hang", ["OSError", 0.55, 0.75]]},
     asks=[[1, "bob"], [30, "bob"], [50, "bob"]],
     options={"primary_timeout": 0.8},
 )
@@ -125,7 +142,7 @@ def test_cached(runs, timeouts=(0.5, 0.8)):
 @pytest.mark.points(0.25)
 @pytest.mark.scenario(
     "asked",
-    replies={"ada": [["ok", 0.1], ["OSError", 0.1], ["ok", 0.1], ["hang", 0]], "bob": [["ValueError", 0.1]]},
+    replies={"ada": ["ok", "OSError", "ok", "hang"], "bob": ["ValueError"]},
     asks=[[0, "ada"], [20, "ada"], [25, "ada"], [30, "bob"], [70, "ada"]],
 )
 def test_reported(run, degraded=(2, 5)):
@@ -140,6 +157,8 @@ def test_reported(run, degraded=(2, 5)):
         assert seen["value"]["value"] in [call.value for call in run.calls("primary")], f"get {number} {words(seen)}"
         found = [report for report in reports if at - 1 < report.at <= at + BLINK and report.value == seen["value"]]
         assert found, f"get {number} {words(seen)}, and on_degraded wasn't told of it"
+    for number in range(1, degraded[-1] + 1):
+        at_once(run, number)
     much = f"{len(degraded)} answers came out of the cache, on_degraded was called {len(reports)} times"
     assert len(reports) == len(degraded), much
 
@@ -148,7 +167,7 @@ def test_reported(run, degraded=(2, 5)):
 @pytest.mark.points(0.25)
 @pytest.mark.scenario(
     "asked",
-    replies={"ada": [["ok", 0.1], ["NotFound", 0.1], ["ConnectionError", 0.1]], "bob": [["ok", 0.1], ["OSError", 0.1]]},
+    replies={"ada": ["ok", "NotFound", "ConnectionError"], "bob": ["ok", "OSError"]},
     asks=[[0, "ada"], [1, "bob"], [10, "ada"], [20, "ada"], [21, "bob"]],
 )
 def test_not_found(run):
@@ -162,6 +181,7 @@ def test_not_found(run):
     seen, _ = ended(run, 3)
     gone = seen["how"] == "raised" and "NotFound" in seen["names"]
     assert gone, f"get 3: the primary said NotFound, and it {words(seen)}"
+    at_once(run, 3)
     seen, _ = ended(run, 4)
     told = f"get 4: the primary failed, 10 s after it had said NotFound, and it {words(seen)}"
     assert seen["how"] == "raised" and "Unavailable" in seen["names"], told
@@ -172,11 +192,7 @@ def test_not_found(run):
 @pytest.mark.points(0.5)
 @pytest.mark.scenario(
     "asked",
-    replies={
-        "ada": [["ok", 0.1], ["ConnectionError", 0.1], ["OSError", 0.1]],
-        "bob": [["KeyError", 0.1]],
-        "eve": [["hang", 0]],
-    },
+    replies={"ada": ["ok", "ConnectionError", "OSError"], "bob": ["KeyError"], "eve": ["hang"]},
     asks=[[0, "ada"], [3, "bob"], [6, "eve"], [59, "ada"], [70, "ada"]],
     options={"max_stale": 60.0},
 )
@@ -198,7 +214,7 @@ def test_unavailable(run, none=(2, 3, 5), still=(4,)):
 @pytest.mark.points(0.25)
 @pytest.mark.scenario(
     "asked",
-    replies={"ada": [["ok", 0.1], *[["OSError", 0.1]] * 3, ["hang", 0], ["ok", 0.1], ["OSError", 0.1]]},
+    replies={"ada": ["ok", *["OSError"] * 3, "hang", "ok", "OSError"]},
     asks=[[0, "ada"], [100, "ada"], [200, "ada"], [290, "ada"], [320, "ada"], [330, "ada"], [500, "ada"]],
 )
 def test_recovery(run, old=(2, 3, 4), none=5, back=6):
@@ -219,7 +235,7 @@ def test_recovery(run, old=(2, 3, 4), none=5, back=6):
 @pytest.mark.points(0.75)
 @pytest.mark.scenario(
     "asked",
-    replies={"ada": [["ok", 0.3], ["OSError", 0.3], ["ok", 0.3]], "bob": [["ok", 0.3]]},
+    replies={"ada": [["ok", 0.25, 0.45], ["OSError", 0.25, 0.45], ["ok", 0.25, 0.45]], "bob": [["ok", 0.25, 0.45]]},
     asks=[
         *[[at, key] for at in (0, 0.1, 0.2) for key in ("ada", "bob")],
         *[[at, "ada"] for at in (5, 5.1, 5.2, 9)],
@@ -227,7 +243,7 @@ def test_recovery(run, old=(2, 3, 4), none=5, back=6):
 )
 @pytest.mark.scenario(
     "asked",
-    replies={"eve": [["OSError", 0.3], ["NotFound", 0.3], ["ok", 0.3]]},
+    replies={"eve": [["OSError", 0.25, 0.45], ["NotFound", 0.25, 0.45], ["ok", 0.25, 0.45]]},
     asks=[[0, "eve"], [0.1, "eve"], [3, "eve"], [3.2, "eve"], [6, "eve"], [6.1, "eve"]],
 )
 def test_shared(runs):
@@ -260,6 +276,7 @@ def test_shared(runs):
     for number in (3, 4):
         seen, _ = ended(second, number)
         assert seen["how"] == "raised" and "NotFound" in seen["names"], f"get {number} of a NotFound: {words(seen)}"
+        at_once(second, number)
     for number in (5, 6):
         fresh(second, number, answered)
 
@@ -268,13 +285,13 @@ def test_shared(runs):
 @pytest.mark.points(0.25)
 @pytest.mark.scenario(
     "asked",
-    replies={"ada": [["ok", 0.4]]},
+    replies={"ada": [["ok", 0.33, 0.47]]},
     asks=[[0, "ada"], [0.1, "ada"], [0.15, "ada"], [0.3, "ada"]],
     cancel={"1": 0.2},
 )
 @pytest.mark.scenario(
     "asked",
-    replies={"ada": [["ok", 0.4]]},
+    replies={"ada": [["ok", 0.33, 0.47]]},
     asks=[[0, "ada"], [0.1, "ada"], [0.15, "ada"], [0.3, "ada"]],
     cancel={"2": 0.2},
 )
@@ -287,10 +304,10 @@ def test_cancelled(runs, leave=(1, 2), at=0.2):
         call = call_of(run, 1, 1)
         for number in range(1, len(asks(run)) + 1):
             if number != left:
-                seen, _ = ended(run, number)
+                seen, back = ended(run, number)
                 told = f"get {left} was cancelled at {at:g} s, the call went on to its answer, and get {number} "
                 answered = call.outcome == "ok" and seen["how"] == "returned" and seen["value"]["value"] == call.value
-                assert answered, told + words(seen)
+                assert answered and abs(back - call.end) < INSTANT, f"{told}{words(seen)} at {back:.2f} s"
         seen, when = ended(run, left)
         assert seen["how"] == "cancelled", f"get {left} was cancelled at {at:g} s, and it {words(seen)}"
         assert when < at + BLINK, f"get {left} was cancelled at {at:g} s and left at {when:.2f} s"

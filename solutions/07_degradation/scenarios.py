@@ -16,17 +16,22 @@ def said(served):
 
 @scenario
 def asked(world, replies, asks, cancel=None, options=None):
-    """Gets at the given seconds; who asks again after an answer, and who asks while another one waits.
+    """Gets at the given seconds: some ask again after an answer, some while another get waits.
 
-    `replies`: for each key what the primary does, call by call: "ok", "hang" or an error's name, and after how many
-    seconds; the last one stays. `asks`: second and key of each get. `cancel`: get (its number, from 1) to second.
+    `replies`: for each key what the primary does, call by call: "ok", "hang" or an error's name; the last one stays. How
+    long an answer takes the world draws: from 0.05 to 0.4 s, from 0.5 to 0.7 s with ["ok", 0.5, 0.7]. `asks`: second and
+    key of each get. `cancel`: get (its number, from 1) to second.
     """
     left = {key: list(items) for key, items in replies.items()}
 
     def script(call):
-        items = left.get(call.args[0] if call.args else None) or [["LookupError", 0.05]]
-        kind, after = items.pop(0) if len(items) > 1 else items[0]
-        return ok(after=after) if kind == "ok" else hang() if kind == "hang" else error(kind, after=after)
+        items = left.get(call.args[0] if call.args else None) or ["LookupError"]
+        item = items.pop(0) if len(items) > 1 else items[0]
+        kind, least, most = [item, 0.05, 0.4] if isinstance(item, str) else item
+        if kind == "hang":
+            return hang()
+        after = round(call.random.uniform(least, most), 3)
+        return ok(after=after) if kind == "ok" else error(kind, after=after)
 
     world.service("primary", script)
     return {"asks": asks, "cancel": cancel or {}, "options": options or {}}

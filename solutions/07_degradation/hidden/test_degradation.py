@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_degradation.py")))
-LIARS = 3.5
-"""Points of who tells the solution's transcript again: what comes back from calls at known instants."""
+LIARS = 0.25
+"""Points that a replay of the solution's transcript can still earn by luck."""
 
 
 def as_visible(test):
@@ -22,7 +22,7 @@ def as_visible(test):
 @pytest.mark.points(0.25)
 @pytest.mark.scenario(
     "asked",
-    replies={"kim": [["ok", 0.3], ["ok", 0.2], ["ValueError", 0.1]], "lee": [["ok", 0.1]]},
+    replies={"kim": ["ok", "ok", "ValueError"], "lee": ["ok"]},
     asks=[[2, "kim"], [3, "lee"], [4, "kim"], [90, "kim"]],
 )
 @as_visible
@@ -33,13 +33,13 @@ def test_primary(run):
 @pytest.mark.points(0.5)
 @pytest.mark.scenario(
     "asked",
-    replies={"kim": [["ok", 0.6], ["hang", 0], ["ZeroDivisionError", 0.1], ["TimeoutError", 0.1]]},
+    replies={"kim": [["ok", 0.55, 0.8], "hang", ["ZeroDivisionError", 0.1, 0.8], ["TimeoutError", 0.1, 0.8]]},
     asks=[[3, "kim"], [17, "kim"], [60, "kim"], [75, "kim"]],
     options={"primary_timeout": 0.9, "max_stale": 80.0},
 )
 @pytest.mark.scenario(
     "asked",
-    replies={"lee": [["ok", 0.2], ["LookupError", 0.3], ["hang", 0]]},
+    replies={"lee": ["ok", "LookupError", "hang"]},
     asks=[[4, "lee"], [100, "lee"], [280, "lee"]],
 )
 @as_visible
@@ -50,7 +50,7 @@ def test_cached(runs):
 @pytest.mark.points(0.25)
 @pytest.mark.scenario(
     "asked",
-    replies={"kim": [["ok", 0.1], ["hang", 0], ["NotFound", 0.1], ["OSError", 0.1], ["ok", 0.1], ["KeyError", 0.1]]},
+    replies={"kim": ["ok", "hang", "NotFound", "OSError", "ok", "KeyError"]},
     asks=[[0, "kim"], [33, "kim"], [35, "kim"], [36, "kim"], [40, "kim"], [48, "kim"]],
 )
 @as_visible
@@ -61,7 +61,7 @@ def test_reported(run):
 @pytest.mark.points(0.25)
 @pytest.mark.scenario(
     "asked",
-    replies={"kim": [["ok", 0.1], ["NotFound", 0.2], ["hang", 0]], "lee": [["ok", 0.1], ["TimeoutError", 0.1]]},
+    replies={"kim": ["ok", "NotFound", "hang"], "lee": ["ok", "TimeoutError"]},
     asks=[[1, "kim"], [3, "lee"], [50, "kim"], [60, "kim"], [64, "lee"]],
 )
 @as_visible
@@ -72,7 +72,7 @@ def test_not_found(run):
 @pytest.mark.points(0.5)
 @pytest.mark.scenario(
     "asked",
-    replies={"kim": [["ok", 0.1], ["OSError", 0.1]], "lee": [["RuntimeError", 0.1]], "max": [["ok", 0.1], ["hang", 0]]},
+    replies={"kim": ["ok", "OSError"], "lee": ["RuntimeError"], "max": ["ok", "hang"]},
     asks=[[0, "kim"], [3, "lee"], [9, "kim"], [13, "kim"], [600, "kim"]],
     options={"max_stale": 12.0},
 )
@@ -84,7 +84,7 @@ def test_unavailable(run):
 @pytest.mark.points(0.25)
 @pytest.mark.scenario(
     "asked",
-    replies={"kim": [["ok", 0.1], ["hang", 0], ["OSError", 0.1], ["hang", 0], ["ok", 0.1], ["hang", 0]]},
+    replies={"kim": ["ok", "hang", "OSError", "hang", "ok", "hang"]},
     asks=[[0, "kim"], [18, "kim"], [27, "kim"], [35, "kim"], [36, "kim"], [60, "kim"]],
     options={"max_stale": 30.0},
 )
@@ -96,7 +96,10 @@ def test_recovery(run):
 @pytest.mark.points(0.75)
 @pytest.mark.scenario(
     "asked",
-    replies={"ada": [["ok", 0.4], ["ConnectionError", 0.25], ["ok", 0.2]], "bob": [["ok", 0.35]]},
+    replies={
+        "ada": [["ok", 0.35, 0.47], ["ConnectionError", 0.25, 0.45], ["ok", 0.1, 0.4]],
+        "bob": [["ok", 0.35, 0.47]],
+    },
     asks=[
         *[[at, key] for at in (0, 0.05, 0.3) for key in ("ada", "bob")],
         *[[at, "ada"] for at in (70, 70.1, 70.2, 71)],
@@ -104,7 +107,7 @@ def test_recovery(run):
 )
 @pytest.mark.scenario(
     "asked",
-    replies={"kim": [["KeyError", 0.2], ["NotFound", 0.4], ["ok", 0.45]]},
+    replies={"kim": [["KeyError", 0.2, 0.45], ["NotFound", 0.38, 0.47], ["ok", 0.42, 0.48]]},
     asks=[[2, "kim"], [2.15, "kim"], [3, "kim"], [3.35, "kim"], [9, "kim"], [9.4, "kim"]],
 )
 @as_visible
@@ -115,13 +118,13 @@ def test_shared(runs):
 @pytest.mark.points(0.25)
 @pytest.mark.scenario(
     "asked",
-    replies={"kim": [["ok", 0.45]]},
+    replies={"kim": [["ok", 0.38, 0.48]]},
     asks=[[1, "kim"], [1.2, "kim"], [1.35, "kim"]],
     cancel={"1": 1.25},
 )
 @pytest.mark.scenario(
     "asked",
-    replies={"kim": [["ok", 0.45]]},
+    replies={"kim": [["ok", 0.38, 0.48]]},
     asks=[[1, "kim"], [1.2, "kim"], [1.3, "kim"]],
     cancel={"2": 1.25},
 )
