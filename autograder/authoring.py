@@ -25,6 +25,7 @@ from autograder.mistakes import (
     known_in,
     losses,
     made_from,
+    signs,
     written,
 )
 from autograder.result import Behaviour
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
     from autograder.build import Built, Tell
+
+PLAYS = 3
+"""So many seeds a typical mistake is played under: a student's answer meets other values than the first ones."""
 
 
 def intended(section: Section, notebook: bytes) -> bytes:
@@ -64,7 +68,7 @@ def _match_parameters(bench: Bench) -> None:
 
 
 def mistakes(section: Section, notebook: bytes, tell: Tell = lambda line: None) -> bytes:
-    """What each file in `wrong/` loses of the visible tests, for the headline that a student hears.
+    """What each file in `wrong/` loses of the visible tests under several seeds, for the headline that a student hears.
 
     Judging them takes a while, and is told before it begins: as long as nothing that matters has changed, what was
     released stays. `notebook` is the one with its solution.
@@ -81,8 +85,9 @@ def mistakes(section: Section, notebook: bytes, tell: Tell = lambda line: None) 
     judge = bench.judge(hidden=False)
     found = []
     for path, text in zip(paths, texts, strict=True):
-        behaviours = judge.judge(played(bench, judge.tests, answered(section, notebook, text)))
-        found.append(Mistake(headline_of(path), losses(behaviours)))
+        names = answered(section, notebook, text)
+        plays = [judge.judge(played(bench, judge.tests, names, number)) for number in range(PLAYS)]
+        found += [Mistake(headline_of(path), sign) for sign in signs([losses(behaviours) for behaviours in plays])]
     return written(digest, found)
 
 
@@ -205,9 +210,11 @@ def wrong_answers(section: Section, built: Built) -> list[str]:
         return []
     name = f"{section.notebook}.ipynb"
     found = []
-    known = known_in(built.release[NAME].decode())
-    for path, mistake in zip(problems.answers(section, "wrong"), known, strict=True):
-        left = problems.fails(path) - {test for test, _ in mistake.losses}
+    lost: dict[str, set[str]] = {}
+    for mistake in known_in(built.release[NAME].decode()):  # the first sign of each is what `check` sees
+        lost.setdefault(mistake.headline, {test for test, _ in mistake.losses})
+    for path in problems.answers(section, "wrong"):
+        left = problems.fails(path) - lost.get(headline_of(path), set())
         if left:
             left -= _lost(section, built.source[name], path)
         if left:

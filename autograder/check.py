@@ -89,12 +89,16 @@ class Bench:
         """The section's tests, held open."""
         return _judge(self.visible, self.hidden if hidden else None)
 
-    def play(self, wanted: Played, namespace: Mapping[str, Any]) -> Timeline:
-        """One scenario against a notebook's names. Raises ScenarioError when there is none of that name."""
+    def play(self, wanted: Played, namespace: Mapping[str, Any], number: int = 0) -> Timeline:
+        """One scenario against a notebook's names; each `number` stands for another seed, where the seed isn't fixed.
+
+        Raises ScenarioError when there is none of that name.
+        """
         if wanted.name not in self.scenarios:
             known = ", ".join(self.scenarios)
             raise ScenarioError(f"{self.visible}: there is no scenario {wanted.name!r}; there are: {known}")
-        return play(self.scenarios[wanted.name], wanted.options, namespace, seed=seed_of(wanted))
+        found = self.scenarios[wanted.name]
+        return play(found, wanted.options, namespace, seed=seed_of(wanted) + number * (not found.fixed))
 
 
 @dataclass(frozen=True)
@@ -257,13 +261,15 @@ def judged(
     return Checked(replace(result, mistakes=tuple(headlines(behaviours, known))), hidden=hidden)
 
 
-def played(bench: Bench, tests: Iterable[Test], namespace: Mapping[str, Any]) -> dict[Played, Timeline]:
-    """Each scenario that the tests name, played once."""
+def played(
+    bench: Bench, tests: Iterable[Test], namespace: Mapping[str, Any], number: int = 0
+) -> dict[Played, Timeline]:
+    """Each scenario that the tests name, played once, under the seeds of this `number`."""
     timelines: dict[Played, Timeline] = {}
     endless = 0
     for one in dict.fromkeys(one for test in tests for one in test.scenarios):
         if endless < PATIENCE:
-            timelines[one] = bench.play(one, namespace)
+            timelines[one] = bench.play(one, namespace, number)
             end = timelines[one].ending
             endless += end is not None and end.data["how"] == "endless"
     return timelines

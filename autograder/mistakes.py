@@ -44,6 +44,17 @@ def losses(behaviours: Iterable[Behaviour]) -> frozenset[Loss]:
     )
 
 
+def signs(plays: Sequence[frozenset[Loss]]) -> list[frozenset[Loss]]:
+    """What tells a mistake, of what it lost in several plays: each play's losses, and those that all plays share.
+
+    Numbers aside no two of them are the same. With nothing lost there is none.
+    """
+    told = [_without_numbers(play) for play in plays]
+    shared = frozenset(loss for loss in plays[0] if all(_without_numbers([loss]) <= one for one in told))
+    found = {_without_numbers(sign): sign for sign in (shared, *reversed(plays)) if sign}
+    return [found[one] for one in dict.fromkeys((*told, _without_numbers(shared))) if one]
+
+
 def headlines(behaviours: Iterable[Behaviour], known: Sequence[Mistake]) -> list[str]:
     """The headlines of the mistakes that these behaviours show, those that explain most first."""
     left = losses(behaviours)

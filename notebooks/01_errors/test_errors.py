@@ -162,7 +162,7 @@ def test_concurrent(run, ids=(4, 2, 9)):
     rows = [{"id": number, "name": by_id.get(number)} for number in ids]
     assert ended["value"] == rows, f"asked for {list(ids)}, get_users returned {ended['value']!r}"
     took, longest = (end - calls[0].start for end in (run.marks("users")[-1].at, max(call.end for call in calls)))
-    assert took < longest + 0.05, f"the slowest takes {longest:.1f} s, get_users took {took:.1f} s"
+    assert took < longest + BLINK, f"the slowest takes {longest:.1f} s, get_users took {took:.1f} s"
 
 
 @pytest.mark.points(0.25)

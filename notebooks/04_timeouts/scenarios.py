@@ -43,6 +43,11 @@ def about(world, seconds):
     return round(seconds * world.stream(f"about {seconds}").uniform(0.9, 1.1), 3)
 
 
+def at_most(seconds):
+    """A latency for each call, not much shorter than this: the world draws it."""
+    return lambda draw: round(seconds * draw.uniform(0.7, 1), 3)
+
+
 def tidy(world, unwinding, cleanup, fails):
     """The services that a stopped call uses: about how many seconds each takes (None: for ever), what cleanup raises."""
     world.service("unwinding", then=ok(after=about(world, unwinding)))
@@ -53,10 +58,11 @@ def tidy(world, unwinding, cleanup, fails):
 
 @scenario
 def in_time(world, takes, timeout):
-    """One caller for each result, some of them falsy, in an order that the world draws; the work ends in time."""
+    """One caller for each result, some of them falsy, in an order that the world draws; the work ends in time,
+    after at most `takes` s."""
     replies = [ok(), ok(None), ok(0), ok(), ok("")]
     world.stream("results").shuffle(replies)
-    world.service("work", replies, latency=takes)
+    world.service("work", replies, latency=at_most(takes))
     tidy(world, 0.1, 0.1, None)
     return {"callers": len(replies), "timeout": timeout}
 
@@ -69,8 +75,9 @@ async def _(lab, callers, timeout):
 
 @scenario
 def failing(world, kinds, takes, timeout):
-    """One caller for each kind of error that the work raises, in time; then one whose work is well."""
-    world.service("work", [error(kind) for kind in kinds], latency=takes)
+    """One caller for each kind of error that the work raises, in time (after at most `takes` s); then one whose work is
+    well."""
+    world.service("work", [error(kind) for kind in kinds], latency=at_most(takes))
     tidy(world, 0.1, 0.1, None)
     return {"callers": [*kinds, "all is well"], "timeout": timeout}
 

@@ -256,14 +256,18 @@ async def request(lab, logger, who):
 
 @scenario
 def given_up(world, leave, ends):
-    """Requests whose callers leave after `leave` seconds, beside some that fail in time: which, the world draws."""
+    """Requests whose callers leave after `leave` seconds, beside some that fail in time: which of them, and after how long
+    they fail, the world draws."""
     plan = [("hang", after) for after in leave] + [("fails", status) for status in ends]
     world.stream("ends").shuffle(plan)
     world.service("arrivals", lambda call: ok(world.token("request")))
 
     def end(call):
         kind, status = plan[call.args[0]]
-        return hang() if kind == "hang" else error("ConnectionError", world.token("broken"), status, status=status)
+        if kind == "hang":
+            return hang()
+        after = round(call.random.uniform(0.1, 0.6), 3)
+        return error("ConnectionError", world.token("broken"), status, after=after, status=status)
 
     world.service("backend", end)
     return {"leave": [after if kind == "hang" else None for kind, after in plan]}

@@ -19,11 +19,12 @@ def briefly(draw):
 
 
 @scenario
-def in_turn(world, attempts, failures=(ALWAYS,), kind="ConnectionError", base=0.1, cap=2.0, seed=None):
+def in_turn(world, attempts, failures=(ALWAYS,), callers=None, kind="ConnectionError", base=0.1, cap=2.0, seed=None):
     """One caller after the other, each with a service of its own. Who may make how many `attempts`, and for whom the
-    service fails how many times before it answers, the world draws: each of both is given to one, as far as they go.
+    service fails how many times before it answers, the world draws: each of both is given to one, as far as they go; to
+    so many `callers`, if that is said.
     """
-    draw, number = world.stream("callers"), max(len(attempts), len(failures))
+    draw, number = world.stream("callers"), callers or max(len(attempts), len(failures))
     attempts, failures = (draw.sample([*values] * -(-number // len(values)), number) for values in (attempts, failures))
     for place, times in enumerate(failures, 1):
         world.service(f"op {place}", [error(kind)] * times, latency=briefly)

@@ -71,12 +71,14 @@ async def _(lab, concurrent, callers, again):
 
 @scenario
 def visits(world, concurrent, arrivals, takes, failing=None, cancelled=None, looks=(), **options):
-    """Callers come at the `arrivals` and may be cancelled later. The calls that get through take `takes` s, in the
-    order in which they start; `failing` names the errors of some of them."""
-    kinds = failing or {}
+    """Callers come at the `arrivals` and may be cancelled later. `takes` is about the calls that get through, in the order
+    in which they start: at least and at most how many seconds each takes, which the world draws. `failing` names the
+    errors of some of them."""
+    kinds, draw = failing or {}, world.stream("takes")
+    seconds = [draw.uniform(least, most) for least, most in takes]
     script = [
-        error(kinds[str(number)], after=seconds) if str(number) in kinds else ok(after=seconds)
-        for number, seconds in enumerate(takes, 1)
+        error(kinds[str(number)], after=after) if str(number) in kinds else ok(after=after)
+        for number, after in enumerate(seconds, 1)
     ]
     world.service("op", script)
     steps = [[at, "arrives", f"caller {number}"] for number, at in enumerate(arrivals, 1)]

@@ -28,12 +28,20 @@ def words(ended, calls=()):
 
 
 def check_served(run, who):
-    """What op answered to this caller came back."""
-    ended, _ = outcome(run, who)
+    """What op answered to this caller came back, at once."""
+    ended, at = outcome(run, who)
     calls = run.calls(lane=who)
     assert calls, f"{who}: run {words(ended)}, and op was never called"
     good = ended["how"] == "returned" and len(calls) == 1 and ended["value"] == calls[0].value
     assert good, f"{who}: op answered {calls[0].value!r} to {times(len(calls))}, run {words(ended, calls)}"
+    check_prompt(who, calls[0], at)
+
+
+def check_prompt(who, call, at):
+    """Run ended when op had answered."""
+    told = f"{who}: op took {call.end - call.start:.2f} s, run ended"
+    assert at - call.end < BLINK, f"{told} {at - call.end:.2f} s later"
+    assert call.end - at < BLINK, f"{told} {call.end - at:.2f} s earlier"
 
 
 def check_full(run, who, after=0.0):
@@ -94,8 +102,8 @@ def check_said(run, lane="bulkhead"):
 
 
 def callers(run):
-    """Everybody who came, in order."""
-    return list(dict.fromkeys(mark.lane for mark in run.marks("arrives")))
+    """All callers that came, in order, and every caller for which op was called."""
+    return list(dict.fromkeys(one.lane for one in (*run.marks("arrives"), *run.calls())))
 
 
 def times(number):
@@ -143,9 +151,9 @@ def test_fifo(runs, limits=(2, 1, 2)):
 
 @pytest.mark.points(0.5)
 @pytest.mark.scenario(
-    "visits", concurrent=2, max_queue=2, arrivals=[0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.2, 1.3, 1.4], takes=[1] * 9
+    "visits", concurrent=2, max_queue=2, arrivals=[0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.2, 1.3, 1.4], takes=[[0.8, 1.05]] * 9
 )
-@pytest.mark.scenario("visits", concurrent=1, arrivals=[0, 0.3, 1.2, 1.3, 2.5], takes=[1] * 5)
+@pytest.mark.scenario("visits", concurrent=1, arrivals=[0, 0.3, 1.2, 1.3, 2.5], takes=[[0.8, 1.05]] * 5)
 def test_full(runs, rejected=((5, 6, 9), (2, 4))):
     """When max_queue already wait, the next one gets BulkheadFull at once; with 0, the default, nobody waits
 
@@ -163,9 +171,16 @@ def test_full(runs, rejected=((5, 6, 9), (2, 4))):
 
 @pytest.mark.points(0.5)
 @pytest.mark.scenario(
-    "visits", concurrent=1, max_queue=5, max_wait=0.5, arrivals=[0, 0.1, 0.9, 3.0], takes=[1.2, 5, 1, 1]
+    "visits",
+    concurrent=1,
+    max_queue=5,
+    max_wait=0.5,
+    arrivals=[0, 0.1, 0.9, 3.0],
+    takes=[[1.05, 1.3], [4.5, 6], [0.5, 1.5], [0.5, 1.5]],
 )
-@pytest.mark.scenario("visits", concurrent=1, max_queue=5, arrivals=[0, 1, 2], takes=[300, 400, 1])
+@pytest.mark.scenario(
+    "visits", concurrent=1, max_queue=5, arrivals=[0, 1, 2], takes=[[250, 350], [350, 450], [0.5, 1.5]]
+)
 def test_max_wait(runs, waits=(0.5, None), given_up=((2, 4), ())):
     """Whoever waits longer than max_wait gets BulkheadFull; None means no limit; op itself may take as long as it likes
 
@@ -191,7 +206,7 @@ def test_max_wait(runs, waits=(0.5, None), given_up=((2, 4), ())):
     max_queue=5,
     max_wait=0.5,
     arrivals=[0, 0.2, 0.9, 3.0, 7.0],
-    takes=[1.2, 0.1, 2.0, 0.2],
+    takes=[[1.05, 1.35], [0.05, 0.4], [1.5, 2.5], [0.1, 0.4]],
     failing={"2": "TimeoutError", "3": "TimeoutError"},
 )
 def test_op_timeout(run, failing=(3, 4), given_up=(2,), wait=0.5):
@@ -206,10 +221,11 @@ def test_op_timeout(run, failing=(3, 4), given_up=(2,), wait=0.5):
         if number in given_up:
             check_full(run, who, wait)
         elif number in failing:
-            ended, _ = outcome(run, who)
+            ended, at = outcome(run, who)
             assert calls, f"{who}: run {words(ended)}, and op was never called"
             own = ended["how"] == "raised" and ended["call"] == calls[-1].id
             assert own, f"{who}: op raised a TimeoutError of its own, run {words(ended, calls)}"
+            check_prompt(who, calls[-1], at)
         else:
             check_served(run, who)
 
@@ -220,7 +236,7 @@ def test_op_timeout(run, failing=(3, 4), given_up=(2,), wait=0.5):
     concurrent=2,
     max_queue=1,
     arrivals=[0, 0.1, 0.2, 2.0, 2.1],
-    takes=[0.4, 0.5, 0.3, 1, 1],
+    takes=[[0.3, 0.5], [0.3, 0.5], [0.2, 0.4], [0.5, 1.5], [0.5, 1.5]],
     failing={"1": "ConnectionError", "2": "ValueError"},
 )
 @pytest.mark.scenario(
@@ -228,7 +244,7 @@ def test_op_timeout(run, failing=(3, 4), given_up=(2,), wait=0.5):
     concurrent=2,
     max_queue=1,
     arrivals=[0, 0.1, 0.2, 2.0, 2.1],
-    takes=[9, 9, 0.3, 1, 1],
+    takes=[[8, 9], [8, 9], [0.2, 0.5], [0.5, 1.5], [0.5, 1.5]],
     cancelled={"1": 0.4, "2": 0.6},
 )
 def test_permit_returns(runs, limits=(2, 2), failing=((1, 2), ()), cancelled=((), (1, 2))):
@@ -242,9 +258,10 @@ def test_permit_returns(runs, limits=(2, 2), failing=((1, 2), ()), cancelled=(()
             number = int(who.removeprefix("caller "))
             calls = run.calls(lane=who)
             if number in errors:
-                ended, _ = outcome(run, who)
+                ended, at = outcome(run, who)
                 own = ended["how"] == "raised" and calls and ended["call"] == calls[-1].id
                 assert own, f"{who}: op raised {calls[-1].error if calls else 'nothing'}, run {words(ended, calls)}"
+                check_prompt(who, calls[-1], at)
             elif number in leaving:
                 check_left(run, who)
                 assert calls and calls[-1].outcome == "cancelled", f"{who} was cancelled, but op was not"
@@ -275,7 +292,7 @@ def _instead(run, who):
     concurrent=1,
     max_queue=2,
     arrivals=[0, 0.1, 0.2, 0.7, 0.8, 8.0, 8.1],
-    takes=[2, 1, 1, 1, 1, 1],
+    takes=[[1.5, 2.5]] + [[0.5, 1.5]] * 5,
     cancelled={"2": 0.5},
     looks=[0.3, 0.6],
 )

@@ -275,6 +275,7 @@ def test_cancelled(run):
             assert done.get("level") == "error", (
                 f"{who} failed with {call.value[1]}: the level is {done.get('level')!r}"
             )
+            seconds(done, call, who)
             continue
         end = run.marks(who)[-1]
         assert ended["how"] == "cancelled", (

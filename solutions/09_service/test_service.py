@@ -300,6 +300,8 @@ def test_recorded(runs, expected=(("A", "B", "C", "D", "E", "F", "G", "H"), ("A1
             status, _, took = answer(run, who)
             records = [mark.value[1:] for mark in run.marks("record") if mark.value[0] == who]
             seen = f"{who} was answered {status} after {took:.3f} s"
+            worked = bool(attempts(run, who)) and attempts(run, who)[-1].outcome == "ok"
+            assert worked == (status == 200), f"{seen}: {story(run, who)}"
             assert len(records) == 1, f"{seen}; record was called {_often(len(records))} for it"
             latency, good = records[0]
             near = type(latency) in (int, float) and abs(latency - took) < NEAR
@@ -355,7 +357,7 @@ def test_counts_attempts(
 
 @pytest.mark.points(0.25)
 @pytest.mark.scenario("requests", script=["A then: hangs", "B then: hangs", "C then: hangs"])
-def test_hanging(run, expected=(("A", 504, 4), ("B", 503, 1), ("C", 503, 0)), threshold=5):
+def test_hanging(run, expected=(("A", 504, 4), ("B", 503, 1), ("C", 503, 0)), threshold=5, timeout=1.0):
     """A backend that hangs opens the circuit too
 
     Hint: an attempt that was cut off from outside gives the breaker no verdict. Inside the breaker it is a TimeoutError.
@@ -363,6 +365,11 @@ def test_hanging(run, expected=(("A", 504, 4), ("B", 503, 1), ("C", 503, 0)), th
     everybody(run)
     reached = len(run.calls("fetch"))
     assert reached == threshold, f"failure_threshold={threshold}, and {times(reached)} reached a backend that hangs"
+    answered = [call for call in run.calls("fetch") if call.outcome in ("ok", "error")]
+    assert not answered, f"fetch was called with {answered[0].args!r}, not with the user_id of the request"
+    for call in run.calls("fetch"):
+        took = timeout if call.end is None else call.end - call.start
+        assert took > timeout - BLINK, f"attempt_timeout={timeout:g}, and an attempt was cut off after {took:.2f} s"
     for who, status, calls in expected:
         check(run, who, status, calls)
 

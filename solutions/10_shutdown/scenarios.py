@@ -31,7 +31,7 @@ def leaving(world, requests=(2, 4), patient=1):
         name = _ask(plan, replies, draw.uniform(0.1, 0.3), hang())
         plan.append((draw.uniform(0.8, 1.2), "leave", name))
     for _ in range(patient):
-        _ask(plan, replies, draw.uniform(0.1, 0.3), ok(after=draw.uniform(3.0, 3.4)))
+        _ask(plan, replies, draw.uniform(0.1, 0.3), ok(after=draw.uniform(2.6, 3.6)))
     plan += [(0.6, "look", "server"), (2.5, "look", "server"), (4.0, "look", "server")]
     return _brief(world, {}, replies, plan, until=4.2)
 

@@ -36,6 +36,13 @@ def requests(run, since=0.0, before=1e9):
     return found
 
 
+def everybody(run):
+    """All requests; there were some."""
+    found = requests(run)
+    assert found, "the run ended before any request was asked"
+    return found
+
+
 def words(ended):
     """How something ended, as a person would say it."""
     if ended is None:
@@ -142,7 +149,7 @@ def test_concurrent(run):
 
     Hint: `handle` awaits `handler(request)`; nothing in it waits for another request.
     """
-    served(run, requests(run))
+    served(run, everybody(run))
 
 
 @pytest.mark.step("Serving")
@@ -154,7 +161,7 @@ def test_disconnect(run):
     Hint: cancelling the client's task lands at the `await` in `handle`. Who must be cancelled then, and which line
     takes the request off the count however it ends?
     """
-    asked = accepted(run, requests(run))
+    asked = accepted(run, everybody(run))
     gone = {mark.lane: mark.at for mark in run.marks("disconnects")}
     for one in asked:
         if one.name in gone:
@@ -404,7 +411,7 @@ def test_joins_midway(run):
 
     Hint: a second caller awaits what the first one started. If the waiting is done in a task of its own, both can.
     """
-    accepted(run, in_flight(run))
+    served(run, [one for one in accepted(run, in_flight(run)) if one.call.outcome == "ok"])
     _, _, at = stopped(run)
     late = [call for call in run.calls("handler") if call.outcome == "cancelled"]
     assert late, "nothing was cancelled, so there was nothing to join"

@@ -143,7 +143,7 @@ def test_the_wall_clock_is_settled(graded: Graded, grader: Grader) -> None:
     result = graded(DIES, wall=1.0)
     assert result.needs and not result.unsettled
     ledger = Ledger(grader.course)
-    ledger.enter([("key", result)])
+    ledger.enter(result, {})
     assert json.loads(ledger._path("mallory", SECTION).read_text())["result"]["needs"] == result.needs
 
 

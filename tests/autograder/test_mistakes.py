@@ -61,3 +61,24 @@ def test_a_section_without_the_file_names_no_mistake(tmp_path: Path) -> None:
     """Nothing is lost but the headline."""
     assert mistakes.read_known(tmp_path / mistakes.NAME) == []
     assert mistakes.made_from(tmp_path / mistakes.NAME) == ""
+
+
+def test_a_mistake_is_told_by_each_play_and_by_what_all_plays_lose() -> None:
+    """Once each, numbers aside, the first play's words first; an answer that loses only the common part is told too."""
+    plays = [
+        losses([seen("pause", f"slept {number} s"), seen("calls", words)])
+        for number, words in ((1, "op was called"), (2, "op was not called"), (3, "op was called"))
+    ]
+    signs = mistakes.signs(plays)
+    assert signs == [plays[0], plays[1], losses([seen("pause", "slept 1 s")])]
+    known = [Mistake("Sleeps", sign) for sign in signs]
+    for calls in ("op was called", "op was not called", "nobody called op"):
+        assert headlines([seen("pause", "slept 9 s"), seen("calls", calls)], known) == ["Sleeps"]
+
+
+def test_plays_that_lose_the_same_tell_a_mistake_once() -> None:
+    """And where nothing is shared, or nothing lost, nothing is made up."""
+    one, other = losses([seen("pause", "slept 1 s")]), losses([seen("pause", "slept 2 s")])
+    assert mistakes.signs([one, other]) == [one]
+    assert mistakes.signs([frozenset(), one]) == [one]
+    assert mistakes.signs([frozenset(), frozenset()]) == []

@@ -8,7 +8,7 @@ import pytest
 
 visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_errors.py")))
 LIARS = 0.25
-"""Points of who tells the solution's transcript again and is lucky with what is drawn."""
+"""Points that a replay of the solution's transcript can still earn by luck."""
 
 
 def as_visible(test):

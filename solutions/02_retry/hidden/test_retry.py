@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_retry.py")))
-LIARS = 1
-"""Points of who tells the solution's transcript again and is lucky with what is drawn."""
+LIARS = 0.5
+"""Points that a replay of the solution's transcript can still earn by luck."""
 
 
 def as_visible(test):

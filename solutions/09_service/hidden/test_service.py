@@ -7,8 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_service.py")))
-LIARS = 1
-"""Points of who tells the solution's transcript again: calls that hang, and what is recorded of them."""
 
 
 def as_visible(test):

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_shutdown.py")))
-LIARS = 1
-"""Points of who tells the solution's transcript again: who leaves, and who comes midway."""
+LIARS = 0.5
+"""Points that a replay of the solution's transcript can still earn by luck."""
 
 
 def as_visible(test):
