@@ -1,15 +1,15 @@
 """A submission's file -> the cells that count.
 
 The file is a stranger's: it is read into typed structures of bounded size, and nothing but sources and grade ids of
-its cells is ever looked at.
+its cells is ever looked at. A cell that isn't as it should be is read as far as it can be, and costs nobody the others.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,6 +17,12 @@ from autograder.cells import names
 
 CELLS = 2_000
 """More cells than any notebook of a course has."""
+
+CellType = Literal["code", "markdown", "raw"]
+MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
+"""What some editors put at a text's beginning; Python takes it for a wrong letter."""
+
+Kind = Literal["solution", "grade", "plain", "markdown", "raw", "odd"]
 
 
 class Unreadable(Exception):
@@ -34,7 +40,7 @@ class _Metadata(msgspec.Struct):
 
 
 class _Cell(msgspec.Struct):
-    cell_type: str
+    cell_type: CellType
     source: str | list[str] = ""
     metadata: _Metadata = msgspec.field(default_factory=_Metadata)
 
@@ -46,13 +52,20 @@ class _Notebook(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Cell:
-    """One code cell."""
+    """One cell that can matter: code, text that has a grade id, or an odd one."""
 
     number: int
     source: str
     grade_id: str
-    kind: str
-    """solution, grade or plain."""
+    kind: Kind
+    """solution, grade or plain: code. markdown or raw: text. odd: nothing of it can be read."""
+    note: str = ""
+    """What is odd about it."""
+
+    @property
+    def code(self) -> bool:
+        """Whether it can be run."""
+        return self.kind in ("solution", "grade", "plain")
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,8 @@ class Answer:
 
     cells: list[dict[str, Any]]
     notes: tuple[str, ...]
+    lost: str = ""
+    """What became of the answer's cell, when there is none that can be run."""
 
     @property
     def own(self) -> str:
@@ -72,46 +87,109 @@ _decoder = msgspec.json.Decoder(_Notebook)
 
 
 def read(data: bytes) -> list[Cell]:
-    """The code cells of a notebook file. Raises Unreadable."""
+    """The cells of a notebook file that can matter. Raises Unreadable."""
     try:
         notebook = _decoder.decode(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        notebook = _lenient(data, str(error))
-    if notebook.nbformat != 4:
-        raise Unreadable(f"saved in notebook format {notebook.nbformat}: open it in JupyterLab, save it, submit again")
-    if len(notebook.cells) > CELLS:
-        raise Unreadable(f"{len(notebook.cells):,} cells are more than a notebook of this course has")
-    return [_cell(number, cell) for number, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+        return _lenient(data, str(error))
+    _refuse(notebook.nbformat, len(notebook.cells))
+    found = [_cell(number, cell) for number, cell in enumerate(notebook.cells)]
+    return [cell for cell in found if cell.code or cell.grade_id]
 
 
-def _lenient(data: bytes, reason: str) -> _Notebook:
-    """Real notebooks may hold NaN in their outputs, which JSON hasn't got."""
-    try:
-        body = json.loads(data)
-        return msgspec.convert(body, _Notebook, strict=False)
-    except (ValueError, RecursionError):
-        pass
-    except msgspec.MsgspecError as error:
-        reason = str(error)
-    if not data.strip(b"\0 \n\r\t"):
-        reason = "it is empty"
-    elif data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:200]:
-        reason = "it isn't UTF-8 text"
-    elif b"<<<<<<<" in data and b">>>>>>>" in data:
-        reason = "it holds the marks of an unresolved merge conflict"
-    elif data.startswith(b"version https://git-lfs"):
-        reason = "it is a Git LFS pointer, not the file itself"
-    elif b'"worksheets"' in data:
-        reason = "it is saved in an old notebook format: open it in JupyterLab, save it, submit again"
-    raise Unreadable(f"no notebook in the file: {reason[:200]}")
+def _refuse(nbformat: int, cells: int) -> None:
+    if nbformat != 4:
+        raise Unreadable(f"saved in notebook format {nbformat}: open it in JupyterLab, save it, submit again")
+    if cells > CELLS:
+        raise Unreadable(f"{cells:,} cells are more than a notebook of this course has")
 
 
 def _cell(number: int, cell: _Cell) -> Cell:
     source = cell.source if isinstance(cell.source, str) else "".join(cell.source)
-    mark = cell.metadata.nbgrader
-    kind = "plain" if mark is None else "solution" if mark.solution else "grade" if mark.grade else "plain"
-    return Cell(number, source, mark.grade_id if mark else "", kind)
+    mark = cell.metadata.nbgrader or _Mark()
+    return Cell(number, source, mark.grade_id, _kind(mark, cell.cell_type))
 
+
+def _kind(mark: _Mark, kind: CellType) -> Kind:
+    if kind != "code":
+        return kind
+    return "solution" if mark.solution else "grade" if mark.grade else "plain"
+
+
+# -- files that aren't quite notebooks
+
+
+def _lenient(data: bytes, reason: str) -> list[Cell]:
+    """Real notebooks may hold NaN in their outputs, which JSON hasn't got, and cells that aren't quite cells."""
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        raise Unreadable(f"no notebook in the file: {_no_json(data, reason)[:200]}") from None
+    if not isinstance(body, dict) or not isinstance(body.get("cells"), list):
+        said = "it holds no list of cells"
+        if isinstance(body, dict) and "worksheets" in body:
+            said = "it is saved in an old notebook format: open it in JupyterLab, save it, submit again"
+        raise Unreadable(f"no notebook in the file: {said}")
+    try:
+        _refuse(int(body.get("nbformat", "")), len(body["cells"]))
+    except (TypeError, ValueError, OverflowError):
+        raise Unreadable("no notebook in the file: it doesn't say which notebook format it has") from None
+    found = [_odd_cell(number, cell) for number, cell in enumerate(body["cells"])]
+    return [cell for cell in found if cell.code or cell.grade_id or cell.note]
+
+
+def _no_json(data: bytes, reason: str) -> str:
+    if not data.strip(b"\0 \n\r\t"):
+        return "it is empty"
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:200]:
+        return "it isn't UTF-8 text"
+    if b"<<<<<<<" in data and b">>>>>>>" in data:
+        return "it holds the marks of an unresolved merge conflict"
+    if data.startswith(b"version https://git-lfs"):
+        return "it is a Git LFS pointer, not the file itself"
+    if b'"worksheets"' in data:
+        return "it is saved in an old notebook format: open it in JupyterLab, save it, submit again"
+    return reason
+
+
+def _odd_cell(number: int, cell: Any) -> Cell:
+    """Whatever stands where a cell should: what can be read of it."""
+    if not isinstance(cell, dict):
+        return Cell(number, "", "", "odd", f"cell {number + 1} is no cell and was skipped")
+    mark, strange = _odd_mark(cell)
+    said = [f"cell {number + 1} has metadata that can't be read: it counts as a cell of your own"] if strange else []
+    kind: CellType | Any = cell.get("cell_type")
+    if kind not in ("code", "markdown", "raw"):
+        if not (mark.grade_id or "outputs" in cell or "execution_count" in cell):
+            return Cell(number, "", "", "odd", f"cell {number + 1} doesn't say what kind of cell it is and was skipped")
+        kind = "code"
+        said.append(f"cell {number + 1} doesn't say what kind of cell it is: it was read as code")
+    source = cell.get("source", "")
+    lines = source if isinstance(source, list) else [source]
+    kept = [line for line in lines if isinstance(line, str)]
+    if lines and not kept:
+        if not mark.grade_id:
+            return Cell(number, "", "", "odd", f"cell {number + 1} has no text and was skipped")
+        said.append(f"cell {number + 1} has no text: it counts as empty")
+    elif len(kept) < len(lines):
+        said.append(f"cell {number + 1} has lines that are no text: they were skipped")
+    return Cell(number, "".join(kept), mark.grade_id, _kind(mark, kind), "; ".join(said))
+
+
+def _odd_mark(cell: dict[str, Any]) -> tuple[_Mark, bool]:
+    """nbgrader's words on a cell, and whether something else stands where they should."""
+    metadata = cell.get("metadata", {})
+    mark = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    if mark is None:
+        return _Mark(), not isinstance(metadata, dict)
+    if not isinstance(mark, dict):
+        return _Mark(), True
+    name = mark.get("grade_id")
+    known = _Mark(name if isinstance(name, str) else "", mark.get("solution") is True, mark.get("grade") is True)
+    return known, not isinstance(name, str)
+
+
+# -- what counts
 
 _names_of_ours = lru_cache(maxsize=2048)(names)
 """The released cells are the same in each submission of a class."""
@@ -119,28 +197,57 @@ _names_of_ours = lru_cache(maxsize=2048)(names)
 
 def answer(submitted: list[Cell], released: list[Cell], exercise: str) -> Answer:
     """The cells of a submission that count, next to what was released."""
-    known = {cell.source.strip(): cell for cell in released}
+    known = {cell.source.strip() for cell in released if cell.code}
     checks = {cell.grade_id: cell for cell in released if cell.kind == "grade"}
-    notes = _restored(submitted, checks)
-    seen: set[str] = set()
+    code = [cell for cell in submitted if cell.code]
+    counted = [cell for cell in code if cell.kind != "grade" and cell.grade_id not in checks]
+    pieces = [cell for cell in counted if cell.grade_id == exercise]
+    lost = "" if pieces else _lost(submitted, exercise)
+    notes = [cell.note for cell in submitted if cell.note] + _restored(code, checks)
+    if len(pieces) > 1:
+        notes.append(f"the cell {exercise!r} is there {_times(len(pieces))}: all of them are run, from top to bottom")
+    seen = [cell.number for cell in code if cell not in counted]
+    if pieces and seen and pieces[-1].number > seen[0]:
+        notes.append("the answer stands below its check: it counts, though JupyterLab runs the check first")
+    if not pieces:
+        notes.append(lost or f"the answer's cell {exercise!r} is gone: what your other cells define counts")
+    solved = any(cell.source.strip() not in known for cell in pieces)
+    # What stands below answer and check isn't seen by them.
+    last = max(cell.number for cell in code if cell in pieces or cell not in counted) if solved else CELLS
+    notes += [
+        f"cell {cell.number + 1} begins with an invisible mark, which is left out"
+        for cell in counted
+        if cell.source.startswith(MARK)
+    ]
     cells: list[dict[str, Any]] = []
-    for cell in submitted:
-        if cell.kind == "grade" or cell.grade_id in checks:
-            continue
-        if cell.grade_id == exercise:
-            if exercise in seen:
-                notes.append(f"the cell {exercise!r} is there twice: the first one counts")
-                continue
-            seen.add(exercise)
+    for cell in counted:
         ours = cell.source.strip() in known
-        one: dict[str, Any] = {"source": cell.source, "own": not ours, "number": cell.number}
+        one: dict[str, Any] = {"source": cell.source.removeprefix(MARK), "own": not ours, "number": cell.number}
+        one |= {"answer": cell.grade_id == exercise, "late": cell.number > last}
         if ours:
             found = _names_of_ours(cell.source)
-            one["defines"], one["uses"] = found.defines, found.uses
+            one |= found._asdict()
         cells.append(one)
-    if exercise not in seen:
-        notes.append(f"the answer's cell {exercise!r} is gone: it counts as empty")
-    return Answer(cells, tuple(notes))
+    return Answer(cells, tuple(notes), lost)
+
+
+def only(found: Answer) -> Answer:
+    """The answer without the student's other cells: those that it uses are run, the others aren't."""
+    cells = [cell | {"own": cell["own"] and cell["answer"]} for cell in found.cells]
+    return replace(found, cells=cells)
+
+
+def _lost(submitted: list[Cell], exercise: str) -> str:
+    """What to say when the answer's cell is there but can't be run."""
+    for cell in submitted:
+        if cell.grade_id == exercise and not cell.code:
+            kind = "raw" if cell.kind == "raw" else "Markdown"
+            return f"your answer's cell is a {kind} cell now: change it back to Code"
+    return ""
+
+
+def _times(count: int) -> str:
+    return "twice" if count == 2 else f"{count} times"
 
 
 def _restored(submitted: list[Cell], checks: dict[str, Cell]) -> list[str]:

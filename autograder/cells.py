@@ -1,34 +1,51 @@
 """A notebook's code cells: the names that they bind and use, and running those that an answer needs.
 
 A notebook also plots and runs real clocks, which would cost more than judging the answer. So of the cells that the
-student left as they were only those are run that define a name which a running cell uses.
+student left as they were only those are run that define a name which a running cell uses. Cells run in the notebook's
+order, as IPython runs them, on the virtual clock. What is wrong with one is an error of that cell alone; those that
+the answer doesn't need share one small budget, and what they change below the check is undone.
 """
 
 from __future__ import annotations
 
 import ast
 import asyncio
-import builtins
 import contextlib
-import inspect
-import linecache
+import contextvars
+import importlib
 import re
+import signal
 import symtable
 import sys
+import threading
+import time
 import types
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from faultlab.clock import detached
+from faultlab.chance import seeded
+from faultlab.clock import LivelockError, detached, run_part
 from faultlab.plain import told
-from faultlab.scenario import cpu_limit, listening
+from faultlab.scenario import TooLong, cpu_limit, listening
+
+if TYPE_CHECKING:
+    from autograder.shell import NotebookLoop
 
 CPU_SECONDS = 3.0
-"""What one cell may burn before it is stopped, in seconds of CPU time."""
+"""What the cells that an answer needs may burn before they are stopped, in seconds of CPU time, all together. One gets
+two thirds of what is left, so that the next ones are run too."""
+SPARE_SECONDS = 2.5
+"""The same for the student's other cells."""
+LOOKS = 9
+"""Seconds, all cells together, that may pass without CPU time: a lock or a thread that never comes. A cell gets a
+third of them."""
+TURNS, STALL = 50_000, 20_000
+"""Turns of the event loop that one cell may take, and those without time passing."""
+TEXT, NOTES = 500, 50
 
 # Within a line: \s would also run over empty lines, from each of them to the last.
 _MAGIC = re.compile(r"^([^\S\n]*)[%!].*$", re.MULTILINE)
-_NEEDS_IPYTHON = re.compile(r"^[^\S\n]*[%!]|\?[^\S\n]*$", re.MULTILINE)
 
 
 class Names(NamedTuple):
@@ -45,7 +62,14 @@ class Names(NamedTuple):
 def names(source: str) -> Names:
     """The names of a cell. Magics count as nothing. Raises SyntaxError when it isn't Python."""
     try:
-        top = symtable.symtable(_MAGIC.sub(r"\1pass", source), "<cell>", "exec")
+        return _names_of(source)
+    except SyntaxError:
+        return _names_of(_MAGIC.sub(r"\1pass", source))
+
+
+def _names_of(source: str) -> Names:
+    try:
+        top = symtable.symtable(source, "<cell>", "exec")
     except (ValueError, RecursionError, MemoryError) as error:
         raise SyntaxError(f"{type(error).__name__}: {error}") from None
     defines, uses, imports = set(), set(), set()
@@ -68,129 +92,343 @@ def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
         yield from _tables(child)
 
 
-def run_notebook(
-    cells: Iterable[Mapping[str, Any]], wanted: Iterable[str] = ()
-) -> tuple[dict[str, Any], list[tuple[int, str, str]]]:
-    """Run the cells that an answer needs, in order; returns the names they leave and the errors they raised.
+class Plan(NamedTuple):
+    """Which cells run: those that the answer needs, and the student's others with what they use."""
 
-    A cell is {"source", "own": whether the student wrote or changed it, "number"}, and may bring its names along
-    ("defines", "uses"). `wanted` are names that are needed besides. When a name isn't found all cells are run. An
-    error is (cell's number, class, text).
-    """
-    cells = list(cells)
-    namespace, errors = _run(cells, needed(cells, wanted))
-    if any(kind == "NameError" for _, kind, _ in errors):
-        namespace, errors = _run(cells, set(range(len(cells))))
-    return namespace, errors
+    needed: set[int]
+    spare: set[int]
+    skipped: set[int]
+    """The answer's cell as it was released, where a cell of the student's defines what it stands for."""
 
 
 def needed(cells: Sequence[Mapping[str, Any]], wanted: Iterable[str] = ()) -> set[int]:
     """The cells to run: the student's, and released ones that define a wanted name or one that a cell to run uses."""
+    plan = planned(cells, wanted)
+    return plan.needed | plan.spare
+
+
+def planned(cells: Sequence[Mapping[str, Any]], wanted: Iterable[str] = ()) -> Plan:
+    """Which cells run, and whether the answer needs them. See `running` for what a cell is."""
     known = [
-        _names(cell["source"]) if cell.get("defines") is None else (cell["defines"], cell["uses"]) for cell in cells
+        _own_names(cell["source"])
+        if cell.get("defines") is None
+        else Names(cell["defines"], cell["uses"], cell.get("imports", []))
+        for cell in cells
     ]
-    chosen: set[int] = set()
-    names_wanted = set(wanted)
-    todo = [n for n, cell in enumerate(cells) if cell["own"] or names_wanted & set(known[n][0])]
-    while todo:
-        number = todo.pop()
-        if number in chosen:
-            continue
-        chosen.add(number)
-        uses = set(known[number][1])
-        todo += [n for n, (defines, _) in enumerate(known) if n not in chosen and uses & set(defines)]
-    return chosen
+    answers = [number for number, cell in enumerate(cells) if cell.get("answer", cell["own"])]
+    skipped = _overtaken(cells, known, set(wanted))
+    definers: dict[str, list[int]] = {}
+    for number, found in enumerate(known):
+        for name in found.defines if number not in skipped else ():
+            definers.setdefault(name, []).append(number)
+
+    def sources(used: Iterable[str]) -> Iterator[int]:
+        """What is below the check counts only for a name that nothing above it defines; of imports one is enough."""
+        for name in used:
+            found = definers.get(name, [])
+            found = [number for number in found if not cells[number].get("late")] or found
+            if all(name in known[number].imports for number in found):
+                found = sorted(found, key=lambda number: (number not in answers, cells[number]["own"], number))[:1]
+            yield from found
+
+    def closed(start: Iterable[int]) -> set[int]:
+        chosen: set[int] = set()
+        todo = list(start)
+        while todo:
+            if (number := todo.pop()) not in chosen:
+                chosen.add(number)
+                todo += sources(known[number].uses)
+        return chosen - skipped
+
+    first = closed([*answers, *sources(wanted)])
+    return Plan(first, closed(number for number, cell in enumerate(cells) if cell["own"]) - first, skipped)
 
 
-def _names(source: str) -> tuple[list[str], list[str]]:
+def _overtaken(cells: Sequence[Mapping[str, Any]], known: list[Names], wanted: set[str]) -> set[int]:
+    answers = [number for number, cell in enumerate(cells) if cell.get("answer")]
+    if any(cells[number]["own"] for number in answers):
+        return set()
+    theirs = {name for number, cell in enumerate(cells) if cell["own"] for name in known[number].defines}
+    return {number for number in answers if theirs & wanted & set(known[number].defines)}
+
+
+def _own_names(source: str) -> Names:
+    """The names of a student's cell, whatever is in it; what a magic like `%%time` runs counts."""
     try:
-        found = names(source)
+        text, found = source, _names_of(source)
     except SyntaxError:
-        return [], []
-    return found.defines, found.uses
-
-
-def _run(cells: list[Mapping[str, Any]], chosen: set[int]) -> tuple[dict[str, Any], list[tuple[int, str, str]]]:
-    module = types.ModuleType("__main__")
-    namespace = module.__dict__
-    namespace.update(__builtins__=builtins, get_ipython=lambda: _Shell())
-    errors: list[tuple[int, str, str]] = []
-    loop = asyncio.new_event_loop()
-    with detached():  # one's own notebooks are also read from within a notebook, whose loop is running
         try:
-            with listening([]), _standing_in({"__main__": module, "autograder.check": _no_checks()}):
-                for number in sorted(chosen):
-                    if (failure := _attempt(loop, cells[number], number, namespace)) is not None:
-                        errors.append(failure)
-        finally:
-            _close(loop)
-    return namespace, errors
+            from IPython.core.inputtransformer2 import TransformerManager
+
+            text = TransformerManager().transform_cell(source)  # type: ignore[no-untyped-call]
+            found = _names_of(text)
+        except Exception:
+            return Names([], [], [])
+    defines, uses, imports = set(found.defines), set(found.uses), set(found.imports)
+    for magic, line, body in _magics(text) if "_magic(" in text else ():
+        defines |= {line.strip()} if magic == "capture" and line.strip().isidentifier() else set()
+        inner = _own_names(body)
+        defines |= set(inner.defines) if magic != "timeit" else set()
+        uses |= set(inner.uses)
+        imports |= set(inner.imports)
+    return Names(sorted(defines), sorted(uses), sorted(imports))
 
 
-def _attempt(
-    loop: asyncio.AbstractEventLoop, cell: Mapping[str, Any], number: int, namespace: dict[str, Any]
-) -> tuple[int, str, str] | None:
-    number = int(cell.get("number", number))
-    try:
-        with cpu_limit(CPU_SECONDS):
-            loop.run_until_complete(_run_cell(cell["source"], f"<cell {number + 1}>", namespace))
-    except BaseException as error:
-        return number, type(error).__name__[:80], told(error, 500)
-    return None
+def _magics(text: str) -> Iterator[tuple[str, str, str]]:
+    """The magics in a transformed text that run Python: name, line and body."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            given = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+            if len(given) < 2 or given[0] not in ("time", "timeit", "prun", "capture"):
+                continue
+            if node.func.attr == "run_line_magic":
+                yield given[0], "", _statement(given[1])
+            elif node.func.attr == "run_cell_magic" and len(given) == 3:
+                yield given[0], given[1], given[2]
 
 
-def _close(loop: asyncio.AbstractEventLoop) -> None:
-    """End what the cells left running: only their names go on."""
-    pending = asyncio.all_tasks(loop)
-    for task in pending:
-        task.cancel()
-    if pending:
-        loop.run_until_complete(asyncio.wait(pending, timeout=1))
-    loop.close()
+def _statement(line: str) -> str:
+    """What a line magic runs, without the options before it."""
+    words = line.split(" ")
+    if words[0].startswith("-"):
+        for number in range(1, min(len(words), 20)):
+            with contextlib.suppress(SyntaxError):
+                _names_of(" ".join(words[number:]))
+                return " ".join(words[number:])
+    return line
 
 
-async def _run_cell(source: str, filename: str, namespace: dict[str, Any]) -> None:
-    if _NEEDS_IPYTHON.search(source):
-        from IPython.core.inputtransformer2 import TransformerManager
+@dataclass
+class Ran:
+    """What a notebook's cells leave."""
 
-        source = TransformerManager().transform_cell(source)  # type: ignore[no-untyped-call]
-    code = compile(source, filename, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-    _remember(filename, source)
-    result = eval(code, namespace)
-    if inspect.iscoroutine(result):
-        await result
+    namespace: dict[str, Any]
+    errors: list[tuple[int, str, str]] = field(default_factory=list)
+    """Of the cells that the answer needs: the cell's number, the error's class and text."""
+    notes: list[tuple[int, str, str]] = field(default_factory=list)
+    """What wasn't done, or went wrong: the cell's number, a kind of `wire.NoteKind`, a name."""
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    """Of context variables, as the cells set them."""
+
+    def note(self, number: int, kind: str, name: str = "") -> None:
+        """Keep a note, once and in a form that can be sent."""
+        one = number, kind, _word(name)
+        if one not in self.notes and len(self.notes) < NOTES:
+            self.notes.append(one)
 
 
-def _remember(filename: str, source: str) -> None:
-    """Let error texts quote the student's lines."""
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+def _word(text: str) -> str:
+    first = (text.split() or [""])[0].rpartition("/")[2]
+    return re.sub(r"[^A-Za-z0-9_.%!+-]", "", first)[:40]
 
 
-class _Shell:
-    """What `get_ipython()` gives while grading: magics do nothing, shell escapes are refused."""
-
-    def run_line_magic(self, *args: Any) -> None:
-        """Ignored."""
-
-    def run_cell_magic(self, *args: Any) -> None:
-        """Ignored."""
-
-    def system(self, command: str) -> None:
-        """Refused."""
-        raise PermissionError("shell commands don't run while grading")
-
-    getoutput = system
+def run_notebook(
+    cells: Iterable[Mapping[str, Any]], wanted: Iterable[str] = (), seed: int = 0
+) -> tuple[dict[str, Any], list[tuple[int, str, str]]]:
+    """Run the cells that an answer needs; returns the names they leave and the errors they raised. See `running`."""
+    with running(cells, wanted, seed) as ran:
+        return ran.namespace, ran.errors
 
 
 @contextlib.contextmanager
-def _standing_in(modules: Mapping[str, types.ModuleType]) -> Iterator[None]:
+def running(cells: Iterable[Mapping[str, Any]], wanted: Iterable[str] = (), seed: int = 0) -> Iterator[Ran]:
+    """Run the cells that an answer needs, in order; inside, `__main__` and `get_ipython()` are the notebook's.
+
+    A cell is {"source", "own": whether the student wrote or changed it, "number"}. It may say that it is an "answer"
+    (without that word every own cell is one), that it stands "late", below the check, that it is "needed" in any case,
+    and what it "defines" and "uses". `wanted` are names that are needed besides; `seed` is that of all chance. When a
+    name isn't found all cells are run.
+    """
+    cells = list(cells)
+    plan = planned(cells, wanted)
+    forced = {number for number, cell in enumerate(cells) if cell.get("needed")}
+    plan = Plan((plan.needed | forced) - plan.skipped, plan.spare - forced, plan.skipped)
+    budget = _Budget()
+    everything = Plan(set(range(len(cells))) - plan.skipped, set(), plan.skipped)
+    with _attempt(cells, plan, seed, budget) as ran:
+        if plan == everything or not any(kind == "NameError" for _, kind, _ in ran.errors):
+            yield ran
+            return
+    with _attempt(cells, everything, seed, budget) as ran:
+        yield ran
+
+
+@contextlib.contextmanager
+def _attempt(cells: list[Mapping[str, Any]], plan: Plan, seed: int, budget: _Budget) -> Iterator[Ran]:
+    from autograder.guest import Guest, in_a_kernel
+    from autograder.shell import NotebookLoop, current, shell
+
+    at = [0]
+    loop = NotebookLoop(max_turns=TURNS, max_stall=STALL)
+    loop.set_exception_handler(lambda *_: None)
+    run: Callable[[str, int], Coroutine[Any, Any, BaseException | None]]
+    if in_a_kernel():
+        guest = Guest()
+        ran, run, standing = Ran(guest.names), guest.run, guest.current()
+    else:
+        made = shell()
+        ran = Ran(made.begin(lambda kind, name: ran.note(at[0], kind, name)))
+        run, standing = made.run, current(made, loop)
+    if any("numpy" in cells[number]["source"] for number in plan.needed | plan.spare):
+        with contextlib.suppress(ImportError):  # before chance is seeded, so that its own stream always is
+            importlib.import_module("numpy")
+    with standing:
+        with detached(), listening([]), standing_in({"autograder.check": _no_checks()}), seeded(seed):
+            _run(cells, plan, loop, budget, ran, run, at)
+        yield ran
+
+
+def _run(
+    cells: list[Mapping[str, Any]],
+    plan: Plan,
+    loop: NotebookLoop,
+    budget: _Budget,
+    ran: Ran,
+    run: Callable[[str, int], Coroutine[Any, Any, BaseException | None]],
+    at: list[int],
+) -> None:
+    chosen = sorted(plan.needed | plan.spare)
+    judged = [number for number in chosen if number in plan.needed or not cells[number].get("late")]
+    kept: _Kept | None = None
+    for number in plan.skipped:
+        ran.note(int(cells[number].get("number", number)), "stub")
+    try:
+        for number in chosen:
+            if kept is None and (not judged or number > judged[-1]):
+                kept = _Kept(ran.namespace)
+            at[0] = int(cells[number].get("number", number))
+            needed = number in plan.needed
+            if not budget.begin(needed):
+                ran.note(at[0], "cut")
+                continue
+            error = _run_one(loop, budget, ran, run(cells[number]["source"], at[0]))
+            budget.end(needed)
+            if needed and cells[number].get("late") and not cells[number].get("answer"):
+                ran.note(at[0], "late")
+            if error is not None:
+                kind = type(error).__name__[:80]
+                ran.note(at[0], "stopped" if needed else "failed", kind)
+                if needed:
+                    ran.errors.append((at[0], kind, told(error, TEXT)))
+    finally:
+        kept = kept or _Kept(ran.namespace)
+        with cpu_limit(1.0), contextlib.suppress(TooLong):
+            loop.clean_up()
+        kept.restore()
+
+
+def _run_one(
+    loop: NotebookLoop, budget: _Budget, ran: Ran, cell: Coroutine[Any, Any, BaseException | None]
+) -> BaseException | None:
+    """Run one cell; returns the error that it ends with. The loop is fit for the next one afterwards."""
+    before = asyncio.all_tasks(loop)
+
+    async def in_context() -> BaseException | None:
+        task: asyncio.Task[BaseException | None] = loop.create_task(cell, name="", context=ran.context)
+        return await task
+
+    error: BaseException | None
+    try:
+        with budget.limit():
+            error = run_part(loop, in_context(), name="")
+        left = asyncio.all_tasks(loop)
+    except BaseException as failure:
+        error = failure
+        left = before if budget.spares(failure) else set()
+    with cpu_limit(0.5), contextlib.suppress(TooLong):
+        loop.recover(leave=left)
+    return error
+
+
+@dataclass
+class _Budget:
+    """What a notebook's cells may take, all together."""
+
+    needed: float = field(default_factory=lambda: CPU_SECONDS)
+    spare: float = field(default_factory=lambda: SPARE_SECONDS)
+    looks: int = LOOKS
+    seconds: float = 0.0
+    """What the cell that runs may take, in seconds of CPU time."""
+    began: float = 0.0
+    livelocks: int = 0
+
+    def spares(self, failure: BaseException) -> bool:
+        """Whether tasks of earlier cells go on; not when one of them may be what keeps the loop from its timers."""
+        self.livelocks += isinstance(failure, LivelockError)
+        return not isinstance(failure, LivelockError) or self.livelocks % 2 == 1
+
+    def begin(self, needed: bool) -> bool:
+        """A cell's share; False when nothing is left."""
+        self.seconds = (self.needed if needed else self.spare) * 2 / 3
+        self.began = time.process_time()
+        return self.seconds > 0.02 and self.looks > 0
+
+    def end(self, needed: bool) -> None:
+        """What the cell has taken is gone."""
+        spent = time.process_time() - self.began
+        if needed:
+            self.needed -= spent
+        else:
+            self.spare -= spent
+
+    @contextlib.contextmanager
+    def limit(self) -> Iterator[None]:
+        """Stop the code inside when its share is used up, or when it waits for what doesn't come."""
+        with self._awake(), cpu_limit(self.seconds):
+            yield
+
+    @contextlib.contextmanager
+    def _awake(self) -> Iterator[None]:
+        """Outside of the event loop a wait for a lock, a thread or a socket uses no CPU time, and has no end."""
+        if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        spent, patience = time.process_time(), max(1, LOOKS // 3)
+
+        def look(number: int, frame: Any) -> None:
+            nonlocal spent, patience
+            now = time.process_time()
+            if now - spent < 0.001:  # as little as not even a process that is starved of its processor
+                patience -= 1
+                self.looks -= 1
+            spent = now
+            if patience <= 0:
+                raise TooLong("waits for something that doesn't come")
+
+        before = signal.signal(signal.SIGALRM, look)
+        timer = signal.setitimer(signal.ITIMER_REAL, 1.0, 1.0)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, *timer)
+            signal.signal(signal.SIGALRM, before)
+
+
+class _Kept:
+    """A notebook's names, and what the modules among them hold, at one moment."""
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self._modules = [value for value in namespace.values() if type(value) is types.ModuleType]
+        self._dicts = [namespace, *(vars(module) for module in self._modules)]
+        self._before = [dict(one) for one in self._dicts]
+
+    def restore(self) -> None:
+        """What was bound anew or deleted since then is as it was; what is new stays."""
+        for names, before in zip(self._dicts, self._before, strict=True):
+            changed = {name: value for name, value in before.items() if names.get(name, self) is not value}
+            names.update(changed)
+
+
+@contextlib.contextmanager
+def standing_in(modules: Mapping[str, types.ModuleType]) -> Iterator[None]:
+    """Let these modules be imported under these names."""
     before = {name: sys.modules.get(name) for name in modules}
     sys.modules.update(modules)
     try:
         yield
     finally:
         for name, module in before.items():
-            sys.modules.pop(name)
+            sys.modules.pop(name, None)
             if module is not None:
                 sys.modules[name] = module
 

@@ -18,9 +18,10 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from autograder.answer import Unreadable, answer, read
+from autograder.answer import Unreadable, answer, only, read
 from autograder.cells import run_notebook
 from autograder.course import Course, Section, UnreadableSubmission, UsageError, read_regular, unprotected_problem
+from autograder.guest import in_a_kernel
 from autograder.judge import Judge, JudgeError, Test
 from autograder.mistakes import NAME, headlines, read_known
 from autograder.result import Behaviour, Result
@@ -119,14 +120,30 @@ def own_answer(exercise: str, folder: Path | None = None) -> Own:
     if not beside:
         return Own(exercise, None, f"{exercise}: no notebook of yours here, so the worked answer")
     try:
-        found = _answer_alone(exercise, beside[0])
+        passed, seen = _standing(exercise, beside[0])
+        if passed:
+            return Own(exercise, _answer_alone(exercise, beside[0]), f"{exercise}: yours")
     except (UsageError, Unreadable, UnreadableSubmission) as error:
         return Own(exercise, None, f"{exercise}: the worked answer ({error})")
-    result = judged(exercise, found, beside[0].parent).result
-    if result.behaviours and all(behaviour.passed for behaviour in result.behaviours):
-        return Own(exercise, found, f"{exercise}: yours")
-    seen = f"{result.score:g} of {result.max_score:g} visible points so far" if result.behaviours else result.line
     return Own(exercise, None, f"{exercise}: the worked answer (yours has {seen})")
+
+
+def _standing(exercise: str, path: Path) -> tuple[bool, str]:
+    """Whether a notebook's answer passes, and how far it is, as judged where its cells run as in a notebook.
+
+    A learner's kernel can't be that place. Raises UsageError, Unreadable and UnreadableSubmission.
+    """
+    if in_a_kernel() and sys.platform != "emscripten":
+        from autograder.local import check_file
+
+        said = check_file(path, alone=True)
+        passed = [behaviour["passed"] for behaviour in said["behaviours"]]
+        score, most, line = said["score"], said["max_score"], said["line"]
+    else:
+        result = judged(exercise, _answer_alone(exercise, path), path.parent).result
+        passed = [behaviour.passed for behaviour in result.behaviours]
+        score, most, line = result.score, result.max_score, result.line
+    return bool(passed) and all(passed), f"{score:g} of {most:g} visible points so far" if passed else line
 
 
 def _answer_alone(exercise: str, path: Path) -> Mapping[str, Any]:
@@ -137,16 +154,14 @@ def _answer_alone(exercise: str, path: Path) -> Mapping[str, Any]:
     refuse_submission(path)
     bench = Bench.at(exercise, path.parent)
     cells = read(read_regular(path))
-    answers = {cell.number for cell in cells if cell.grade_id == exercise}
-    counted = [one | {"own": one["number"] in answers} for one in answer(cells, [], exercise).cells]
     with _unseen():
-        return run_notebook(counted, bench.wanted)[0]
+        return run_notebook(only(answer(cells, [], exercise)).cells, bench.wanted)[0]
 
 
 @contextmanager
 def _unseen() -> Iterator[None]:
     """In a notebook: what is displayed meanwhile isn't this cell's."""
-    if "IPython" not in sys.modules or sys.modules["IPython"].get_ipython() is None:
+    if not in_a_kernel():
         yield
         return
     from IPython.utils.capture import capture_output
@@ -238,8 +253,12 @@ def judged(
     *,
     hidden: bool = False,
     step: str | int | None = None,
+    lost: str = "",
 ) -> Checked:
-    """`check` for the names and the folder given. Never raises, but for an interrupt."""
+    """`check` for the names and the folder given. Never raises, but for an interrupt.
+
+    `lost`: what became of the answer's cell, when it can't be run.
+    """
     try:
         refuse_submission(folder)
         bench = Bench.at(exercise, folder)
@@ -248,7 +267,7 @@ def judged(
             return Checked(_empty(exercise, line), hidden=True)
         judge = bench.judge(hidden=hidden)
         tests = _chosen([test for test in judge.tests if test.hidden is hidden], step)
-        timelines = played(bench, tests, namespace)
+        timelines = {one: explained(run, lost) for one, run in played(bench, tests, namespace).items()}
         behaviours = judge.judge(timelines, intended(bench, tests), tests=tests)
     except (UsageError, JudgeError, ScenarioError) as error:
         return Checked(_empty(exercise, str(error)), hidden=hidden)
@@ -273,6 +292,15 @@ def played(
             end = timelines[one].ending
             endless += end is not None and end.data["how"] == "endless"
     return timelines
+
+
+def explained(timeline: Timeline, why: str) -> Timeline:
+    """The timeline; of a run that found no answer it says why there is none, and not that its name may be misspelt."""
+    end = timeline.ending
+    if not why or end is None or end.data["how"] != "missing":
+        return timeline
+    told = end._replace(data={"how": "missing", "message": why})
+    return Timeline(tuple(told if event is end else event for event in timeline.events))
 
 
 def intended(bench: Bench, tests: Iterable[Test]) -> dict[Played, Timeline]:

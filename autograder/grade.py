@@ -29,6 +29,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from autograder.answer import Answer, Cell, Unreadable, answer, read
+from autograder.check import explained
 from autograder.course import (
     Course,
     HandedIn,
@@ -41,6 +42,7 @@ from autograder.course import (
 )
 from autograder.judge import Judge, JudgeError, ended_badly
 from autograder.mistakes import NAME, Mistake, headlines, read_known
+from autograder.notes import capped, worded
 from autograder.result import Behaviour, Result, VerdictName
 from autograder.sandbox.child import Sandbox, ZygoteDied
 from autograder.sandbox.limits import WALL, Budget
@@ -163,6 +165,7 @@ class Grader:
             return _unjudged(kit, student, "unreadable", f"{error}; marked for manual grading")
         _ = self.box  # starting it isn't the submission's time
         outcome = self._played(kit, found)
+        outcome.timelines = {one: explained(run, found.lost) for one, run in outcome.timelines.items()}
         behaviours = kit.judge.judge(outcome.timelines)
         if kit.judge.exhausted:
             outcome.mishaps.append(("timeout", "what it did takes too long to judge"))
@@ -179,7 +182,7 @@ class Grader:
             seconds=time.perf_counter() - began,
             behaviours=tuple(behaviours),
             line=_line(outcome, found),
-            notes=found.notes,
+            notes=_notes(outcome, found),
             mistakes=tuple(headlines(behaviours, kit.mistakes)),
             needs=_needs(outcome),
             unsettled=outcome.killed > 1,
@@ -198,20 +201,25 @@ class Grader:
 
     def _play(self, kit: _Kit, found: Answer, budget: Budget) -> Outcome:
         wanted = [(one, self._seed(kit, found, one)) for one in kit.judge.scenarios]
-        given = {"cells": found.cells, "wanted": kit.names, "scenarios": kit.source}
+        seed = self._drawn(kit, found, "cells")
+        given = {"cells": found.cells, "wanted": kit.names, "scenarios": kit.source, "seed": seed}
         outcome = play_all(self.box, given, kit.scenarios, wanted, budget)
         lacking = any(_lacks_a_name(timeline) for timeline in outcome.timelines.values())
         if lacking and budget.used_up():
             outcome.needs = budget.needs
         elif lacking:
-            given["cells"] = [{**cell, "own": True} for cell in found.cells]
+            given["cells"] = [{**cell, "needed": True} for cell in found.cells]
             outcome = play_all(self.box, given, kit.scenarios, wanted, budget)
         return outcome
 
     def _seed(self, kit: _Kit, found: Answer, wanted: Played) -> int:
         if kit.scenarios[wanted.name].fixed:
             return _number(repr(wanted).encode())
-        told = f"{self.seed}\0{kit.section.name}\0{wanted!r}\0{found.own}".encode("utf-8", "backslashreplace")
+        return self._drawn(kit, found, repr(wanted))
+
+    def _drawn(self, kit: _Kit, found: Answer, what: str) -> int:
+        """A seed that belongs to this submission and the course, and can't be foreseen."""
+        told = f"{self.seed}\0{kit.section.name}\0{what}\0{found.own}".encode("utf-8", "backslashreplace")
         return _number(hmac.digest(course_secret(self.course), told, "sha256"))
 
     def _intended(self, kit: _Kit) -> dict[Played, Timeline]:
@@ -553,6 +561,11 @@ def _how(timeline: Timeline) -> str:
     return str(timeline.ending.data["how"]) if timeline.ending else ""
 
 
+def _notes(outcome: Outcome, found: Answer) -> tuple[str, ...]:
+    cells = max((cell["number"] for cell in found.cells), default=-1) + 1
+    return capped([*found.notes, *worded(outcome.cell_notes, cells)])
+
+
 def _line(outcome: Outcome, found: Answer) -> str:
     if outcome.mishaps:
         how, message = outcome.mishaps[0]
@@ -563,6 +576,8 @@ def _line(outcome: Outcome, found: Answer) -> str:
         }[how]
     if any(_how(timeline) == "endless" for timeline in outcome.timelines.values()):
         return "the code was still computing when its time was up: a loop without an end or an await?"
+    if found.lost:
+        return found.lost
     for number, kind, text in outcome.cell_errors:
         if not any(not ended_badly(timeline) for timeline in outcome.timelines.values()):
             return f"cell {number + 1} doesn't run: {kind}: {text}"

@@ -435,8 +435,9 @@ def _read_cell(cell: Cell) -> Cell:
 
 
 def _last_of_each(cells: list[Cell]) -> Iterator[Cell]:
-    """Of cells with one grade_id the last counts, as in nbgrader; a doubled solution stays as plain code."""
-    last = {_grade_id(cell): cell for cell in cells}
+    """Of cells with one grade_id the last keeps it, as in nbgrader: the last with code, where there is one. The other
+    pieces of a solution, which were run too, stay beside it as plain cells."""
+    last = {_grade_id(cell): cell for cell in sorted(cells, key=lambda cell: bool(cell["cell_type"] == "code"))}
     for cell in cells:
         name = _grade_id(cell)
         if name is None or last[name] is cell:

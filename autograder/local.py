@@ -12,77 +12,97 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from autograder.answer import Unreadable, answer, read
-from autograder.cells import run_notebook
+from autograder.answer import CELLS, Answer, Cell, Unreadable, answer, only, read
+from autograder.cells import Ran, running
 from autograder.check import Bench, Checked, judged, refuse_submission
-from autograder.course import Course, UnreadableSubmission, UsageError, _solution_cells, read_regular
+from autograder.course import Course, UnreadableSubmission, UsageError, read_regular
+from autograder.notes import capped, worded
 from autograder.sandbox.limits import restrain
 
 WALL_SECONDS = 60
 ADDRESS_SPACE = 4 << 30
 
 
-def check_file(path: Path) -> dict[str, Any]:
-    """Check a notebook in a child process; returns {"exercise", "score", "max_score", "behaviours", "line"}.
+def check_file(path: Path, *, alone: bool = False) -> dict[str, Any]:
+    """Check a notebook in a child process; returns {"exercise", "score", "max_score", "behaviours", "line", "notes"}.
 
-    Raises UsageError when the file isn't a notebook with an exercise, or is somebody's submission.
+    `alone`: the answer without the student's other cells. Raises UsageError when the file isn't a notebook with an
+    exercise, or is somebody's submission.
     """
     if not path.exists():
         raise UsageError(f"there is no file {path}")
     refuse_submission(path)
-    command = [sys.executable, "-m", "autograder.local", str(path.resolve())]
+    command = [sys.executable, "-m", "autograder.local", str(path.resolve()), *(["--alone"] if alone else [])]
     try:
         done = subprocess.run(
             command, capture_output=True, timeout=WALL_SECONDS, cwd=path.resolve().parent, check=False
         )
     except subprocess.TimeoutExpired:
-        return {"exercise": path.stem, "score": 0, "max_score": 0, "behaviours": [], "line": "stopped: it ran too long"}
+        return _nothing(path, "stopped: it ran too long")
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     try:
         found: dict[str, Any] = json.loads(lines[-1])
     except (IndexError, ValueError):
-        line = f"the notebook's code ended the process (exit code {done.returncode})"
-        return {"exercise": path.stem, "score": 0, "max_score": 0, "behaviours": [], "line": line}
+        return _nothing(path, f"the notebook's code ended the process (exit code {done.returncode})")
     if "usage" in found:
         raise UsageError(found["usage"])
     return found
 
 
-def _child(path: Path) -> dict[str, Any]:
-    exercises = _solution_cells(path)
+def _nothing(path: Path, line: str) -> dict[str, Any]:
+    return {"exercise": path.stem, "score": 0, "max_score": 0, "behaviours": [], "line": line, "notes": []}
+
+
+def _child(path: Path, *, alone: bool) -> dict[str, Any]:
     try:
         cells = read(read_regular(path))
     except (Unreadable, UnreadableSubmission) as error:
         return {"usage": f"{path.name}: {error}"}
-    if not exercises:
+    released = _released(path)
+    exercise = _exercise(cells, released, path.parent)
+    if exercise is None:
         return {"usage": f"{path.name} has no graded exercise: there is nothing to check"}
-    found = answer(cells, _released(path), exercises[0])
+    found = answer(cells, released, exercise)
+    if alone:
+        found = only(found)
     try:
-        bench = Bench.at(exercises[0], path.parent)
+        bench = Bench.at(exercise, path.parent)
     except UsageError as error:
         return {"usage": f"{path.name}: {error}"}
-    namespace, errors = run_notebook(found.cells, bench.wanted)
-    return _told(exercises[0], judged(exercises[0], namespace, path.parent), errors)
+    with running(found.cells, bench.wanted) as ran:
+        checked = ran.context.run(judged, exercise, ran.namespace, path.parent, lost=found.lost)
+    return _told(exercise, checked, ran, found)
 
 
-def _released(path: Path) -> list[Any]:
+def _exercise(cells: list[Cell], released: list[Cell], folder: Path) -> str | None:
+    """The exercise of a notebook; its cell may be Markdown by now, and then its tests lie beside it."""
+    for cell in [*released, *cells]:
+        if cell.kind == "solution" and cell.grade_id:
+            return cell.grade_id
+    named = [cell.grade_id for cell in cells if cell.grade_id.isidentifier()]
+    return next((name for name in named if (folder / f"test_{name}.py").exists()), None)
+
+
+def _released(path: Path) -> list[Cell]:
     """The cells as released, where they are at hand: the others count as the student's own."""
     try:
-        released = Course.find(path.parent).notebooks / path.parent.name / path.name
-        return read(released.read_bytes())
+        section = Course.find(path.parent).section(path.parent.name)
+        return read((section.released / f"{section.notebook}.ipynb").read_bytes())
     except (UsageError, OSError, Unreadable):
         return []
 
 
-def _told(exercise: str, checked: Checked, errors: list[tuple[int, str, str]]) -> dict[str, Any]:
+def _told(exercise: str, checked: Checked, ran: Ran, found: Answer) -> dict[str, Any]:
     result = checked.result
-    line = result.line or "".join(f"cell {number + 1}: {kind}: {text}" for number, kind, text in errors[:1])
+    line = result.line or found.lost
+    line = line or "".join(f"cell {number + 1}: {kind}: {text}" for number, kind, text in ran.errors[:1])
     return {
         "exercise": exercise,
         "score": result.score,
         "max_score": result.max_score,
         "line": line,
         "mistakes": list(result.mistakes),
+        "notes": capped([*found.notes, *worded(ran.notes, CELLS)]),
         "behaviours": [
             {"title": b.title, "passed": b.passed, "points": b.points, "max_points": b.max_points}
             | {"message": b.message, "hint": b.hint, "step": b.step}
@@ -93,4 +113,4 @@ def _told(exercise: str, checked: Checked, errors: list[tuple[int, str, str]]) -
 
 if __name__ == "__main__":
     restrain(WALL_SECONDS, ADDRESS_SPACE)
-    print("\n" + json.dumps(_child(Path(sys.argv[1]))))
+    print("\n" + json.dumps(_child(Path(sys.argv[1]), alone="--alone" in sys.argv)))

@@ -137,6 +137,8 @@ def _print(path: Path, found: dict[str, Any]) -> None:
         _out.print(Text(f"  {found['line']}"))
     for headline in found.get("mistakes", []):
         _out.print(Text(f"  it behaves like a typical mistake: {headline}"))
+    for note in found.get("notes", []):
+        _out.print(Text(f"  {note}"))
     explained = False
     for behaviour in found["behaviours"]:
         mark, style = ("✓", "green") if behaviour["passed"] else ("✗", "yellow")

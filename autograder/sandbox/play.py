@@ -18,7 +18,7 @@ from autograder.sandbox.child import Child, Exit, Sandbox, Silent
 from autograder.sandbox.limits import Budget, Mishap, TooMuch
 from autograder.sandbox.session import Session, Task
 from autograder.sandbox.tiers import SandboxUnavailable
-from autograder.sandbox.wire import Tampered
+from autograder.sandbox.wire import NoteKind, Tampered
 from faultlab.scenario import Played, Scenario
 from faultlab.timeline import Event, Timeline
 
@@ -38,6 +38,7 @@ class Outcome:
 
     timelines: dict[Played, Timeline] = field(default_factory=dict)
     cell_errors: list[tuple[int, str, str]] = field(default_factory=list)
+    cell_notes: list[tuple[int, NoteKind, str]] = field(default_factory=list)
     mishaps: list[Mishap] = field(default_factory=list)
     """Of each child that didn't end as it should: timeout, crashed or tampered."""
     needs: str = ""
@@ -95,7 +96,7 @@ def _play_group(
         for (one, _), timeline in zip(left, session.timelines, strict=False):
             played.timelines[one] = timeline
         if session.cell_errors is not None:
-            played.cell_errors = session.cell_errors
+            played.cell_errors, played.cell_notes = session.cell_errors, session.cell_notes
         left = left[len(session.timelines) :]
         if mishap is None:
             return

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from autograder.cells import run_notebook
+from autograder.cells import run_notebook, running
 from autograder.sandbox.wire import weight
 from faultlab.run import unpack
 from faultlab.scenario import perform, read
@@ -35,15 +35,22 @@ class Line(Protocol):
 def main(sock: Line, payload: bytes) -> None:
     """Run a submission: `payload` holds its cells, the names wanted and the scenarios, `sock` leads to the world."""
     task = json.loads(payload)
-    namespace, errors = run_notebook(task["cells"], task["wanted"])
     drivers = list(read(task["scenarios"]).values())
-    talk = _Talk(sock, task["token"])
-    reply = talk.cells(errors[:50])
-    while reply[0] == "play":
-        number, driver, brief, seed, horizon, leases = reply[2:]
-        world = _Far(talk, number, horizon, leases, namespace)
-        perform(drivers[driver], brief, namespace, world, seed=seed)
-        reply = world.finish()
+    with running(task["cells"], task["wanted"], task.get("seed", 0)) as ran:
+        talk = _Talk(sock, task["token"])
+        reply = talk.cells(
+            [(number, _encodable(kind), _encodable(text)) for number, kind, text in ran.errors[:50]], ran.notes
+        )
+        while reply[0] == "play":
+            number, driver, brief, seed, horizon, leases = reply[2:]
+            world = _Far(talk, number, horizon, leases, ran.namespace)
+            ran.context.run(perform, drivers[driver], brief, ran.namespace, world, seed=seed)
+            reply = world.finish()
+
+
+def warm() -> None:
+    """What a child would do first, done once before children are forked."""
+    run_notebook([{"source": "None", "own": True, "number": 0}])
 
 
 class _Talk:
@@ -53,9 +60,9 @@ class _Talk:
         self._sock = sock
         self._token = token
 
-    def cells(self, errors: list[tuple[int, str, str]]) -> list[Any]:
+    def cells(self, errors: list[tuple[int, str, str]], notes: list[tuple[int, str, str]]) -> list[Any]:
         """Say that the notebook was run."""
-        return self._ask(msgspec.json.encode(["cells", self._token, errors]))
+        return self._ask(msgspec.json.encode(["cells", self._token, errors, notes]))
 
     def say(self, kind: str, number: int, events: bytes, rest: bytes = b"") -> list[Any]:
         """Say what happened in scenario `number`: the encoded list of events, and what else belongs to this kind."""

@@ -73,6 +73,7 @@ class Session:
     token: str = field(default_factory=lambda: secrets.token_hex(8))
     timelines: list[Timeline] = field(default_factory=list)
     cell_errors: list[tuple[int, str, str]] | None = None
+    cell_notes: list[tuple[int, wire.NoteKind, str]] = field(default_factory=list)
     _stage: _Stage | None = None
 
     @property
@@ -91,7 +92,7 @@ class Session:
         if isinstance(message, wire.Cells):
             if self.cell_errors is not None:
                 raise Tampered("the cells were run twice")
-            self.cell_errors = list(message.errors)
+            self.cell_errors, self.cell_notes = list(message.errors), list(message.notes)
             return self._next()
         stage = self._stage
         if stage is None or message.scenario != len(self.timelines):

@@ -97,11 +97,17 @@ Event = CallEvent | CancelEvent | SleepEvent | WakeEvent | BlockedEvent | MarkEv
 Events = Annotated[list[Event], Meta(max_length=ITEMS)]
 
 
+NoteKind = Literal["magic", "shell", "file", "exit", "breakpoint", "failed", "stopped", "cut", "late", "stub"]
+"""What a notebook's author should know of a cell; `notes.worded` makes sentences of them."""
+Word = Annotated[str, Meta(max_length=40, pattern=r"\A[A-Za-z0-9_.%!+-]*\Z")]
+
+
 class Cells(Struct, array_like=True, forbid_unknown_fields=True, tag="cells"):
-    """The notebook's cells were run; which of them failed, and how."""
+    """The notebook's cells were run; which of them failed, and how; and what is to be known of others."""
 
     token: Name
     errors: Annotated[list[tuple[Number, Name, Text]], Meta(max_length=50)]
+    notes: Annotated[list[tuple[Number, NoteKind, Word]], Meta(max_length=50)] = []
 
 
 class Batch(Struct, array_like=True, forbid_unknown_fields=True, tag="batch"):

@@ -144,8 +144,11 @@ def load(name: str) -> Any:
 
 
 def entry(name: str) -> Entry:
-    module, _, function = name.partition(":")
-    found: Entry = getattr(load(module), function)
+    """What `module:function` names; its module's `warm`, if it has one, is called here, once for all children."""
+    place, _, function = name.partition(":")
+    module = load(place)
+    getattr(module, "warm", lambda: None)()
+    found: Entry = getattr(module, function)
     return found
 
 

@@ -83,8 +83,8 @@ def test_what_is_the_student_s_own():
         ([STUB], "deleted"),
         ([STUB, SCORE, SCORE], "2 times: counted once"),
         ([STUB, code("7.5", "retry_score", grade=True)], "edited"),
-        ([STUB, STUB, SCORE], "twice: the first one counts"),
-        ([SCORE], "gone: it counts as empty"),
+        ([STUB, STUB, SCORE], "twice: all of them are run"),
+        ([SCORE], "gone: what your other cells define counts"),
     ],
     ids=["deleted", "doubled", "edited", "two answers", "no answer"],
 )

@@ -515,6 +515,34 @@ class TestGrader:
         assert first == again and fixed and {one for one in first if first[one] == other[one]} == fixed
         assert len({*first.values(), *other.values()}) == 2 * len(first) - len(fixed)
 
+    @pytest.mark.parametrize("luck", ["random.random()", "random.Random().random()", "time.time_ns() % 97 / 97"])
+    def test_chance_at_module_level_repeats(self, ten, luck, tmp_path):
+        """The same bytes get the same result, however often; the cells' chance is seeded as the scenarios' is."""
+        text = f"import random, time\nLUCK = {luck}\n{SOLVED}".replace("max(rng.uniform", "LUCK + max(rng.uniform")
+        data = write_submission(section(ten[0]), tmp_path, text).read_bytes()
+        grader = Grader(ten[0])
+        try:
+            first, *others = ([b.message for b in grader.grade(data, section(ten[0])).behaviours] for _ in range(4))
+        finally:
+            grader.close()
+        assert others == [first] * 3 and any(first)
+
+    def test_an_answer_in_a_markdown_cell(self, ten, tmp_path):
+        """Every behaviour says what has become of the cell, and none that a name may be misspelt."""
+        path = write_submission(section(ten[0]), tmp_path, SOLVED)
+        body = json.loads(path.read_bytes())
+        for cell in body["cells"]:
+            if cell["metadata"].get("nbgrader", {}).get("grade_id") == "retry":
+                cell["cell_type"] = "markdown"
+        grader = Grader(ten[0])
+        try:
+            result = grader.grade(json.dumps(body).encode(), section(ten[0]))
+        finally:
+            grader.close()
+        said = "your answer's cell is a Markdown cell now: change it back to Code"
+        assert result.score == 0 and result.line == said and result.notes == (said,)
+        assert {behaviour.message for behaviour in result.behaviours} == {said}
+
     def test_one_secret(self, tmp_path):
         """Made once, readable by its owner alone."""
         course = Course(tmp_path)

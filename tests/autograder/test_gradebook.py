@@ -292,6 +292,19 @@ class TestCopies:
         assert [(cell.source, cell.metadata.nbgrader.points) for cell in scores] == [('check("sample")', 2.5)]
         assert all(not cell.outputs for cell in found.cells if cell.cell_type == "code")
 
+    def test_all_pieces_of_an_answer_are_there(self, course: Course) -> None:
+        """In order, since all of them are run; nbgrader knows the last one with code, the others are plain."""
+        body = release(course)
+        at = next(number for number, cell in enumerate(body["cells"]) if cell["id"] == "sample")
+        pieces = [copy.deepcopy(body["cells"][at]) | {"source": f"piece = {number}"} for number in range(3)]
+        pieces[2] |= {"cell_type": "markdown"}
+        body["cells"][at : at + 1] = pieces
+        found = gradebook.sanitise(body, graded_notebook(course.section(SECTION)))
+        kept = [cell for cell in found.cells if "piece" in cell.source]
+        assert [cell.source for cell in kept] == ["piece = 0", "piece = 1", "piece = 2"]
+        assert [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in kept] == [None, "sample", None]
+        assert len({cell.id for cell in found.cells}) == len(found.cells)
+
     @pytest.mark.parametrize(
         "data",
         [

@@ -50,6 +50,45 @@ def test_ending_isn_t_passing(course, answer):
     assert found["score"] == 0 and found["line"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "note"),
+    [
+        ("!pip install adding\n" + RIGHT, "the shell command pip isn't run"),
+        ("%%time\n" + RIGHT, ""),
+        (RIGHT + "1 / 0\n", "ZeroDivisionError"),
+    ],
+)
+def test_notes(course, capsys, answer, note):
+    """What wasn't done is printed with the result."""
+    assert check_all([written(course, answer)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "2.5 of 2.5" in out and note in out
+
+
+def test_an_answer_that_is_text(course, capsys):
+    """The line says what became of its cell; so does each behaviour."""
+    path = written(course, RIGHT)
+    body = json.loads(path.read_text())
+    next(cell for cell in body["cells"] if cell.get("id") == "sample")["cell_type"] = "markdown"
+    path.write_text(json.dumps(body))
+    found = check_file(path)
+    said = "your answer's cell is a Markdown cell now: change it back to Code"
+    assert found["line"] == said and {behaviour["message"] for behaviour in found["behaviours"]} == {said}
+
+
+def test_odd_cells(course):
+    """They are skipped with a note, and cost nobody the others."""
+    path = written(course, RIGHT)
+    body = json.loads(path.read_text())
+    body["cells"][0:0] = [{"cell_type": "markdown", "metadata": None, "source": None}, 7]
+    path.write_text(json.dumps(body))
+    found = check_file(path)
+    assert found["score"] == 2.5 and found["notes"] == [
+        "cell 1 has no text and was skipped",
+        "cell 2 is no cell and was skipped",
+    ]
+
+
 def test_no_notebook(tmp_path):
     """A line that names the file."""
     for text in ("", "{", json.dumps({"cells": [], "nbformat": 4})):

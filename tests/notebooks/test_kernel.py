@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 
+from autograder.course import Course
 from autograder.lab import LABCONFIG
 from faultlab.notebook import FIX
+from tests.notebooks.cases import SECTION, Case, made, top
 
 pytestmark = [pytest.mark.heavy, pytest.mark.xdist_group("kernels")]
 
@@ -75,3 +79,46 @@ def test_stop_reaches_an_awaiting_cell(kernel):
     assert reply["content"]["status"] == "error"
     assert "".join(printed) == "waits\nended\n"
     assert run(client, "print(1 + 1)") == ("2\n", "")
+
+
+REMEMBERED = """
+import sys, IPython
+main, shell, modules = sys.modules["__main__"], get_ipython(), set(sys.modules)
+kept = {"magics": dict(shell.magics_manager.magics["line"]), "events": str(shell.events.callbacks), "ps1": sys.ps1}
+41 + 1
+"""
+ASKED = """
+from pathlib import Path
+from autograder import own_answer
+own = own_answer("retry", Path({folder!r}))
+print(own.line)
+"""
+AS_BEFORE = """
+assert sys.modules["__main__"] is main and main.__dict__ is globals()
+assert get_ipython() is shell is IPython.get_ipython() and type(shell).__module__ == "ipykernel.zmqshell"
+assert Out == {1: 42} and _ == 42 and In[1].strip().startswith("import sys") and len(In) == 4, (Out, In)
+assert kept == {"magics": shell.magics_manager.magics["line"], "events": str(shell.events.callbacks), "ps1": sys.ps1}
+assert "retry" not in globals() and callable(own.names["retry"]) and own.names["KINDS"] == [1]
+assert sys.modules["autograder.shell"].shell.cache_info().currsize == 0
+print("as before")
+"""
+MEDDLES = """%reset -f
+get_ipython().run_line_magic("reset", "-f")
+from IPython import get_ipython as theirs
+theirs().events.register("pre_run_cell", print)
+%alias_magic t time
+%time KINDS = [1]
+"""
+
+
+def test_a_learners_kernel_stays_as_it_is(kernel, tmp_path):
+    """An answer taken from another notebook leaves names, histories, magics and shell alone, whatever is in it."""
+    _, client = kernel
+    folder = Path(shutil.copytree(Course.find(Path(__file__)).section(SECTION).released, tmp_path / SECTION))
+    (folder / "retry.ipynb").write_bytes(made(Case(top(MEDDLES + "import asyncio, random\n"))))
+    for source, printed in [
+        (REMEMBERED, ""),
+        (ASKED.format(folder=str(tmp_path / "99_last")), "retry: yours\n"),
+        (AS_BEFORE, "as before\n"),
+    ]:
+        assert run(client, source) == (printed, "")

@@ -81,7 +81,7 @@ def transcripts(section: Section) -> list[Transcript]:
         tasks = [Task(scenarios[one.name], one.options, 7, numbers[one.name]) for one in names]
         ear = Ear(Session(tasks))
         talk = _Talk(ear, ear.session.token)
-        reply = talk.cells([])
+        reply = talk.cells([], [(3, "shell", "pip")])
         while reply[0] == "play":
             number, _, brief, seed, horizon, leases = reply[2:]
             world = _Far(talk, number, horizon, leases, namespace)
@@ -135,6 +135,11 @@ class Wrong:
     def with_errors_of_cells(self, body: list[Any]) -> None:
         if body[0] == "cells":
             body[2] = [[self.number(0), self.odd(), "text"] for _ in range(self.random.choice([1, 50, 51]))]
+
+    def with_notes_of_cells(self, body: list[Any]) -> None:
+        if body[0] == "cells":
+            kind, word = self.random.choice(["magic", "shell", "praise", 1]), self.random.choice(["pip", self.odd()])
+            body[3] = [[self.number(0), kind, word] for _ in range(self.random.choice([1, 50, 51]))]
 
     def with_another_upcoming(self, body: list[Any]) -> None:
         if body[0] == "batch":
