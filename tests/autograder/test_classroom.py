@@ -629,6 +629,8 @@ class TestPoints:
         grade()
         tests = course.section(SECTION).tests
         tests.write_text(tests.read_text().replace("points(1)", "points(2)"))
+        contract = course.section(SECTION).folder / "contract.toml"
+        contract.write_text(contract.read_text().replace("zero = 1", "zero = 2"))
         before = in_gradebook(course)
         for options in ([], ["--dry-run"]):
             done = grade(*options)
