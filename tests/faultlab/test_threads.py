@@ -25,7 +25,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from faultlab import DeadlockError, SimulationError, simulate
+from faultlab import DeadlockError, LimitError, SimulationError, simulate
 from faultlab.scenario import play, scenario
 
 ROOT = Path(__file__).parents[2]
@@ -296,17 +296,31 @@ def test_a_pause_in_a_thread_takes_virtual_time(pause):
     assert end == {"how": "returned"} and gaps == pytest.approx([1_000] * 3) and not blocked
 
 
+@pytest.mark.parametrize("seconds", [30.0, 1e7])
 @pytest.mark.parametrize("pause", PAUSES)
-def test_a_pause_in_a_thread_can_be_cancelled(pause):
-    """Its caller stops at once, and neither waits for the thread."""
+def test_a_pause_in_a_thread_can_be_cancelled(pause, seconds):
+    """Its caller stops at once and doesn't wait for the thread, also when the pause is longer than any run."""
 
     async def main():
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(2):
-                await pause(30.0)
+                await pause(seconds)
         return asyncio.get_running_loop().time()
 
     assert simulate(main).value == 2.0
+
+
+def test_a_thread_that_pauses_forever_meets_the_limit():
+    """Its caller waits for longer than the run may take, and code that goes on for ever in a thread is ended."""
+
+    def on_and_on(seconds):
+        while True:
+            with contextlib.suppress(Exception):
+                time.sleep(seconds)
+
+    for seconds in (1e5, 1e7):
+        with pytest.raises(LimitError, match="simulated seconds"):
+            simulate(asyncio.to_thread(on_and_on, seconds))
 
 
 @pytest.mark.parametrize("pause", BLOCKING)
