@@ -200,20 +200,20 @@ def answer(submitted: list[Cell], released: list[Cell], exercise: str) -> Answer
     known = {cell.source.strip() for cell in released if cell.code}
     checks = {cell.grade_id: cell for cell in released if cell.kind == "grade"}
     code = [cell for cell in submitted if cell.code]
+    judging = [cell.number for cell in code if cell.kind == "grade" or cell.grade_id in checks]
     counted = [cell for cell in code if cell.kind != "grade" and cell.grade_id not in checks]
     pieces = [cell for cell in counted if cell.grade_id == exercise]
     lost = "" if pieces else _lost(submitted, exercise)
     notes = [cell.note for cell in submitted if cell.note] + _restored(code, checks)
     if len(pieces) > 1:
         notes.append(f"the cell {exercise!r} is there {_times(len(pieces))}: all of them are run, from top to bottom")
-    seen = [cell.number for cell in code if cell not in counted]
-    if pieces and seen and pieces[-1].number > seen[0]:
+    if pieces and judging and pieces[-1].number > judging[0]:
         notes.append("the answer stands below its check: it counts, though JupyterLab runs the check first")
     if not pieces:
         notes.append(lost or f"the answer's cell {exercise!r} is gone: what your other cells define counts")
     solved = any(cell.source.strip() not in known for cell in pieces)
     # What stands below answer and check isn't seen by them.
-    last = max(cell.number for cell in code if cell in pieces or cell not in counted) if solved else CELLS
+    last = max([*judging, *(cell.number for cell in pieces)]) if solved else CELLS
     notes += [
         f"cell {cell.number + 1} begins with an invisible mark, which is left out"
         for cell in counted

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 CPU_SECONDS = 3.0
 """What the cells that an answer needs may burn before they are stopped, in seconds of CPU time, all together. One gets
 two thirds of what is left, so that the next ones are run too."""
-SPARE_SECONDS = 2.5
-"""The same for the student's other cells."""
+SPARE_SECONDS = 3.0
+"""The same for the student's other cells; the last one gets all that is left."""
 LOOKS = 9
 """Seconds, all cells together, that may pass without CPU time: a lock or a thread that never comes. A cell gets a
 third of them."""
@@ -289,6 +289,7 @@ def _run(
 ) -> None:
     chosen = sorted(plan.needed | plan.spare)
     judged = [number for number in chosen if number in plan.needed or not cells[number].get("late")]
+    spare = max(plan.spare, default=None)
     kept: _Kept | None = None
     for number in plan.skipped:
         ran.note(int(cells[number].get("number", number)), "stub")
@@ -298,7 +299,7 @@ def _run(
                 kept = _Kept(ran.namespace)
             at[0] = int(cells[number].get("number", number))
             needed = number in plan.needed
-            if not budget.begin(needed):
+            if not budget.begin(needed, last=number == spare):
                 ran.note(at[0], "cut")
                 continue
             error = _run_one(loop, budget, ran, run(cells[number]["source"], at[0]))
@@ -357,9 +358,9 @@ class _Budget:
         self.livelocks += isinstance(failure, LivelockError)
         return not isinstance(failure, LivelockError) or self.livelocks % 2 == 1
 
-    def begin(self, needed: bool) -> bool:
-        """A cell's share; False when nothing is left."""
-        self.seconds = (self.needed if needed else self.spare) * 2 / 3
+    def begin(self, needed: bool, *, last: bool = False) -> bool:
+        """A cell's share, all that is left if it is the last of its kind; False when nothing is left."""
+        self.seconds = (self.needed if needed else self.spare) * (1 if last else 2 / 3)
         self.began = time.process_time()
         return self.seconds > 0.02 and self.looks > 0
 

@@ -295,6 +295,9 @@ MAGICS: dict[str, Case] = {
         both(above("%%writefile kinds_of_mine.py\n" + HELPER, "from kinds_of_mine import KINDS"), USES_HELPER),
         "%%writefile",
     ),
+    "a file that is run": Case(
+        both(above("%%writefile kinds_of_mine.py\n" + HELPER, "%run kinds_of_mine.py"), USES_HELPER), "%%writefile"
+    ),
     "reset": Case(both(above("%reset -f", "import asyncio, random\nfrom autograder import check"))),
     "reset below": Case(below("%reset -f")),
     "who": Case(both(above("names = %who_ls"), below("%whos"))),
