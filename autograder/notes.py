@@ -16,7 +16,7 @@ _STOPS = {
     "LivelockError": "doesn't come to an end",
     "LimitError": "doesn't come to an end",
     "TooLong": "takes too long and was stopped",
-    "SimulationError": "needs a server, a process or a network, which a graded notebook hasn't got",
+    "SimulationError": "needs what a graded notebook hasn't got: a server, a process, a network or an answering thread",
     "NoKeyboard": "asks for input, and nobody types while a notebook is graded",
     "SystemExit": "ends with SystemExit",
 }

@@ -227,7 +227,8 @@ class TestSpareCells:
             ("import asyncio\nwhile True:\n    await asyncio.sleep(1)", "LimitError"),
             ("import asyncio\nwhile True:\n    await asyncio.sleep(0)", "LivelockError"),
             ("import asyncio\nawait asyncio.open_connection('localhost', 1)", "SimulationError"),
-            ("import threading\nthreading.Lock().acquire() and threading.Event().wait()", "TooLong"),
+            ("import threading\nthreading.Event().wait()", "SimulationError"),
+            ("import socket\nends = socket.socketpair()\nends[0].recv(1)", "TooLong"),
             ("input()", "NoKeyboard"),
         ],
     )

@@ -250,6 +250,7 @@ THREAD = (
     "threading.Timer(0.2, lambda: loop.call_soon_threadsafe(future.set_result, 1)).start()\nawait future"
 )
 LOCK = "import threading\nthreading.Event().wait()"
+SOCKET = "import socket\nends = socket.socketpair()\nends[0].recv(1)"
 SUBPROCESS = "import asyncio\nprocess = await asyncio.create_subprocess_exec('true')\nawait process.wait()"
 
 DOORS: dict[str, Case] = {
@@ -448,13 +449,14 @@ def above_and_below(name: str, source: str, note: str, *, kernel: bool = True) -
 
 
 LACKS: dict[str, Case] = {
-    **above_and_below("a server", "import asyncio\n" + SERVER, "needs a server"),
-    **above_and_below("a subprocess", SUBPROCESS, "needs a server"),
-    **above_and_below("a thread's callback", THREAD, "never comes"),
+    **above_and_below("a server", "import asyncio\n" + SERVER, "hasn't got"),
+    **above_and_below("a subprocess", SUBPROCESS, "hasn't got"),
+    **above_and_below("a thread's callback", THREAD, "hasn't got"),
     **above_and_below("a deadlock", DEADLOCK, "never comes", kernel=False),
     **above_and_below("an endless wait", TICKS, "doesn't come to an end", kernel=False),
     **above_and_below("an endless loop", BUSY, "takes too long", kernel=False),
-    **above_and_below("a lock that nobody frees", LOCK, "takes too long", kernel=False),
+    **above_and_below("a lock that nobody frees", LOCK, "hasn't got", kernel=False),
+    **above_and_below("a socket that nobody writes to", SOCKET, "takes too long", kernel=False),
     **above_and_below("an hour", "import asyncio, time\nawait asyncio.sleep(1800)\ntime.sleep(1800)", "", kernel=False),
     "four endless loops": Case(both(above(BUSY, BUSY), below(BUSY, BUSY)), "takes too long", kernel=False),
     "a task that spins": Case(

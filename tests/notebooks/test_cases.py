@@ -23,7 +23,7 @@ from autograder.result import Result
 from tests.notebooks.cases import CASES, DOORS, EXERCISE, SECTION, made
 
 COURSE = Course.find(Path(__file__))
-SLOW = ("endless loop", "a lock that nobody frees", "four endless loops")
+SLOW = ("an endless loop", "a socket that nobody writes to", "four endless loops")
 RUN_TWICE = [name for name, case in CASES.items() if case.kernel]
 
 
