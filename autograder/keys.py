@@ -43,6 +43,7 @@ GRADED_AGAIN = {
     "libraries": "Python or a library changed",
     "seed": "another seed",
     "sandbox": "the choice of sandbox changed",
+    "limit": "another limit",
 }
 """The parts that decide a result, and what is said when one of them has changed."""
 WRITTEN_AGAIN = {
@@ -107,6 +108,7 @@ class Keys:
             "grader": grader_digest(),
             "libraries": _libraries(),
             "seed": _digest(str(self.setting.seed).encode(), secret.read_bytes() if secret.exists() else b""),
+            "limit": f"{self.setting.limit:g}",
             "sandbox": f"{self.setting.tier or 'best'}{' or none' if self.setting.allow_unsandboxed else ''}",
         }
 

@@ -396,6 +396,8 @@ class TestAgain:
             (course.root / ".course-secret").write_text("f" * 64)
         elif what == "seed":
             return ["--seed", "7"]
+        elif what == "limit":
+            return ["--limit", "60"]
         elif what == "sandbox":
             return ["--allow-unsandboxed"]
         return []
@@ -414,6 +416,7 @@ class TestAgain:
             "secret": "another seed",
             "seed": "another seed",
             "sandbox": "the choice of sandbox changed",
+            "limit": "another limit",
         }.items(),
     )
     def test_graded_again(self, course, grade, monkeypatch, what, why):
