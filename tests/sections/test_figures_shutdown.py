@@ -24,7 +24,7 @@ def names(*wanted: str) -> Mapping[str, Any]:
     cells = read(solved(SECTION))
     assert SECTION.exercise is not None
     found, problems = run_notebook(answer(cells, cells, SECTION.exercise).cells, wanted)
-    assert not problems
+    assert {kind for _, kind, _ in problems} <= {"SimulationError"}, problems  # one cell shows a real process
     return found
 
 
