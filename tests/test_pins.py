@@ -29,7 +29,8 @@ def direct() -> list[Requirement]:
     project = PYPROJECT["project"]
     extras = project["optional-dependencies"].values()
     groups = PYPROJECT["dependency-groups"].values()
-    return [Requirement(line) for lines in (project["dependencies"], *extras, *groups) for line in lines]
+    every = [line for lines in (project["dependencies"], *extras, *groups) for line in lines]
+    return [Requirement(line) for line in dict.fromkeys(every)]  # an extra may be needed for developing, too
 
 
 def here() -> dict[NormalizedName, str]:

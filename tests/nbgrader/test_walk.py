@@ -147,7 +147,7 @@ def test_a_term(instructor: Instructor) -> None:
 
     with book_of(course) as book:
         book.grant_extension(SECTION, ada.name, weeks=1)
-    instructor.autograder("grade", "--force")
+    instructor.autograder("grade")
     assert gradebook.standings(course)[ada.name, SECTION] == Standing(
         3.0, 3.0, 3.0, by_hand=-0.25, extra=0.25, comments=(COMMENT,)
     )
