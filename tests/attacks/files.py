@@ -89,12 +89,8 @@ def of_wrong_shape(key: str, value: Any) -> Attack:
 
 
 def cell_of_wrong_shape(key: str, value: Any) -> Attack:
-    def data() -> bytes:
-        body = right()
-        body["cells"][0][key] = value
-        return json.dumps(body).encode()
-
-    return lost(f"a cell's {key} is {value!r:.30}", data)
+    """Of another cell than the answer's: that one is skipped, or read as far as it can be."""
+    return changed(f"a cell's {key} is {value!r:.30}", lambda body: body["cells"][0].update({key: value}))
 
 
 ATTACKS = [
@@ -115,7 +111,7 @@ ATTACKS = [
     lost("deep metadata", lambda: GOOD[:-1] + b', "deep": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "no notebook"),
     of_wrong_shape("cells", None),
     of_wrong_shape("cells", {"0": {}}),
-    of_wrong_shape("cells", [1, 2]),
+    changed("cells is [1, 2]", lambda body: body.update(cells=[1, 2]), points=0, least=0),
     of_wrong_shape("cells", "cells"),
     of_wrong_shape("nbformat", "four"),
     of_wrong_shape("nbformat", -4),
