@@ -228,7 +228,7 @@ class TestSpareCells:
             ("import asyncio\nwhile True:\n    await asyncio.sleep(0)", "LivelockError"),
             ("import asyncio\nawait asyncio.open_connection('localhost', 1)", "SimulationError"),
             ("import threading\nthreading.Event().wait()", "SimulationError"),
-            ("import socket\nends = socket.socketpair()\nends[0].recv(1)", "TooLong"),
+            ("import socket\na, b = socket.socketpair()\nwith a, b:\n    a.recv(1)", "TooLong"),
             ("input()", "NoKeyboard"),
         ],
     )
