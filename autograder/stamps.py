@@ -12,9 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from pathlib import Path
 
-from dateutil.parser import parse
-from dateutil.tz import gettz
-
 from autograder.course import UnreadableSubmission, read_regular
 from autograder.result import Result
 
@@ -79,6 +76,8 @@ def read_time(text: str) -> datetime:
 
     Raises ValueError, with a few words, for what names none: other words than a date's, no year, no such day.
     """
+    from dateutil.parser import parse
+
     text = text.strip()
     if not text:
         raise ValueError("it is empty")
@@ -132,6 +131,8 @@ def _note(why: str) -> str:
 
 
 def _zone(name: str) -> tzinfo | int | None:
+    from dateutil.tz import gettz
+
     try:
         return int(name)
     except ValueError:
