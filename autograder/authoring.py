@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 import json
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -142,8 +141,7 @@ def warmups(section: Section, notebook: NotebookNode) -> list[str]:
         found = names(cell.source)
         own = bool(_WARMUPS & set(found.uses))
         cells.append({"source": cell.source, "own": own, "number": number} | found._asdict())
-    seed = zlib.crc32(section.name.encode())  # two widgets of one process mustn't draw the same id
-    return [f"{section.name}: a warm-up fails: {kind}: {text}" for _, kind, text in run_notebook(cells, seed=seed)[1]]
+    return [f"{section.name}: a warm-up fails: {kind}: {text}" for _, kind, text in run_notebook(cells)[1]]
 
 
 def playable(section: Section, built: Built) -> list[str]:

@@ -319,6 +319,7 @@ def shell() -> NotebookShell:
 def current(made: NotebookShell, loop: NotebookLoop) -> Iterator[None]:
     """Make it what `get_ipython()` finds, and `__main__` its module."""
     before = InteractiveShell._instance, asyncio.run, sys.breakpointhook
+    widgets = _widgets()
     nested = types.ModuleType("nest_asyncio")
     nested.apply = loop.nest  # type: ignore[attr-defined]
     modules = {"__main__": made.user_module, "nest_asyncio": nested, "nest_asyncio2": nested}
@@ -332,3 +333,13 @@ def current(made: NotebookShell, loop: NotebookLoop) -> Iterator[None]:
         with contextlib.suppress(ValueError):
             sys.path.remove("")
         InteractiveShell._instance, asyncio.run, sys.breakpointhook = before
+        for widget in _widgets():
+            if widget not in widgets:  # its notebook is over: with the same chance the next one's has the same id,
+                sys.modules["ipywidgets.widgets.widget"]._instances.pop(widget.model_id, None)
+                widget.comm = None  # and ipywidgets would close that one
+
+
+def _widgets() -> list[Any]:
+    """The widgets of this process that a front end could show."""
+    module = sys.modules.get("ipywidgets.widgets.widget")
+    return list(module._instances.values()) if module is not None else []

@@ -185,6 +185,8 @@ def _waiting(real: Callable[..., bool], running: Callable[[], Clock | None]) -> 
         if clock is None:
             if timeout is not None and timeout > 0:
                 refuse_pause("a threading wait with a time limit")
+            elif _own.settled is not None:
+                _own.settled.set()  # it waits to be woken, so nobody need wait for it to show anything
             return real(self, timeout)
         if not self._is_owned():
             raise RuntimeError("cannot wait on un-acquired lock")

@@ -29,7 +29,8 @@ from tests.sandbox.boxes import descendants, eventually
 
 RIGHT = "def add(a, b):\n    return a + b\n"
 MACOS = """
-import os, resource, select, signal, socket, sys, types
+import os, resource, select, signal, socket, sys, sysconfig, types
+os.environ.setdefault("_PYTHON_SYSCONFIGDATA_NAME", sysconfig._get_sysconfigdata_name())
 sys.platform = "darwin"
 sys.modules["_scproxy"] = types.SimpleNamespace(_get_proxy_settings=dict, _get_proxies=dict)
 for module, names in {
@@ -149,7 +150,7 @@ def test_an_orphan():
     source = f"import select, signal\n{deaf}\nselect.select([], [], [], 600)\n"
     given = {"cells": [{"number": 0, "source": source, "own": True}], "wanted": [], "scenarios": "", "token": "x"}
     box = Plain()
-    assert box.reap(box.launch(json.dumps(given).encode(), Limits(idle=0.2, total=5.0))).spent == "idle"
+    assert box.reap(box.launch(json.dumps(given).encode(), Limits(idle=0.2, total=5.0))).spent in ("idle", "total")
 
 
 @pytest.mark.parametrize(
