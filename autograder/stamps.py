@@ -8,6 +8,7 @@ not there: it costs its student a note, nobody else anything.
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -107,8 +108,12 @@ def forgive_bad_timestamps() -> None:
     """Let nbgrader's own commands and formgrader read timestamps as `read_stamps` does.
 
     nbgrader ends with a traceback for the whole class when one submission's timestamp can't be read, and offers no
-    setting for it; so `nbgrader_config.py` calls this, and the two functions that read such a file are replaced.
+    setting for it; so `nbgrader_config.py` calls this, and the two functions that read such a file are replaced. We
+    read that configuration too, before a class is graded: then nbgrader isn't imported, which takes seconds, and there
+    is nothing to replace yet. A program that imports nbgrader reads it again after that.
     """
+    if "nbgrader" not in sys.modules:
+        return
     from nbgrader.apps.api import NbGraderAPI
     from nbgrader.coursedir import CourseDirectory
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from nbgrader.utils import parse_utc
 
+from autograder.course import Course
 from autograder.stamps import SECRET, TIMESTAMP, Stamps, read_stamps, read_time
 
 GOOD = [
@@ -121,3 +124,12 @@ def test_a_linked_folder_has_no_stamps(tmp_path: Path) -> None:
     (tmp_path / "eve").symlink_to(folder.parent)
     assert read_stamps(folder).secret
     assert read_stamps(tmp_path / "mallory" / "90_sample") == read_stamps(tmp_path / "eve" / "90_sample") == Stamps()
+
+
+def test_reading_the_configuration_imports_no_nbgrader(course: Course) -> None:
+    """`grade` reads it before anything is graded, and importing nbgrader would take longer than grading one."""
+    program = "import sys; from autograder.cli import main\ntry: main(['grade', '--dry-run'])\n"
+    program += "finally: assert 'nbgrader' not in sys.modules"
+    (course.submitted / "ada" / "90_sample").mkdir(parents=True)
+    done = subprocess.run([sys.executable, "-c", program], cwd=course.root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "1 would be graded: 1 new" in done.stdout, done.stderr
