@@ -14,7 +14,7 @@ from pathlib import Path
 
 from autograder import progress
 from autograder.books import read_books
-from autograder.course import Course, Section, Submission, UsageError
+from autograder.course import Course, Section, Submission, UsageError, cannot_write
 from autograder.grade import Setting, course_secret, everything, points_of, read_submission, with_exercise
 from autograder.keys import Keys
 from autograder.ledger import Ledger, Step
@@ -22,7 +22,7 @@ from autograder.report import write_index, write_report
 from autograder.result import Result, Standing
 from autograder.roll import Roll
 from autograder.rows import Rows
-from autograder.writer import Writer, no_room
+from autograder.writer import Writer
 
 
 def grade_course(
@@ -66,7 +66,7 @@ def grade_course(
             page = write_index(course.build / "report", whole, title="Graded", page_of=run.writer.page_of)
             progress.out.print(f"report: {progress.from_here(page)}", soft_wrap=True)
         except OSError as error:
-            problems.add(no_room(error))
+            problems.add(cannot_write(error))
     for line in problems.lines():
         progress.tell(f"autograder: {line}")
     return 1 if problems.found or (strict and run.roll.in_need) else 0

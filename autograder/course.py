@@ -116,6 +116,14 @@ class Section:
             return _EXERCISE.findall(self.source.read_text(encoding="utf-8"))
         return _solution_cells(self.released / f"{self.notebook}.ipynb")
 
+    def graded_copy(self, student: str) -> Path:
+        """Where the graded copy of a student's notebook lies."""
+        return self.course.autograded / student / self.name / f"{self.notebook}.ipynb"
+
+    def feedback_page(self, student: str) -> Path:
+        """Where the page lies that a student gets."""
+        return self.course.feedback / student / self.name / f"{self.notebook}.html"
+
 
 @dataclass(frozen=True, slots=True)
 class Submission:
@@ -365,6 +373,11 @@ def write_alone(path: Path, data: bytes) -> None:
     """As `write_atomically`, where nobody else can be writing `path`: what killed processes left staged goes first."""
     sweep(path)
     write_atomically(path, data)
+
+
+def cannot_write(error: OSError, path: object = None) -> str:
+    """A line for what couldn't be written: `path`, or the file that the error names."""
+    return f"{path or error.filename}: {error.strerror}; make room or allow writing, then run again"
 
 
 def stage(path: Path, data: bytes, mode: int = 0o666) -> Path:

@@ -163,15 +163,15 @@ def page(result: Result, standing: Standing | None = None) -> str:
 
 def copy_page(student: str, section: str, copy: Mapping[str, Any], standing: Standing) -> str:
     """The same page from a graded copy, whose outputs are the parts; with the student's own answer."""
-    parts: dict[bool, str] = {}
-    answers: list[str] = []
-    for cell in copy["cells"]:
-        marks = cell["metadata"].get("nbgrader") or {}
-        if marks.get("grade"):
-            parts[marks["grade_id"].endswith("_hidden")] = _shown(cell)
-        elif marks.get("solution"):
-            answers.append("".join(cell["source"]))
-    return _page(student, section, standing, parts, answers)
+    marked = ((cell["metadata"].get("nbgrader") or {}, cell) for cell in copy["cells"])
+    answers = ["".join(cell["source"]) for marks, cell in marked if marks.get("solution") and not marks.get("grade")]
+    return _page(student, section, standing, parts_of(copy), answers)
+
+
+def parts_of(copy: Mapping[str, Any]) -> dict[bool, str]:
+    """What the graded cells of a copy show: the visible part under False, the hidden one under True."""
+    marked = ((cell["metadata"].get("nbgrader") or {}, cell) for cell in copy["cells"])
+    return {marks["grade_id"].endswith("_hidden"): _shown(cell) for marks, cell in marked if marks.get("grade")}
 
 
 def is_current(written: str, standing: Standing) -> bool:

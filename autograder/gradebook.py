@@ -53,6 +53,7 @@ from autograder.course import (
     Submission,
     UnreadableSubmission,
     UsageError,
+    cannot_write,
     read_regular,
     stage,
     student_problem,
@@ -540,14 +541,6 @@ def _submitted(place: CourseDirectory, section: Section, student: str) -> Path:
     return Path(place.format_path(place.submitted_directory, student, section.name))
 
 
-def _copy(section: Section, student: str) -> Path:
-    return section.course.autograded / student / section.name / f"{section.notebook}.ipynb"
-
-
-def _page(section: Section, student: str) -> Path:
-    return section.course.feedback / student / section.name / f"{section.notebook}.html"
-
-
 class _Staged:
     """Files beside their places, and what is to be removed, until the database has what they say."""
 
@@ -584,9 +577,7 @@ def _staging() -> Iterator[_Staged]:
     try:
         yield staged
     except OSError as error:
-        raise GradebookProblem(
-            f"{error.filename}: {error.strerror}; make room or allow writing, then run again"
-        ) from None
+        raise GradebookProblem(cannot_write(error)) from None
     finally:
         for new, _ in staged.files:
             new.unlink(missing_ok=True)
@@ -597,7 +588,7 @@ def _stage(entry: _Entry, standing: Standing, staged: _Staged) -> None:
     from autograder.feedback import copy_page
 
     student = entry.result.student
-    copy, written = _copy(entry.section, student), _page(entry.section, student)
+    copy, written = entry.section.graded_copy(student), entry.section.feedback_page(student)
     text = json.dumps(entry.notebook, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     staged.add(copy, f"{text}\n".encode(), _GRADED)
     staged.add_stamps(copy.parent, entry.stamps, _GRADED)
@@ -608,7 +599,7 @@ def _stage(entry: _Entry, standing: Standing, staged: _Staged) -> None:
 def _restage(section: Section, student: str, standing: Standing, staged: _Staged) -> None:
     from autograder.feedback import copy_page, is_current
 
-    copy, written = _copy(section, student), _page(section, student)
+    copy, written = section.graded_copy(student), section.feedback_page(student)
     if written.is_file() and is_current(_beginning(written), standing):
         return
     if copy.is_file() and (notebook := load(copy.read_bytes())) is not None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from autograder.course import Course, Section, Submission, file_name, write_alone
+from autograder.feedback import parts_of
 from autograder.grade import read_submission
 from autograder.keys import GRADED_AGAIN, WRITTEN_AGAIN, Keys, Parts
 from autograder.result import Behaviour, Result
@@ -82,7 +83,7 @@ class Ledger:
 
     def with_parts(self, entry: Entry, submission: Submission) -> Result | None:
         """The entry's result with its parts as the graded copy shows them; None when it shows none."""
-        parts = _parts_of_copy(copy_of(self.course, submission.student, submission.section), entry.result.exercise)
+        parts = _parts_of_copy(submission.section.graded_copy(submission.student))
         return replace(entry.result, parts=parts) if parts else None
 
     def _graded_again(self, entry: Entry, submission: Submission, keys: Keys) -> str:
@@ -92,7 +93,7 @@ class Ledger:
             return GRADED_AGAIN["grader"]
         now = keys.judged(submission, read_submission(submission))
         changed = (why for part, why in GRADED_AGAIN.items() if now[part] != entry.parts.get(part))
-        copy = copy_of(self.course, submission.student, submission.section)
+        copy = submission.section.graded_copy(submission.student)
         return next(changed, "" if copy.exists() else "its graded copy is gone")
 
     def _written_again(self, entry: Entry, submission: Submission, keys: Keys) -> str:
@@ -103,32 +104,18 @@ class Ledger:
             return "the gradebook lacks it"
         if why := next((why for part, why in WRITTEN_AGAIN.items() if part in changed), ""):
             return why
-        return "" if page_of(self.course, student, section).exists() else "its feedback page is gone"
+        return "" if section.feedback_page(student).exists() else "its feedback page is gone"
 
     def _path(self, student: str, section: str) -> Path:
         return self.course.build / "graded" / section / f"{file_name(student)}.json"
 
 
-def copy_of(course: Course, student: str, section: Section) -> Path:
-    """Where the graded copy lies."""
-    return course.autograded / student / section.name / f"{section.notebook}.ipynb"
-
-
-def page_of(course: Course, student: str, section: Section) -> Path:
-    """Where the page lies that the student gets."""
-    return course.feedback / student / section.name / f"{section.notebook}.html"
-
-
-def _parts_of_copy(path: Path, exercise: str) -> tuple[str, str] | None:
-    """What the graded cells of a copy show; None when they don't."""
-    found = {}
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
-        for cell in json.loads(path.read_bytes())["cells"]:
-            marks = cell["metadata"].get("nbgrader") or {}
-            if marks.get("grade"):
-                found[marks["grade_id"]] = "".join(cell["outputs"][0]["data"]["text/html"])
-    names = [f"{exercise}_{part}" for part in ("score", "hidden")]
-    return (found[names[0]], found.get(names[1], "")) if names[0] in found else None
+def _parts_of_copy(path: Path) -> tuple[str, str] | None:
+    """What the graded cells of a copy show, visible and hidden; None when they don't."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        shown = parts_of(json.loads(path.read_bytes()))
+        return (shown[False], shown.get(True, "")) if shown.get(False) else None
+    return None
 
 
 def _plain(result: Result) -> dict[str, Any]:

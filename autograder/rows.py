@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autograder.course import UsageError, sweep
+from autograder.course import UsageError, cannot_write, sweep
 from autograder.result import Result
 
 
@@ -57,7 +57,7 @@ class Rows:
             self._cut(begin)
             if not isinstance(error, OSError):
                 raise
-            self.problem = f"{self.path}: {error.strerror}; make room or allow writing, then run again"
+            self.problem = cannot_write(error, self.path)
             return
         self._places.append((result.section, result.student, begin, begin + len(line)))
 
@@ -68,7 +68,7 @@ class Rows:
             self._descriptor = os.open(self.path, how | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
 
     def sort(self) -> None:
-        """Put the lines in order of section and student, in one step: who reads the file sees it whole."""
+        """Put the lines in order of section and student, in one step, so that a reader sees the whole file."""
         if self.path is None or self.problem or not self._is_file() or self._places == sorted(self._places):
             return
         sweep(self.path)
@@ -82,7 +82,7 @@ class Rows:
                 os.fsync(file.fileno())
             os.replace(beside, self.path)
         except OSError as error:
-            self.problem = f"{self.path}: {error.strerror}; make room or allow writing, then run again"
+            self.problem = cannot_write(error, self.path)
         finally:
             beside.unlink(missing_ok=True)
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from autograder.course import Course, HandedIn, Submission, student_problem, write_alone
+from autograder.course import Course, HandedIn, Submission, cannot_write, student_problem, write_alone
 from autograder.keys import Keys, Parts
-from autograder.ledger import Ledger, page_of
+from autograder.ledger import Ledger
 from autograder.report import page_name, renew
 from autograder.result import Result
 from autograder.roll import Brief, named
@@ -93,7 +93,7 @@ class Writer:
 
     def page_of(self, brief: Brief) -> Path:
         """The page that was written for the student of this result."""
-        return page_of(self.course, brief.student, self.course.section(brief.section))
+        return self.course.section(brief.section).feedback_page(brief.student)
 
     def _send(self) -> None:
         portion, self._fresh = self._fresh, []
@@ -149,12 +149,7 @@ class Writer:
             if student_problem(one.result.student):
                 write_alone(copy, page(one.result).encode())
             elif one.result.behaviours:
-                renew(copy, page_of(self.course, one.result.student, one.submission.section))
-
-
-def no_room(error: OSError) -> str:
-    """A line for what couldn't be written."""
-    return f"{error.filename}: {error.strerror}; make room or allow writing, then run again"
+                renew(copy, one.submission.section.feedback_page(one.result.student))
 
 
 def _in_words(error: Exception) -> str:
@@ -163,7 +158,7 @@ def _in_words(error: Exception) -> str:
     if isinstance(error, GradebookProblem):
         return f"nothing was written to the gradebook: {error}"
     if isinstance(error, OSError):
-        return no_room(error)
+        return cannot_write(error)
     return f"it can't be written ({type(error).__name__}: {error})".splitlines()[0][:300]
 
 
