@@ -189,9 +189,8 @@ class VirtualLoop(base_events.BaseEventLoop):
         self.threads: list[threading.Thread] = []
         self.inline = False
         self._ahead = 0  # nanoseconds by which a thread's own clock is ahead, while its work runs inline
-        self._reached = (
-            0.0  # the latest deadline that has come, in seconds: by less than 1 ns it may be after `reading`
-        )
+        # the latest deadline that has come, in seconds: by less than 1 ns it may be after `reading`
+        self._reached = 0.0
 
     # -- the clock
 
