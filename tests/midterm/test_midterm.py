@@ -45,6 +45,12 @@ def rows(course: Course) -> dict[str, dict[str, object]]:
     return {row["student"]: row for row in map(json.loads, lines)}
 
 
+def kept_files(course: Course) -> dict[Path, bytes]:
+    """All but what Python compiles for itself."""
+    paths = (path for path in course.root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {path: path.read_bytes() for path in paths}
+
+
 def in_gradebook(course: Course) -> list[tuple[object, ...]]:
     """By student: automatic points, points by hand, extra credit, and the comment."""
     with closing(sqlite3.connect(course.gradebook)) as book:
@@ -100,11 +106,11 @@ def test_a_reason_is_told_for_each_that_is_graded_again(files: dict[str, str], t
     """`--dry-run` names those that were handed in since, and says of the others that the grader has changed; it
     changes nothing."""
     course = lay_out(files, tmp_path / "course")
-    before = {path: path.read_bytes() for path in course.root.rglob("*") if path.is_file()}
+    before = kept_files(course)
     said = grade(course, "--dry-run").stdout
     lines = {name: next(line for line in said.splitlines() if name in line.split()) for name in ("ada", "bob", "eve")}
     assert "grader" in lines["ada"] and "grader" in lines["bob"] and "grader" not in lines["eve"]
-    assert {path: path.read_bytes() for path in course.root.rglob("*") if path.is_file()} == before
+    assert kept_files(course) == before
 
 
 def test_a_learners_folder_goes_on(files: dict[str, str], tmp_path: Path) -> None:
