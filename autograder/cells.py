@@ -25,7 +25,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from faultlab.chance import seeded
-from faultlab.clock import LivelockError, detached, run_part
+from faultlab.clock.errors import LivelockError
+from faultlab.clock.insides import detached
+from faultlab.clock.running import run_part
 from faultlab.plain import told
 from faultlab.scenario import TooLong, cpu_limit, listening
 

@@ -25,8 +25,8 @@ from autograder.guest import in_a_kernel
 from autograder.judge import Judge, JudgeError, Test
 from autograder.mistakes import NAME, headlines, read_known
 from autograder.result import Behaviour, Result
+from faultlab.pictures.sheet import clean
 from faultlab.scenario import Played, Scenario, ScenarioError, asked, load, play
-from faultlab.sheet import clean
 from faultlab.timeline import Timeline
 
 PATIENCE = 2

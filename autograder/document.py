@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faultlab.words import safe
+from faultlab.pictures.words import safe
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _STYLE = """

@@ -29,7 +29,7 @@ from nbgrader.utils import notebook_hash
 
 from autograder.course import UnreadableSubmission, read_regular, stage, write_atomically
 from autograder.stamps import SECRET, TIMESTAMP, read_secret, read_stamps
-from faultlab.sheet import clean
+from faultlab.pictures.sheet import clean
 
 MAX_FILES = 1000
 """Files and folders of one submission that are looked at."""

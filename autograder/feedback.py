@@ -15,10 +15,10 @@ from typing import Any
 from autograder import VERSION
 from autograder.document import document
 from autograder.result import Behaviour, Result, Standing
-from faultlab.lanes import scene
-from faultlab.sheet import clean
-from faultlab.svg import compare_svg, svg
-from faultlab.words import safe
+from faultlab.pictures.lanes import scene
+from faultlab.pictures.sheet import clean
+from faultlab.pictures.svg import compare_svg, svg
+from faultlab.pictures.words import safe
 
 PICTURES = 4
 """At most so many timelines are drawn for one part: the first failures teach most."""

@@ -67,7 +67,7 @@ from autograder.database import read_standings
 from autograder.database import standings as standings
 from autograder.result import Result, Standing
 from autograder.stamps import SECRET, TIMESTAMP, Stamps, read_stamps, with_note
-from faultlab.sheet import clean
+from faultlab.pictures.sheet import clean
 
 Cell = dict[str, Any]
 

@@ -26,7 +26,7 @@ from pathlib import Path, PurePosixPath
 
 from autograder.answer import Cell, Unreadable, read
 from autograder.course import MAX_NOTEBOOK, HandedIn, NothingHandedIn, Section, UnreadableSubmission, read_regular
-from faultlab.sheet import clean
+from faultlab.pictures.sheet import clean
 
 MAX_ENTRIES = 2_000
 """Files and folders of a student's folder that are looked at."""

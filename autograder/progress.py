@@ -16,7 +16,7 @@ from rich.text import Text
 from autograder.ledger import NEW, Step
 from autograder.result import Result
 from autograder.roll import Brief, Roll
-from faultlab.sheet import clean
+from faultlab.pictures.sheet import clean
 
 EVERY = 5.0
 """Seconds between two lines where there is no terminal."""

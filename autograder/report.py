@@ -12,7 +12,7 @@ from autograder.document import document, meter
 from autograder.feedback import page
 from autograder.result import Result
 from autograder.roll import Brief, Roll
-from faultlab.words import safe
+from faultlab.pictures.words import safe
 
 
 def write_report(folder: Path, results: Iterable[Result], *, title: str, roll: Roll | None = None) -> Path:

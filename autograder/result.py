@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from faultlab.pictures.sheet import clean
 from faultlab.scenario import Played
-from faultlab.sheet import clean
 from faultlab.timeline import Timeline
 
 FORM = 2

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from autograder.feedback import made_of
 from autograder.result import Result, Standing
-from faultlab.sheet import clean
+from faultlab.pictures.sheet import clean
 
 NAMED = 3
 """So many are named where there are more."""

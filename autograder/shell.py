@@ -34,7 +34,7 @@ from IPython.utils.text import LSString, SList
 from traitlets.config import Config
 
 from autograder.cells import standing_in
-from faultlab.clock import VirtualLoop
+from faultlab.clock.loop import VirtualLoop
 
 Tell = Callable[[str, str], None]
 """Takes what is to be known of a cell: its kind (see `wire.NoteKind`) and a name."""

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from autograder.course import Course, Section, UsageError, write_atomically
 from autograder.local import check_file
-from faultlab.words import safe
+from faultlab.pictures.words import safe
 
 POLL_SECONDS = 0.5
 

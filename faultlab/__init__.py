@@ -8,8 +8,8 @@ run = simulate(main(payments), world=world)
 run.value, run.timeline
 """
 
-from faultlab.clock import DeadlockError, LimitError, LivelockError, SimulationError
-from faultlab.figure import axes, figure, show
+from faultlab.clock.errors import DeadlockError, LimitError, LivelockError, SimulationError
+from faultlab.pictures.figure import axes, figure, show
 from faultlab.repeat import NotRepeatable, repeatable
 from faultlab.run import Run, live, simulate
 from faultlab.service import Service, mark

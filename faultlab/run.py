@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from faultlab.chance import seeded
-from faultlab.clock import SimulationError, VirtualLoop, run_virtual
+from faultlab.clock.errors import SimulationError
+from faultlab.clock.loop import VirtualLoop
+from faultlab.clock.running import run_virtual
 from faultlab.plain import plain, told
 from faultlab.service import line
 from faultlab.timeline import NS, Timeline

@@ -35,7 +35,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from faultlab.chance import seeded
-from faultlab.clock import Outside, VirtualLoop, run_virtual
+from faultlab.clock.loop import Outside, VirtualLoop
+from faultlab.clock.running import run_virtual
 from faultlab.plain import plain, told
 from faultlab.run import Here, ending
 from faultlab.service import Service, mark

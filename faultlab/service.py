@@ -6,7 +6,8 @@ import asyncio
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from faultlab.clock import SimulationError, VirtualLoop
+from faultlab.clock.errors import SimulationError
+from faultlab.clock.loop import VirtualLoop
 from faultlab.plain import plain, short
 
 ARGUMENTS = 50

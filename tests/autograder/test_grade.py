@@ -31,8 +31,8 @@ from autograder.sandbox.host import Box
 from autograder.sandbox.session import Session
 from autograder.sandbox.tiers import SandboxUnavailable
 from benchmarks.regrade import load
+from faultlab.pictures.sheet import clean
 from faultlab.scenario import Played
-from faultlab.sheet import clean
 
 pytestmark = [pytest.mark.xdist_group("class_of_ten"), pytest.mark.timeout(300)]
 

@@ -33,7 +33,8 @@ from faultlab import (
     mark,
     simulate,
 )
-from faultlab.clock import EPOCH, VirtualLoop, run_virtual
+from faultlab.clock.loop import EPOCH, VirtualLoop
+from faultlab.clock.running import run_virtual
 
 ROOT = Path(__file__).parents[2]
 

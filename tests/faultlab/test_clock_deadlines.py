@@ -17,7 +17,8 @@ import anyio
 import pytest
 
 from faultlab import LimitError, World, simulate
-from faultlab.clock import VirtualLoop, run_virtual
+from faultlab.clock.loop import VirtualLoop
+from faultlab.clock.running import run_virtual
 from faultlab.timeline import NS
 
 LENGTHS = [

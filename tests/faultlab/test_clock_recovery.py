@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from faultlab import DeadlockError, LimitError, LivelockError, SimulationError, World, live, mark, simulate
-from faultlab.clock import VirtualLoop, run_part
+from faultlab.clock.loop import VirtualLoop
+from faultlab.clock.running import run_part
 
 ROOT = Path(__file__).parents[2]
 

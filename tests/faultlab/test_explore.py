@@ -7,9 +7,9 @@ from typing import Any
 import ipywidgets
 import pytest
 
-from faultlab.explore import explore
-from faultlab.raster import raster
-from faultlab.svg import svg
+from faultlab.pictures.explore import explore
+from faultlab.pictures.raster import raster
+from faultlab.pictures.svg import svg
 
 
 class Page:

@@ -9,11 +9,11 @@ from io import BytesIO
 import pytest
 from matplotlib.colors import to_hex
 
-from faultlab.figure import axes, figure, rendered, show
-from faultlab.lanes import lanes
-from faultlab.raster import raster
-from faultlab.sheet import STYLES
-from faultlab.svg import svg
+from faultlab.pictures.figure import axes, figure, rendered, show
+from faultlab.pictures.lanes import lanes
+from faultlab.pictures.raster import raster
+from faultlab.pictures.sheet import STYLES
+from faultlab.pictures.svg import svg
 
 
 def png(fig) -> bytes:

@@ -7,11 +7,31 @@ from itertools import pairwise
 
 import pytest
 
-from faultlab.lanes import compare, lanes, scene
-from faultlab.raster import Interval, in_flight, marked, occupancy, raster, slots
-from faultlab.sheet import STYLES, Axis, Bar, Line, Sheet, Text, clean, fit, hatching, measure, nice, seconds
+from faultlab.pictures.lanes import compare, lanes, scene
+from faultlab.pictures.raster import (
+    Interval,
+    in_flight,
+    marked,
+    occupancy,
+    raster,
+    slots,
+)
+from faultlab.pictures.sheet import (
+    STYLES,
+    Axis,
+    Bar,
+    Line,
+    Sheet,
+    Text,
+    clean,
+    fit,
+    hatching,
+    measure,
+    nice,
+    seconds,
+)
+from faultlab.pictures.words import describe, table_html
 from faultlab.timeline import NS, Event, Timeline
-from faultlab.words import describe, table_html
 
 
 def overlaps(sheet: Sheet) -> list[tuple[Text, Text]]:

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from faultlab.raster import occupancy, raster, slots
-from faultlab.svg import compare_svg, svg
+from faultlab.pictures.raster import occupancy, raster, slots
+from faultlab.pictures.svg import compare_svg, svg
 from faultlab.timeline import Timeline
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -118,7 +118,7 @@ def test_words_of_unknown_width_are_made_to_fit(pen):
 def test_core_is_light():
     """Laying out and painting as SVG needs neither matplotlib nor numpy nor ipywidgets nor IPython."""
     code = (
-        "import sys, faultlab, faultlab.timeline, faultlab.svg, faultlab.raster, faultlab.figure, faultlab.explore\n"
+        "import sys, faultlab, faultlab.explore, faultlab.raster, faultlab.pictures.figure, faultlab.pictures.svg\n"
         "heavy = {'matplotlib', 'numpy', 'ipywidgets', 'IPython', 'msgspec', 'autograder'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from faultlab import warmup
-from faultlab.warmup import arrange, estimate, mended, predict
+from faultlab.pictures import warmup
+from faultlab.pictures.warmup import arrange, estimate, mended, predict
 
 LINES = ["total = 0", "total = total + 2", "total = total * 5"]
 

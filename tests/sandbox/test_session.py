@@ -19,7 +19,7 @@ from autograder.sandbox import runner, session, wire
 from autograder.sandbox.limits import TooMuch
 from autograder.sandbox.session import Session, Task
 from autograder.sandbox.wire import Tampered
-from faultlab.clock import VirtualLoop
+from faultlab.clock.loop import VirtualLoop
 from faultlab.scenario import asked, load, play, scenario
 from faultlab.timeline import NS, Timeline
 from faultlab.world import LEASE, error, ok

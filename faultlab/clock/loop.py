@@ -16,63 +16,39 @@ What is outside the loop (scripted services, the timeline's pen) is reached thro
 from __future__ import annotations
 
 import asyncio
-import functools
 import heapq
 import itertools
-import linecache
 import threading
-import time
-from asyncio import base_events, events, futures, tasks, timeouts
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from asyncio import base_events, events, tasks
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
-from faultlab import threads
+from faultlab.clock.errors import BeyondTheLimit, DeadlockError, LimitError, LivelockError, SimulationError
+from faultlab.clock.insides import detached, ends_the_run, is_asyncios, purpose_of
+from faultlab.clock.where import suspended
 from faultlab.plain import short
-from faultlab.timeline import NS, Timeline
+from faultlab.timeline import NS
 
 T = TypeVar("T")
 
+
 EPOCH = 1_700_000_000.0
 """What `time.time()` reads when a simulation starts, in seconds."""
+
+
 FOREVER = 10**18
 """An instant that never comes, in nanoseconds."""
+
+
 CREEP_TURNS, CREEP_NS = 2_000, 1_000
 """A stalled clock moves on by a microsecond every 2,000 turns: libraries that compare floats exactly need it."""
+
+
 CHAIN = 10
 """Of timers that are due at once and set by one another, so many fire in no time; then a nanosecond passes. Some
 libraries set a timer again until their sum of floats is right, and on no real clock is a timer's callback free.
 """
-
-
-class SimulationError(RuntimeError):
-    """The simulated program can't go on. Raised by the loop itself, so that no task can swallow it."""
-
-    how = "error"
-    timeline: Timeline
-    """What happened up to there; set by `simulate`."""
-
-
-class DeadlockError(SimulationError):
-    """Every task waits for something that can't happen any more."""
-
-    how = "deadlock"
-
-
-class LivelockError(SimulationError):
-    """The program keeps running without time ever moving on."""
-
-    how = "livelock"
-
-
-class LimitError(SimulationError):
-    """The program took more turns, or more simulated time, than it was given."""
-
-    how = "limit"
-
-
-class _BeyondTheLimit(BaseException):
-    """Ends a thread's work that sleeps for longer than the run may take."""
 
 
 class Outside(Protocol):
@@ -337,7 +313,7 @@ class VirtualLoop(base_events.BaseEventLoop):
             self._pass(target)
         if target > self.max_ns:
             # A thread's limit counts when the others get there, if they do: its caller may be cancelled before.
-            raise _BeyondTheLimit if self.inline and not spent else self.end_with(self._too_late())
+            raise BeyondTheLimit if self.inline and not spent else self.end_with(self._too_late())
         self._reached = max(self._reached, end)
 
     # -- timers, tasks, futures: everything has a number
@@ -357,7 +333,7 @@ class VirtualLoop(base_events.BaseEventLoop):
         timer._chain = chain
         if self._record:
             timer._lane = self.lane()
-            data = {"timer": timer._sequence, "until": max(instant, self.now), "what": _purpose(callback)}
+            data = {"timer": timer._sequence, "until": max(instant, self.now), "what": purpose_of(callback)}
             self.write("sleep", data, lane=timer._lane)
         heapq.heappush(self._timers, (instant, timer._sequence, timer))
         return timer
@@ -428,7 +404,7 @@ class VirtualLoop(base_events.BaseEventLoop):
             value = func(*args)
         except Exception as error:
             return self.time(), None, error
-        except _BeyondTheLimit:
+        except BeyondTheLimit:
             return self.time(), None, None
         else:
             return self.time(), value, None
@@ -514,7 +490,7 @@ class VirtualLoop(base_events.BaseEventLoop):
         if self.is_running():
             raise RuntimeError("a loop that is running can't recover: the run has to end first")
         stalled = isinstance(self.limit_hit, LivelockError)
-        self._take_back(lambda callback: _ends_the_run(callback) or (stalled and not _is_asyncios(callback)))
+        self._take_back(lambda callback: ends_the_run(callback) or (stalled and not is_asyncios(callback)))
         failed = [task for task in self._tasks if not task.done() and task not in leave]
         for _ in range(3):
             for task in failed:
@@ -619,58 +595,6 @@ def _keep(task: asyncio.Task[Any]) -> None:
 _kept: list[asyncio.Task[Any]] = []
 
 
-def suspended(task: asyncio.Task[Any]) -> list[str]:
-    """Where a task waits, from the outermost call to the innermost: `name:line "source"`, library frames left out."""
-    steps, innermost = [], ""
-    waiting: Any = task.get_coro()
-    while waiting is not None:
-        frame = next((f for a in ("cr_frame", "gi_frame", "ag_frame") if (f := getattr(waiting, a, None))), None)
-        if frame is None:
-            break
-        step = f"{frame.f_code.co_name}:{frame.f_lineno} `{_source(frame.f_code.co_filename, frame.f_lineno)}`"
-        innermost = step
-        if not _is_library(frame.f_code.co_filename):
-            steps.append(step)
-        waiting = next((w for a in ("cr_await", "gi_yieldfrom", "ag_await") if (w := getattr(waiting, a, None))), None)
-    return steps or ([innermost] if innermost else ["its first line"])
-
-
-def _source(filename: str, line: int) -> str:
-    return linecache.getline(filename, line).strip()
-
-
-_OURS = __file__.rpartition("/")[0] if "/" in __file__ else __file__.rpartition("\\")[0]
-
-
-def _is_library(filename: str) -> bool:
-    path = filename.replace("\\", "/")
-    return "/asyncio/" in path or path.startswith(_OURS.replace("\\", "/") + "/")
-
-
-def _ends_the_run(callback: Any) -> bool:
-    return callback is base_events._run_until_complete_cb  # type: ignore[attr-defined]
-
-
-def _is_asyncios(callback: Any) -> bool:
-    """Whether a callback is a task's next step, or belongs to the library."""
-    inner = callback.func if isinstance(callback, functools.partial) else callback
-    return isinstance(getattr(inner, "__self__", None), asyncio.Future) or (
-        str(getattr(inner, "__module__", "")).partition(".")[0] in ("asyncio", "_asyncio")
-    )
-
-
-def _purpose(callback: Any) -> str:
-    inner = callback.func if isinstance(callback, functools.partial) else callback
-    if inner is futures._set_result_unless_cancelled:  # type: ignore[attr-defined]
-        return "sleep"
-    owner = getattr(inner, "__self__", None)
-    if isinstance(owner, timeouts.Timeout) or inner is getattr(tasks, "_release_waiter", None):
-        return "timeout"
-    if type(owner).__module__.startswith("anyio"):
-        return "timeout"
-    return "timer"
-
-
 def _absent(name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
     async def refuse(self: VirtualLoop, *args: Any, **options: Any) -> Any:
         raise self.end_with(
@@ -703,153 +627,3 @@ for _name in [
     "sendfile",
 ]:
     setattr(VirtualLoop, _name, _absent(_name))
-
-
-@contextmanager
-def detached() -> Iterator[None]:
-    """Make this thread look as if no loop were running; inside a notebook's cell one always is."""
-    loop = events._get_running_loop()
-    task = None if loop is None else asyncio.current_task(loop)
-    if loop is not None and task is not None:
-        tasks._leave_task(loop, task)
-    events._set_running_loop(None)
-    try:
-        yield
-    finally:
-        events._set_running_loop(loop)
-        if loop is not None and task is not None:
-            tasks._enter_task(loop, task)
-
-
-def run_virtual(loop: VirtualLoop, main: Coroutine[Any, Any, T], *, name: str | None = None) -> T:
-    """Run `main` to its end on `loop`, inline, whether or not a loop is already running in this thread.
-
-    `name` is its task's, and so its lane's; an empty one keeps it out of the pictures. Raises what `main` raises, or a
-    SimulationError when it can't end.
-    """
-    try:
-        return run_part(loop, main, name=name)
-    finally:
-        loop.clean_up()
-
-
-def run_part(loop: VirtualLoop, main: Coroutine[Any, Any, T], *, name: str | None = None) -> T:
-    """Run `main` to its end as `run_virtual` does, and keep the loop: its clock and its other tasks go on with the
-    next part. After an error that isn't `main`'s own, `loop.recover()` comes first.
-    """
-    threads.inline(VirtualLoop)
-    loop.threads = [thread for thread in loop.threads if thread.is_alive()]  # of an earlier part
-    with detached():
-        try:
-            value: T = loop.run_until_complete(loop.create_task(main, name=name))
-            if loop.limit_hit is not None:
-                raise loop.limit_hit
-            return value
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            if loop.limit_hit is not None and error is not loop.limit_hit:
-                raise loop.limit_hit from None
-            _drop_library_frames(error)
-            raise
-
-
-def _drop_library_frames(error: BaseException) -> None:
-    """So that a reader sees only code of their own."""
-    trace = error.__traceback__
-    while trace is not None and _is_library(trace.tb_frame.f_code.co_filename):
-        trace = trace.tb_next
-    error.__traceback__ = trace
-
-
-# -- time.time and its relatives: virtual on a virtual loop, real elsewhere
-
-_real = {
-    name: getattr(time, name)
-    for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep")
-}
-
-
-def _running() -> VirtualLoop | None:
-    loop = events._get_running_loop()
-    return loop if isinstance(loop, VirtualLoop) else None
-
-
-def _reader(name: str) -> Callable[[], float | int]:
-    real = _real[name]
-    epoch = EPOCH if name.startswith("time") else 0.0
-    whole = name.endswith("_ns")
-
-    def read() -> float | int:
-        loop = _running()
-        if loop is None:
-            return real()  # type: ignore[no-any-return]
-        return loop.reading + round(epoch * NS) if whole else loop.time() + epoch
-
-    read.__name__ = name
-    read.__doc__ = real.__doc__
-    return read
-
-
-def _sleep(seconds: float) -> None:
-    loop = _running()
-    if loop is None:
-        if seconds > 0:
-            threads.refuse_pause("time.sleep")
-        _real["sleep"](seconds)
-    else:
-        loop.block(seconds)
-
-
-_sleep.__name__ = "sleep"
-
-
-def _ordered_as_completed(real: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(real)
-    def as_completed(fs: Any, *, timeout: float | None = None) -> Any:
-        if _running() is not None and not futures.isfuture(fs) and not asyncio.iscoroutine(fs):
-            # The standard one makes a set of coroutines; a dict drops doubles too, and keeps the order.
-            fs = [asyncio.ensure_future(awaitable) for awaitable in dict.fromkeys(fs)]
-        return real(fs, timeout=timeout)
-
-    return as_completed
-
-
-def _ordered_all_tasks(real: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(real)
-    def all_tasks(loop: Any = None) -> Any:
-        loop = _running() if loop is None else loop
-        if not isinstance(loop, VirtualLoop):
-            return real(loop)
-        return {task for task in loop._tasks if not task.done()}  # the standard one goes through a set of every loop's
-
-    return all_tasks
-
-
-def _one_loop(real: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(real)
-    def run(main: Any, **options: Any) -> Any:
-        loop = _running()
-        if loop is not None and loop.inline:
-            main.close()
-            raise loop.refuse(
-                "code in a thread starts an event loop of its own (asyncio.run): on the course's clock there is one; "
-                "await in a coroutine instead"
-            )
-        return real(main, **options)
-
-    return run
-
-
-def _install() -> None:
-    if getattr(time.sleep, "__module__", "") == __name__:
-        return
-    for name in _real:
-        setattr(time, name, _sleep if name == "sleep" else _reader(name))
-    threads.watch(_running)
-    asyncio.run = asyncio.runners.run = _one_loop(asyncio.run)
-    asyncio.as_completed = tasks.as_completed = _ordered_as_completed(asyncio.as_completed)
-    asyncio.all_tasks = tasks.all_tasks = _ordered_all_tasks(asyncio.all_tasks)
-
-
-_install()

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from faultlab.sheet import clean, plural, seconds
+from faultlab.pictures.sheet import clean, plural, seconds
 from faultlab.timeline import Call, Event, Timeline
 
 OUTCOMES = {"ok": "answered", "error": "failed", "cancelled": "given up", "pending": "never answered"}

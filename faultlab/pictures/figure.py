@@ -2,7 +2,7 @@
 
 What a notebook's author needs::
 
-    from faultlab.figure import axes, figure, show
+    from faultlab import axes, figure, show
     from faultlab.lanes import compare, lanes
     from faultlab.raster import Interval, in_flight, marked, occupancy, raster, slots
     from faultlab.explore import explore
@@ -33,11 +33,20 @@ from base64 import b64encode
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from faultlab.lanes import lanes
-from faultlab.sheet import STYLES, Bar, Dots, Line, Sheet, Text, hatching, with_words
-from faultlab.svg import svg
+from faultlab.pictures.lanes import lanes
+from faultlab.pictures.sheet import (
+    STYLES,
+    Bar,
+    Dots,
+    Line,
+    Sheet,
+    Text,
+    hatching,
+    with_words,
+)
+from faultlab.pictures.svg import svg
+from faultlab.pictures.words import safe, table_html
 from faultlab.timeline import Timeline
-from faultlab.words import safe, table_html
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

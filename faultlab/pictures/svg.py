@@ -10,10 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from faultlab.lanes import compare, lanes
-from faultlab.sheet import FONT, STYLES, Bar, Dots, Line, Shape, Sheet, Style, Text, hatching, is_plain, measure
+from faultlab.pictures.lanes import compare, lanes
+from faultlab.pictures.sheet import (
+    FONT,
+    STYLES,
+    Bar,
+    Dots,
+    Line,
+    Shape,
+    Sheet,
+    Style,
+    Text,
+    hatching,
+    is_plain,
+    measure,
+)
+from faultlab.pictures.words import describe, safe, table_html
 from faultlab.timeline import Timeline
-from faultlab.words import describe, safe, table_html
 
 __all__ = ["compare_svg", "describe", "svg", "table_html"]
 

@@ -1,0 +1,408 @@
+"""Timelines as lanes: one lane for each task or client, what it did from left to right, the world's faults behind.
+
+First `scene` turns events into plain things (spans, points, bands); then `lanes` gives them places on a sheet and
+chooses which words are shown: every word takes free room in its row, or is left out. `compare` puts a student's run
+above the intended one on the same axis. Nothing here paints: see `svg.py` and `figure.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from faultlab.pictures.sheet import (
+    INK,
+    PALE,
+    STYLES,
+    Axis,
+    Bar,
+    Line,
+    Row,
+    Shape,
+    Sheet,
+    Text,
+    clean,
+    fit,
+    measure,
+    seconds,
+    stack,
+    swatches,
+    with_words,
+)
+from faultlab.pictures.words import actors_of, describe, ending_of, faults_of
+from faultlab.timeline import Call, Mark, Pause, Timeline
+
+WIDTH = 720
+LIMIT = 12
+
+OUTCOME_STYLES = {"ok": "ok", "error": "failed", "cancelled": "cancelled", "pending": "attempt"}
+
+
+class Span(NamedTuple):
+    """Something that lasted, in one lane. Times in seconds."""
+
+    lane: str
+    start: float
+    end: float
+    style: str
+    label: str
+    tip: str
+
+
+class Point(NamedTuple):
+    """A labelled instant in one lane."""
+
+    lane: str
+    at: float
+    label: str
+
+
+class Band(NamedTuple):
+    """Something that concerned everybody: a fault of the world, a blocking sleep, the run's end."""
+
+    start: float
+    end: float
+    style: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A timeline as the things that a picture shows."""
+
+    lanes: tuple[str, ...]
+    spans: tuple[Span, ...]
+    points: tuple[Point, ...]
+    bands: tuple[Band, ...]
+    until: float
+
+
+def scene(timeline: Timeline, *, order: Sequence[str] = (), lines: Sequence[str] = ()) -> Scene:
+    """The lanes, spans, points and bands of a timeline; lanes named in `order` come first.
+
+    Marks named in `lines` concern everybody: they are bands without length, not points of one lane.
+    """
+    calls = [call for call in timeline.calls() if call.lane]
+    several = len({call.service for call in calls}) > 1
+    pauses = [pause for pause in timeline.pauses() if pause.lane]
+    end = max([timeline.duration, *(event.seconds + event.data["seconds"] for event in timeline.of("blocked"))])
+    spans = [_call_span(call, end, several) for call in calls]
+    spans += [_sleep_span(pause, end) for pause in pauses if pause.what == "sleep"]
+    marks = [mark for mark in timeline.marks() if mark.lane]
+    points = [Point(mark.lane, mark.at, _mark_words(mark)) for mark in marks if mark.name not in lines]
+    points += [
+        Point(pause.lane, pause.end, "timeout")
+        for pause in pauses
+        if pause.what == "timeout" and pause.how == "fired" and pause.end is not None
+    ]
+    present = actors_of(timeline)
+    seen = {span.lane for span in spans} | {point.lane for point in points}
+    names = [name for name in order if name in present]
+    # a task that only set timers, or whose calls stand in another lane, would be an empty row
+    names += [name for name in present if name in seen and name not in set(names)]
+    bands = [*bands_of(timeline, end), *(Band(m.at, m.at, "end", _mark_words(m)) for m in marks if m.name in lines)]
+    return Scene(tuple(names), tuple(spans), tuple(points), tuple(bands), end)
+
+
+def lanes(
+    timeline: Timeline,
+    *,
+    title: str = "",
+    alt: str | None = None,
+    width: int = WIDTH,
+    height: int | None = None,
+    since: float = 0.0,
+    until: float | None = None,
+    order: Sequence[str] = (),
+    lines: Sequence[str] = (),
+    limit: int = LIMIT,
+    gutter: float | None = None,
+    legend: bool = True,
+) -> Sheet:
+    """A timeline as lanes.
+
+    `height` in pixels fixes the picture's size (lanes get thinner, words go, then lanes are counted in words);
+    without it the picture grows, up to `limit` lanes. `since` and `until` (seconds) fix the axis. `gutter` is the room
+    for the lanes' names in pixels. Marks named in `lines` are drawn as lines through all lanes.
+    """
+    what = scene(timeline, order=order, lines=lines)
+    axis = Axis(
+        until if until is not None else what.until or 1.0, gutter or gutter_for(what.lanes[:limit]), width - 16, since
+    )
+    top = 24 if title else 6
+    words, strip_height = strip(what.bands, axis, top)
+    key, key_height = swatches(_legend(what), width) if legend else ([], 0)
+    room = None if height is None else height - top - strip_height - 36 - key_height - 2
+    plan = _plan(what, room, limit)
+    start = top + strip_height
+    drawn, bottom = _draw_lanes(what, axis, plan, start)
+    if room is not None:
+        bottom = max(bottom, start + room)
+    grid, scale = axis.drawn(start, bottom)
+    behind = [band_shape(band, axis, start, bottom) for band in visible(what.bands, axis)]
+    total = round(bottom + 36 + key_height + 2) if height is None else height
+    shapes: list[Shape] = [*grid, *behind, *drawn, *scale, *words]
+    shapes += Sheet(0, 0, tuple(key)).moved(bottom + 36)
+    if title:
+        shapes.append(Text(8, 16, fit(title, width - 16, 13, True), 13, bold=True))
+    said = describe(timeline) if alt is None else alt
+    return Sheet(width, total, tuple(shapes), clean(title) or "Timeline", said, ((title or "Timeline", timeline),))
+
+
+def compare(
+    own: Timeline,
+    intended: Timeline,
+    *,
+    titles: tuple[str, str] = ("your run", "intended run"),
+    alt: str | None = None,
+    width: int = WIDTH,
+    limit: int = 8,
+) -> Sheet:
+    """Two timelines under each other on the same axis: what was done, and what was meant."""
+    both = (own, intended)
+    until = max(timeline.duration for timeline in both) or 1.0
+    scenes = [scene(timeline) for timeline in both]
+    gutter = gutter_for([name for what in scenes for name in what.lanes[:limit]])
+    sheets = [
+        lanes(timeline, title=title, width=width, until=until, limit=limit, gutter=gutter, legend=False)
+        for timeline, title in zip(both, titles, strict=True)
+    ]
+    key, key_height = swatches(_legend(*scenes), width)
+    sheets.append(Sheet(width, key_height, tuple(key)))
+    said = " ".join(f"{clean(title).capitalize()}: {sheet.alt}" for title, sheet in zip(titles, sheets, strict=False))
+    return with_words(stack(sheets, gap=8), title=" and ".join(map(clean, titles)), alt=said if alt is None else alt)
+
+
+def gutter_for(names: Iterable[str]) -> float:
+    """The room that these lanes' names need, within reason."""
+    return min(150.0, max([56.0, *(measure(clean(name)) + 20 for name in names)]))
+
+
+def lane_name(name: str, y: float, gutter: float) -> Text:
+    """A lane's name at the left of the lane."""
+    return Text(8, y, fit(name, gutter - 14))
+
+
+def legend_of(styles: Iterable[str]) -> list[tuple[str, str]]:
+    """The legend's entries for these styles, in the house's order."""
+    present = set(styles)
+    return [(name, style.word) for name, style in STYLES.items() if name in present and style.word]
+
+
+def bands_of(timeline: Timeline, end: float) -> Iterable[Band]:
+    """What concerned everybody: the world's faults, blocking sleeps, an end that wasn't a return."""
+    for words, start, stop in faults_of(timeline):
+        yield Band(start, max(stop, start), "world", words)
+    for event in timeline.of("blocked"):
+        lasted = float(event.data["seconds"])
+        yield Band(event.seconds, event.seconds + lasted, "blocked", f"blocked {seconds(lasted)}")
+    ending = timeline.ending
+    if ending is not None and ending.data.get("how") != "returned":
+        yield Band(ending.seconds, ending.seconds, "end", f"ended: {ending_of(ending)}")
+
+
+def visible(bands: Iterable[Band], axis: Axis) -> list[Band]:
+    """The bands that the axis shows."""
+    return [band for band in bands if band.end >= axis.since and band.start <= axis.until]
+
+
+def band_shape(band: Band, axis: Axis, top: float, bottom: float) -> Shape:
+    """A band behind the lanes; the run's end is a line."""
+    x = axis(band.start)
+    if band.style == "end":
+        return Line(((x, top), (x, bottom)), INK, 2.0)
+    return Bar(x, top, max(axis(band.end) - x, 2.0), bottom - top, band.style, clean(band.label))
+
+
+def strip(bands: Sequence[Band], axis: Axis, top: float) -> tuple[list[Shape], int]:
+    """The bands' words above the lanes, in up to three rows."""
+    rows = [Row(axis.left, axis.right + 12) for _ in range(3)]
+    shapes: list[Shape] = []
+    used = 0
+    for band in sorted(visible(bands, axis), key=lambda band: (band.style != "end", band.start)):
+        text = fit(band.label, 260, 10)
+        for index, row in enumerate(rows):
+            x = row.place(axis(band.start), measure(text, 10))
+            if x is not None:
+                shapes.append(Text(x, top + 14 * index + 10, text, 10))
+                used = max(used, index + 1)
+                break
+    return shapes, 14 * used + (2 if used else 0)
+
+
+# --- from events to things -------------------------------------------------------------------------------------------
+
+
+def _call_span(call: Call, end: float, several: bool) -> Span:
+    word = {"ok": "ok", "error": call.error or "error", "cancelled": "given up", "pending": "no answer"}[call.outcome]
+    label = f"{call.service}: {word}" if several else word
+    stop = call.end if call.end is not None else end
+    tip = f"call {call.id} to {call.service}: {word}, {seconds(call.start)} to {seconds(stop)}"
+    return Span(call.lane, call.start, stop, OUTCOME_STYLES[call.outcome], label, tip)
+
+
+def _sleep_span(pause: Pause, end: float) -> Span:
+    stop = pause.end if pause.end is not None else end
+    label = seconds(round(stop - pause.start, 9))
+    tip = f"sleeps {label}, {seconds(pause.start)} to {seconds(stop)}"
+    return Span(pause.lane, pause.start, stop, "sleep", label, tip)
+
+
+def _mark_words(mark: Mark) -> str:
+    if mark.value is None or mark.value is True:
+        return mark.name
+    if isinstance(mark.value, dict) and isinstance(how := mark.value.get("how"), str):  # how a call of an answer ended
+        what = mark.value.get("error") if how == "raised" else mark.value.get("value")
+        return f"{mark.name}: {how}" + (f" {what}" if what is not None else "")
+    return str(mark.value) if mark.name == "state" else f"{mark.name} {mark.value}"
+
+
+def _legend(*scenes: Scene) -> list[tuple[str, str]]:
+    return legend_of(thing.style for what in scenes for things in (what.spans, what.bands) for thing in things)
+
+
+# --- from things to places -------------------------------------------------------------------------------------------
+
+
+class _Size(NamedTuple):
+    """The heights of a lane's parts, in pixels."""
+
+    label: int
+    bar: int
+    gap: int
+
+    def height(self, rows: int) -> int:
+        return self.label + self.bar * rows + self.gap
+
+
+_SIZES = (_Size(14, 14, 8), _Size(0, 12, 6), _Size(0, 9, 4))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which lanes are drawn, how high, and which row of its lane each span takes."""
+
+    size: _Size
+    lanes: tuple[str, ...]
+    hidden: int
+    rows: dict[str, list[list[Span]]]
+    points: dict[str, list[Point]]
+
+
+def _plan(what: Scene, room: float | None, limit: int) -> _Plan:
+    rows = _rows(what)
+    points: dict[str, list[Point]] = {name: [] for name in what.lanes}
+    for point in what.points:
+        points.setdefault(point.lane, []).append(point)
+    size, count = _SIZES[0], limit
+    if room is not None:
+        size, count = _that_fit([len(rows[name]) for name in what.lanes], room, limit)
+    shown = what.lanes if len(what.lanes) <= count else what.lanes[: max(1, count)]
+    return _Plan(size, shown, len(what.lanes) - len(shown), rows, points)
+
+
+def _that_fit(rows: Sequence[int], room: float, limit: int) -> tuple[_Size, int]:
+    """The largest size at which the lanes fit into the room; else the smallest, and how many lanes do."""
+    count = min(len(rows), limit)
+    rest = 16 if count < len(rows) else 0
+    for size in _SIZES:
+        if sum(size.height(one) for one in rows[:count]) + rest <= room:
+            return size, count
+    left, count = room - 16, 0
+    while count < len(rows) and left >= _SIZES[-1].height(rows[count]):
+        left -= _SIZES[-1].height(rows[count])
+        count += 1
+    return _SIZES[-1], min(count, limit)
+
+
+def _rows(what: Scene) -> dict[str, list[list[Span]]]:
+    """Each lane's spans in as many rows as are needed so that none covers another (at most four)."""
+    rows: dict[str, list[list[Span]]] = {name: [[]] for name in what.lanes}
+    for span in sorted(what.spans, key=lambda span: (span.start, span.end)):
+        own = rows[span.lane]
+        free = next((row for row in own if not row or _follows(row[-1], span)), None)
+        if free is None and len(own) < 4:
+            own.append(free := [])
+        (free if free is not None else min(own, key=lambda row: row[-1].end)).append(span)
+    return rows
+
+
+def _follows(before: Span, after: Span) -> bool:
+    """Whether a span can stand in the same row: two calls without length at one instant can't."""
+    return after.start >= before.end and not (before.start == before.end == after.start == after.end)
+
+
+def _draw_lanes(what: Scene, axis: Axis, plan: _Plan, top: float) -> tuple[list[Shape], float]:
+    shapes: list[Shape] = []
+    y = top
+    for name in plan.lanes:
+        rows = plan.rows[name]
+        height = plan.size.height(len(rows))
+        middle = y + plan.size.label + plan.size.bar * len(rows) / 2 + (2 if plan.size.label else plan.size.gap / 2)
+        shapes.append(lane_name(name, middle + 4, axis.left))
+        shapes += _lane(rows, plan.points[name], axis, plan.size, y)
+        y += height
+    if plan.hidden:
+        shapes.append(Text(8, y + 12, f"and {plan.hidden:,} more", color=PALE))
+        y += 16
+    if not plan.lanes:
+        shapes.append(Text(8, y + 16, "nothing happened", color=PALE))
+        y += 24
+    return shapes, y
+
+
+def _lane(rows: list[list[Span]], points: list[Point], axis: Axis, size: _Size, y: float) -> list[Shape]:
+    shapes: list[Shape] = []
+    words: list[tuple[int, float, str]] = []
+    first = y + size.label + (2 if size.label else size.gap / 2)
+    for index, row in enumerate(rows):
+        for span in row:
+            if span.end < axis.since or span.start > axis.until:
+                continue
+            bar = _bar(span, axis, first + index * size.bar, size.bar - 2)
+            shapes.append(bar)
+            if size.label and span.style == "sleep":
+                shapes += _inside(span.label, bar)
+            elif size.label:
+                words.append((_RANK[span.style], bar.x, span.label))
+    bottom = first + len(rows) * size.bar - 2
+    for point in points:
+        if axis.covers(point.at):
+            x = axis(point.at)
+            shapes.append(Line(((x, first - 3), (x, bottom + 2)), INK, 2.0))
+            words.append((0, x, point.label))
+    return shapes + (_labels(words, axis, y + 11) if size.label else [])
+
+
+# Which words are placed first when there isn't room for all: what the code shows of itself, then what went wrong.
+_RANK = {"failed": 1, "cancelled": 2, "attempt": 3, "ok": 4}
+
+
+def _labels(words: list[tuple[int, float, str]], axis: Axis, baseline: float) -> list[Shape]:
+    row = Row(axis.left, axis.right + 12)
+    shapes: list[Shape] = []
+    for rank, x, label in sorted(words):
+        text = fit(label, 170, 10)
+        place = row.place(x, measure(text, 10)) if text else None
+        if place is not None:
+            shapes.append(Text(place, baseline, text, 10, color=PALE if rank == _RANK["ok"] else INK, halo=True))
+    return shapes
+
+
+def _inside(label: str, bar: Bar) -> list[Shape]:
+    """How long a sleep was, written into its line as in a technical drawing, if the line is long enough."""
+    if measure(label, 10) + 12 > bar.width:
+        return []
+    room, middle = measure(label, 10) + 6, bar.x + bar.width / 2
+    gap = Bar(middle - room / 2, bar.y, room, bar.height, "paper")
+    return [gap, Text(middle, bar.y + 5, label, 10, "middle", color=PALE, halo=True)]
+
+
+def _bar(span: Span, axis: Axis, y: float, height: float) -> Bar:
+    x = axis(span.start)
+    width = max(axis(span.end) - x, 3.0)
+    x = min(x, axis.right - 3.0) if width <= 3.0 else x
+    if span.style == "sleep":
+        y, height = y + height / 2 - 1.5, 3.0
+    return Bar(x, y, width, height, span.style, clean(span.tip))

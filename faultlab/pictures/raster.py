@@ -1,0 +1,413 @@
+"""Many clients at once: a dot for each call, states as a ribbon of words, slots and who holds them, lines in steps.
+
+Each picture is a pile of panels over one time axis. Like `lanes.py` this places things on a sheet and paints nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from faultlab.pictures.lanes import (
+    OUTCOME_STYLES,
+    WIDTH,
+    band_shape,
+    bands_of,
+    gutter_for,
+    lane_name,
+    legend_of,
+    strip,
+    visible,
+)
+from faultlab.pictures.sheet import (
+    GRID,
+    PALE,
+    STYLES,
+    TONES,
+    Axis,
+    Bar,
+    Dots,
+    Line,
+    Row,
+    Shape,
+    Sheet,
+    Text,
+    clean,
+    dot_legend,
+    fit,
+    measure,
+    nice,
+    number,
+    plural,
+    seconds,
+    swatches,
+    wrapped,
+)
+from faultlab.pictures.words import describe
+from faultlab.timeline import Call, Mark, Timeline
+
+Series = Sequence[tuple[float, float]]
+"""(instant in seconds, value) in order; the value holds until the next instant."""
+
+GUTTER = 120.0
+
+
+class Interval(NamedTuple):
+    """A slot held by a tenant, in seconds."""
+
+    slot: str
+    tenant: str
+    start: float
+    end: float
+
+
+def raster(
+    timeline: Timeline,
+    *,
+    title: str = "",
+    alt: str | None = None,
+    width: int = WIDTH,
+    height: int = 200,
+    since: float = 0.0,
+    until: float | None = None,
+    service: str | None = None,
+    who: str = "clients",
+    bin: float | None = None,
+    state: str | None = None,
+    states: Mapping[str, str] | None = None,
+    steps: Mapping[str, Series] | None = None,
+    limit: int = 200,
+) -> Sheet:
+    """Every call as a dot at its start: clients from top to bottom, colour and shape by outcome, arrivals below.
+
+    `height` is the dots' share in pixels. `bin` is the width of a count in seconds (0 leaves the counts out). `state`
+    names the mark whose values become ribbons above; `states` may give a state its style ("ok", "failed", "tone2").
+    `steps` are lines below, by name. Clients after the first `limit` are counted, not drawn.
+    """
+    calls = timeline.calls(service)
+    end = until if until is not None else timeline.duration or 1.0
+    axis = Axis(end, GUTTER, width - 16, since)
+    tones = tones_of([str(mark.value) for mark in timeline.marks(state)] if state else (), states)
+    panels = [_ribbon(lane, marks, tones, timeline.duration) for lane, marks in _by_lane(timeline, state)]
+    panels.append(_dots(calls, height, limit, who))
+    if bin != 0:
+        panels.append(_histogram(calls, axis, bin))
+    panels += [_steps(name, series) for name, series in (steps or {}).items()]
+    outcomes = dict.fromkeys(OUTCOME_STYLES[call.outcome] for call in calls)
+    said = describe(timeline) + _state_words(timeline, state) if alt is None else alt
+    return _page(axis, panels, outcomes, tones, timeline, title, said)
+
+
+def slots(
+    intervals: Iterable[Interval],
+    *,
+    title: str = "",
+    alt: str | None = None,
+    width: int = WIDTH,
+    since: float = 0.0,
+    until: float | None = None,
+    order: Sequence[str] = (),
+    tenants: Mapping[str, str] | None = None,
+    steps: Mapping[str, Series] | None = None,
+    limit: int = 24,
+    timeline: Timeline | None = None,
+) -> Sheet:
+    """Slots as lanes, filled by who holds them; `steps` (a queue's length, a load) as lines below.
+
+    `order` names all slots, so that those never held are seen too. `tenants` may give a tenant its style ("tone0" ...).
+    With a `timeline` its world's faults lie behind.
+    """
+    held = sorted(intervals, key=lambda one: (one.start, one.slot))
+    end = until if until is not None else max([one.end for one in held], default=1.0)
+    names = list(dict.fromkeys([*order, *sorted(dict.fromkeys(one.slot for one in held), key=_natural)]))
+    axis = Axis(end, max(GUTTER if steps else 0, gutter_for(names[:limit])), width - 16, since)
+    tones = tones_of([one.tenant for one in held], tenants)
+    panels = [_slots(held, names, tones, limit)]
+    panels += [_steps(name, series) for name, series in (steps or {}).items()]
+    said = _slot_words(held, names, end) if alt is None else alt
+    return _page(axis, panels, (), tones, timeline, title, said)
+
+
+def occupancy(
+    timeline: Timeline, service: str | None = None, *, tenant: Callable[[Call], str] = lambda call: call.lane
+) -> list[Interval]:
+    """Calls as slots held: each takes the lowest slot that is free. `tenant` says who a call belongs to."""
+    free_at: list[float] = []
+    held: list[Interval] = []
+    for call in timeline.calls(service):
+        end = call.end if call.end is not None else timeline.duration
+        slot = next((index for index, free in enumerate(free_at) if free <= call.start), len(free_at))
+        if slot == len(free_at):
+            free_at.append(end)
+        free_at[slot] = end
+        held.append(Interval(f"slot {slot + 1}", tenant(call), call.start, end))
+    return held
+
+
+def in_flight(timeline: Timeline, service: str | None = None) -> list[tuple[float, float]]:
+    """How many calls are under way, as a line in steps."""
+    changes: dict[float, int] = {0.0: 0}
+    for call in timeline.calls(service):
+        changes[call.start] = changes.get(call.start, 0) + 1
+        if call.end is not None:
+            changes[call.end] = changes.get(call.end, 0) - 1
+    level, series = 0, []
+    for at in sorted(changes):
+        level += changes[at]
+        series.append((at, float(level)))
+    return series
+
+
+def marked(timeline: Timeline, name: str, *, lane: str | None = None) -> list[tuple[float, float]]:
+    """The numbers that the code showed under this name (a queue's length, a counter), as a line in steps."""
+    return [(mark.at, float(mark.value)) for mark in timeline.marks(name, lane=lane)]
+
+
+def tones_of(names: Iterable[str], given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """A style for each name: the given one, or the next tone. Raises ValueError for a style that doesn't exist."""
+    given = given or {}
+    for style in given.values():
+        if style not in STYLES:
+            raise ValueError(f"no style {style!r}: take one of {', '.join(STYLES)}")
+    tones: dict[str, str] = {}
+    for name in names:
+        if name not in tones:
+            tones[name] = given.get(name) or TONES[len(tones) % len(TONES)]
+    return tones
+
+
+# --- a page of panels ------------------------------------------------------------------------------------------------
+
+Panel = Callable[[Axis, float], tuple[list[Shape], float]]
+"""Draws itself at a height and says how much of it it took."""
+
+
+def _page(
+    axis: Axis,
+    panels: Sequence[Panel],
+    outcomes: Iterable[str],
+    tones: Mapping[str, str],
+    timeline: Timeline | None,
+    title: str,
+    alt: str,
+) -> Sheet:
+    width = round(axis.right) + 16
+    top = 24 if title else 6
+    bands = list(bands_of(timeline, timeline.duration)) if timeline else []
+    words, strip_height = strip(bands, axis, top)
+    start = y = float(top + strip_height)
+    drawn: list[Shape] = []
+    for panel in panels:
+        shapes, taken = panel(axis, y)
+        drawn += shapes
+        y += taken
+    grid, scale = axis.drawn(start, y)
+    behind = [band_shape(band, axis, start, y) for band in visible(bands, axis)]
+    shapes = [*grid, *behind, *drawn, *scale, *words]
+    y += 36
+    colors = [(style, name) for name, style in tones.items()] + legend_of(band.style for band in bands)
+    for key, taken in (dot_legend(_dot_words(outcomes), width), swatches(colors, width)):
+        shapes += Sheet(0, 0, tuple(key)).moved(y)
+        y += taken
+    if title:
+        shapes.append(Text(8, 16, fit(title, width - 16, 13, True), 13, bold=True))
+    sources = ((title or "Timeline", timeline),) if timeline else ()
+    return Sheet(width, round(y + 2), tuple(shapes), clean(title) or "Timeline", alt, sources)
+
+
+def _dots(calls: Sequence[Call], height: int, limit: int, who: str) -> Panel:
+    names = list(dict.fromkeys(call.lane for call in calls))
+    shown = {name: index for index, name in enumerate(names[:limit])}
+    pitch = height / max(len(shown), 1)
+    radius = min(3.5, max(1.3, pitch * 0.42))
+
+    def draw(axis: Axis, y: float) -> tuple[list[Shape], float]:
+        points: dict[str, list[tuple[float, float]]] = {}
+        for call in calls:
+            if call.lane in shown and axis.covers(call.start):
+                place = (axis(call.start), y + 6 + (shown[call.lane] + 0.5) * pitch)
+                points.setdefault(OUTCOME_STYLES[call.outcome], []).append(place)
+        shapes: list[Shape] = [Dots(tuple(points[style]), radius, style) for style in sorted(points, reverse=True)]
+        shapes += _clients(names, len(shown), pitch, who, axis, y + 6)
+        return shapes, height + 12
+
+    return draw
+
+
+def _clients(names: Sequence[str], shown: int, pitch: float, who: str, axis: Axis, y: float) -> list[Shape]:
+    if names and pitch >= 14:
+        return [lane_name(name, y + (index + 0.5) * pitch + 4, axis.left) for index, name in enumerate(names[:shown])]
+    height = shown * pitch
+    if not names:
+        return [Text(axis.left + 8, y + 16, "no calls", color=PALE)]
+    shapes: list[Shape] = [Text(8, y + height / 2, fit(f"{len(names):,} {who}", axis.left - 40))]
+    if len(names) > shown:
+        shapes.append(Text(8, y + height / 2 + 15, fit(f"{len(names) - shown:,} not drawn", axis.left - 14, 10), 10))
+    if shown > 1:
+        shapes.append(Text(axis.left - 6, y + 8, "1", 10, "end", color=PALE))
+        shapes.append(Text(axis.left - 6, y + height, f"{shown:,}", 10, "end", color=PALE))
+    return shapes
+
+
+def _histogram(calls: Sequence[Call], axis: Axis, bin: float | None) -> Panel:
+    size = bin or _round_bin(axis)
+    counts: dict[int, int] = {}
+    for call in calls:
+        if axis.covers(call.start):
+            # Half a nanosecond of slack: 0.3 / 0.1 is a little less than 3.
+            index = int((call.start - axis.since + 5e-10) / size)
+            counts[index] = counts.get(index, 0) + 1
+
+    def draw(axis: Axis, y: float) -> tuple[list[Shape], float]:
+        most = max(counts.values(), default=1)
+        shapes = _frame(axis, y, 56, f"calls per {seconds(size)}", most)
+        for index in sorted(counts):
+            left, right = axis(axis.since + index * size), axis(axis.since + (index + 1) * size)
+            tall = max(1.0, 46 * counts[index] / most)
+            tip = f"{plural(counts[index], 'call')} from {seconds(round(axis.since + index * size, 9))}"
+            shapes.append(Bar(left, y + 56 - tall, max(right - left - 0.5, 1.0), tall, "attempt", tip))
+        return shapes, 60
+
+    return draw
+
+
+def _round_bin(axis: Axis) -> float:
+    size, _ = axis.unit
+    return nice((axis.until - axis.since) / size / 80) * size
+
+
+def _steps(name: str, series: Series) -> Panel:
+    def draw(axis: Axis, y: float) -> tuple[list[Shape], float]:
+        values = [value for at, value in series if at <= axis.until]
+        most = max(values, default=0) or 1.0
+        shapes = _frame(axis, y, 56, name, most)
+        points: list[tuple[float, float]] = []
+        for at, value in series:
+            if at > axis.until:
+                break
+            level = y + 56 - 46 * max(value, 0.0) / most
+            if points:
+                points.append((axis(at), points[-1][1]))
+            points.append((axis(at), level))
+        if points:
+            shapes.append(Line((*points, (axis.right, points[-1][1])), STYLES["attempt"].fill, 1.6))
+        return shapes, 60
+
+    return draw
+
+
+def _frame(axis: Axis, y: float, height: int, name: str, most: float) -> list[Shape]:
+    """A small diagram's name, its base, and the two ends of its scale."""
+    top = number(most)
+    shapes: list[Shape] = [
+        Line(((axis.left, y + height), (axis.right, y + height)), PALE, 0.8),
+        Line(((axis.left, y + 10), (axis.right, y + 10)), GRID),
+        Text(axis.left - 6, y + 14, top, 10, "end", color=PALE),
+        Text(axis.left - 6, y + height, "0", 10, "end", color=PALE),
+    ]
+    lines = wrapped(name, axis.left - 22 - measure(top, 10))
+    first = y + height / 2 + 8 - 7 * (len(lines) - 1)
+    return shapes + [Text(8, first + 14 * index, line) for index, line in enumerate(lines)]
+
+
+def _ribbon(lane: str, marks: Sequence[Mark], tones: Mapping[str, str], end: float) -> Panel:
+    def draw(axis: Axis, y: float) -> tuple[list[Shape], float]:
+        bars: list[tuple[Bar, str]] = []
+        for mark, stop in zip(marks, [*(mark.at for mark in marks[1:]), end], strict=True):
+            if mark.at < stop and stop >= axis.since and mark.at <= axis.until:
+                word, x = clean(mark.value, 40), axis(mark.at)
+                tip = f"{word} from {seconds(mark.at)}"
+                bars.append((Bar(x, y + 2, max(axis(stop) - x, 1.0), 18, tones[str(mark.value)], tip), word))
+        above = _above(bars, axis, y + 11)
+        down = 14 if above else 0
+        placed = Sheet(0, 0, tuple(shape for bar, word in bars for shape in (bar, *_word_in(bar, word)))).moved(down)
+        return [lane_name(lane, y + 15 + down, axis.left), *above, *placed], 26 + down
+
+    return draw
+
+
+def _above(bars: Sequence[tuple[Bar, str]], axis: Axis, baseline: float) -> list[Shape]:
+    """The words that don't fit into their bars, over them, as far as there is room."""
+    row = Row(axis.left, axis.right + 12)
+    shapes: list[Shape] = []
+    for bar, word in bars:
+        if word and not _word_in(bar, word):
+            x = row.place(bar.x, measure(word, 10))
+            if x is not None:
+                shapes.append(Text(x, baseline, word, 10, halo=True))
+    return shapes
+
+
+def _slots(held: Sequence[Interval], names: Sequence[str], tones: Mapping[str, str], limit: int) -> Panel:
+    shown = names[:limit]
+
+    def draw(axis: Axis, y: float) -> tuple[list[Shape], float]:
+        places = {name: y + 22 * index for index, name in enumerate(shown)}
+        shapes: list[Shape] = [lane_name(name, place + 15, axis.left) for name, place in places.items()]
+        shapes += [Line(((axis.left, place + 21), (axis.right, place + 21)), GRID) for place in places.values()]
+        for one in held:
+            if one.slot not in places or one.end < axis.since or one.start > axis.until:
+                continue
+            x = axis(one.start)
+            tip = f"{clean(one.tenant)}, {seconds(one.start)} to {seconds(one.end)}"
+            # A pixel of white between neighbours: two in a row are two, not one long one.
+            bar = Bar(x, places[one.slot] + 2, max(axis(one.end) - x - 1, 1.0), 18, tones[one.tenant], tip)
+            shapes += [bar, *_word_in(bar, one.tenant)]
+        if len(names) > len(shown):
+            shapes.append(Text(8, y + 22 * len(shown) + 13, f"and {len(names) - len(shown):,} more", color=PALE))
+        return shapes, 22 * len(shown) + (18 if len(names) > len(shown) else 4)
+
+    return draw
+
+
+def _word_in(bar: Bar, word: str) -> list[Shape]:
+    """A word in a bar, if all of it fits."""
+    word = clean(word)
+    if not word or measure(word, 10) + 6 > bar.width:
+        return []
+    return [Text(bar.x + bar.width / 2, bar.y + 13, word, 10, "middle", halo=True)]
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def _by_lane(timeline: Timeline, state: str | None) -> list[tuple[str, list[Mark]]]:
+    lanes: dict[str, list[Mark]] = {}
+    for mark in timeline.marks(state) if state else ():
+        lanes.setdefault(mark.lane, []).append(mark)
+    return list(lanes.items())
+
+
+def _dot_words(outcomes: Iterable[str]) -> list[tuple[str, str]]:
+    words = {
+        "ok": "answered",
+        "failed": "failed (cross)",
+        "cancelled": "given up (triangle)",
+        "attempt": "no answer (square)",
+    }
+    present = set(outcomes)
+    return [(style, word) for style, word in words.items() if style in present]
+
+
+def _state_words(timeline: Timeline, state: str | None) -> str:
+    said = []
+    for lane, marks in _by_lane(timeline, state)[:3]:
+        turns = [f"{clean(mark.value, 40)} at {seconds(mark.at)}" for mark in marks[:6]]
+        turns += [f"and {plural(len(marks) - 6, 'more change')}"] if len(marks) > 6 else []
+        said.append(f" {clean(lane, 40)}: {', '.join(turns)}.")
+    return "".join(said)
+
+
+def _slot_words(held: Sequence[Interval], names: Sequence[str], end: float) -> str:
+    total = sum(one.end - one.start for one in held)
+    shares: dict[str, float] = {}
+    for one in held:
+        shares[one.tenant] = shares.get(one.tenant, 0.0) + one.end - one.start
+    said = [f"{clean(name, 40)} {share / total:.0%}" for name, share in list(shares.items())[:6] if total]
+    return f"{plural(len(names), 'slot')} over {seconds(end)}; of the time held: {', '.join(said) or 'nothing'}."
+
+
+def _natural(name: str) -> tuple[str, int]:
+    """Slot 2 before slot 10."""
+    head = name.rstrip("0123456789")
+    return head, int(name[len(head) :] or 0)

@@ -1,0 +1,402 @@
+"""A picture as plain data: bars, dots, lines and words with their places in pixels, before anyone paints them.
+
+A picture is laid out once, here and in `lanes.py` and `raster.py`, and painted twice: by `svg.py` for the browser and
+by `figure.py` for matplotlib. Because the layout decides everything (colours by name, hatching line by line, which
+words are drawn and where), both show the same, and the same timeline gives the same picture on every machine.
+
+Nothing is told by colour alone: what failed is hatched, what was given up hollow, a sleep thin, a state a word.
+Widths of words are estimated from DejaVu Sans, the widest of the fonts that browsers will choose for us.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
+
+from faultlab.timeline import Timeline
+
+INK, PALE, GRID = "#222222", "#595959", "#E3E3E3"
+
+
+class Style(NamedTuple):
+    """How something looks, and its word in the legend."""
+
+    word: str
+    fill: str
+    stroke: str = ""
+    hatch: str = ""
+    """The direction of the hatching: / \\ - | or none."""
+    marker: str = "o"
+    """The shape of a dot: o, x, ^, s."""
+    opacity: float = 1.0
+
+
+STYLES = {
+    "ok": Style("answered", "#009E73"),
+    "failed": Style("failed (hatched)", "#D55E00", hatch="/", marker="x"),
+    "cancelled": Style("given up (hollow)", "#FFFFFF", stroke="#0072B2", marker="^"),
+    "attempt": Style("in flight", "#0072B2", marker="s"),
+    "queue": Style("waiting", "#56B4E9"),
+    "sleep": Style("sleep (thin)", "#999999"),
+    "blocked": Style("blocked: nobody runs", "#CC79A7", opacity=0.45, hatch="\\"),
+    "world": Style("the world's fault", "#E69F00", opacity=0.25),
+    "paper": Style("", "#FFFFFF"),
+    "tone0": Style("", "#56B4E9"),
+    "tone1": Style("", "#E69F00", hatch="\\"),
+    "tone2": Style("", "#66C2A5", hatch="-"),
+    "tone3": Style("", "#CC79A7", hatch="|"),
+    "tone4": Style("", "#F0E442"),
+    "tone5": Style("", "#BBBBBB", hatch="\\"),
+}
+"""Okabe-Ito colours under the names of what they mean. The tones tell tenants and states apart."""
+
+TONES = ("tone0", "tone1", "tone2", "tone3", "tone4", "tone5")
+
+
+class Bar(NamedTuple):
+    """A rectangle: something that lasted. `tip` is what hovering over it says."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    style: str
+    tip: str = ""
+
+
+class Dots(NamedTuple):
+    """Many instants of one style."""
+
+    points: tuple[tuple[float, float], ...]
+    radius: float
+    style: str
+
+
+class Line(NamedTuple):
+    """A line through points."""
+
+    points: tuple[tuple[float, float], ...]
+    color: str = INK
+    width: float = 1.0
+
+
+class Text(NamedTuple):
+    """Words whose baseline starts (or is centred, or ends) at x, y."""
+
+    x: float
+    y: float
+    text: str
+    size: int = 11
+    anchor: str = "start"
+    bold: bool = False
+    color: str = INK
+    halo: bool = False
+    """Whether white keeps the words apart from what they stand on."""
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of the room that these words take."""
+        width = measure(self.text, self.size, self.bold)
+        left = self.x - {"start": 0.0, "middle": width / 2, "end": width}[self.anchor]
+        return left, self.y - 0.8 * self.size, left + width, self.y + 0.22 * self.size
+
+
+Shape = Bar | Dots | Line | Text
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A picture laid out: its size in pixels, its shapes from back to front, and its words for who can't see it."""
+
+    width: int
+    height: int
+    shapes: tuple[Shape, ...]
+    title: str = ""
+    alt: str = ""
+    sources: tuple[tuple[str, Timeline], ...] = ()
+    """The timelines it was drawn from, each with its name: for the table of events beside the picture."""
+
+    def moved(self, y: float) -> tuple[Shape, ...]:
+        """The shapes, shifted down by y pixels."""
+        return tuple(_moved(shape, y) for shape in self.shapes)
+
+    @property
+    def texts(self) -> list[Text]:
+        """All words on the sheet."""
+        return [shape for shape in self.shapes if isinstance(shape, Text)]
+
+    @property
+    def bars(self) -> list[Bar]:
+        """All bars on the sheet."""
+        return [shape for shape in self.shapes if isinstance(shape, Bar)]
+
+
+def stack(sheets: Sequence[Sheet], *, gap: int = 14, title: str = "", alt: str = "") -> Sheet:
+    """Sheets under each other on one sheet."""
+    shapes: list[Shape] = []
+    y = 0
+    for sheet in sheets:
+        shapes += sheet.moved(y)
+        y += sheet.height + gap
+    sources = tuple(source for sheet in sheets for source in sheet.sources)
+    return Sheet(max(sheet.width for sheet in sheets), y - gap, tuple(shapes), title, alt, sources)
+
+
+def with_words(sheet: Sheet, *, title: str | None = None, alt: str | None = None) -> Sheet:
+    """The same sheet under another title or with another description."""
+    return replace(sheet, title=sheet.title if title is None else title, alt=sheet.alt if alt is None else alt)
+
+
+def hatching(bar: Bar) -> list[tuple[float, float, float, float]]:
+    """The lines (x0, y0, x1, y1) of a bar's hatching, cut at its edges: no painter needs a pattern or a clip."""
+    direction = STYLES[bar.style].hatch
+    x, y, width, height = bar[:4]
+    if direction == "-":
+        return [(x, y + step, x + width, y + step) for step in _steps(height, 4.0)]
+    if direction == "|":
+        return [(x + step, y, x + step, y + height) for step in _steps(width, 5.0)]
+    if direction in ("/", "\\"):
+        return [_slanted(x, y, width, height, step, direction) for step in _steps(width + height, 6.0)]
+    return []
+
+
+def swatches(styles: Iterable[tuple[str, str]], width: int, left: float = 8) -> tuple[list[Shape], int]:
+    """A legend: a swatch and a word for each (style, word), wrapped at the width; the shapes and their height."""
+    shapes: list[Shape] = []
+    x, y = left, 0
+    for style, word in styles:
+        word = fit(word, width - left - 30)
+        room = 24 + measure(word) + 14
+        if x > left and x + room > width:
+            x, y = left, y + 18
+        thin = style == "sleep"
+        shapes.append(Bar(x, y + (7 if thin else 3), 18, 3 if thin else 11, style))
+        shapes.append(Text(x + 24, y + 13, word))
+        x += room
+    return shapes, y + 20 if shapes else 0
+
+
+def dot_legend(styles: Iterable[tuple[str, str]], width: int, left: float = 8) -> tuple[list[Shape], int]:
+    """A legend whose swatches are dots."""
+    shapes, height = swatches(styles, width, left)
+    return [
+        Dots(((shape.x + 9, shape.y + shape.height / 2),), 4, shape.style) if isinstance(shape, Bar) else shape
+        for shape in shapes
+    ], height
+
+
+class Row:
+    """A line of words in which each takes the room that is still free."""
+
+    def __init__(self, left: float, right: float) -> None:
+        self.left, self.right = left, right
+        self._starts: list[float] = []
+        self._ends: list[float] = []
+
+    def place(self, x: float, width: float) -> float | None:
+        """Take room for words at x, moved left only where they would leave the row; where they start, or None."""
+        x = max(self.left, min(x, self.right - width))
+        if x + width > self.right + 0.01:
+            return None
+        at = bisect_left(self._starts, x)
+        if (at and self._ends[at - 1] > x) or (at < len(self._starts) and self._starts[at] < x + width):
+            return None
+        self._starts.insert(at, x)
+        self._ends.insert(at, x + width + 5)
+        return x
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+FONT = "DejaVu Sans, Verdana, Geneva, sans-serif"
+
+# Advance widths of DejaVu Sans in hundredths of an em, from the space to the tilde.
+_WIDTHS = (
+    *(32, 41, 46, 84, 64, 96, 78, 28, 40, 40, 50, 84, 32, 37, 32, 34),
+    *(64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 34, 34, 84, 84, 84, 54),
+    *(100, 69, 69, 70, 78, 64, 58, 78, 76, 30, 30, 66, 56, 87, 75, 79),
+    *(61, 79, 70, 64, 62, 74, 69, 99, 69, 62, 69, 40, 34, 40, 84, 50),
+    *(50, 62, 64, 55, 64, 62, 36, 64, 64, 28, 28, 58, 28, 98, 64, 62),
+    *(64, 64, 42, 53, 40, 64, 60, 82, 60, 60, 53, 64, 34, 64, 84),
+)
+_SIGNS = {"…": 100, "·": 38, "×": 84, "µ": 74, "–": 50, "—": 100, "≥": 84, "≤": 84, "→": 84, "’": 32, "“": 52, "”": 52}
+_ELLIPSIS = "…"
+_LONGEST = 200
+
+# Characters that a picture must not contain: they end XML, move the writing direction, or draw outside their place.
+_BANNED = (
+    [(0, 31), (127, 159), (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x180B, 0x180F), (0x200B, 0x200F)]
+    + [(0x2028, 0x202E), (0x2060, 0x206F), (0xD800, 0xDFFF), (0xFDD0, 0xFDEF), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF)]
+    + [(0xFFF0, 0xFFFB), (0xFFFE, 0xFFFF), (0x300, 0x36F), (0x483, 0x489), (0x1AB0, 0x1AFF), (0x1DC0, 0x1DFF)]
+    + [(0x20D0, 0x20FF), (0xFE20, 0xFE2F), (0xE0000, 0xE0FFF)]
+    + [(plane * 0x10000 + 0xFFFE, plane * 0x10000 + 0xFFFF) for plane in range(1, 17)]
+)
+_DROP: dict[int, int | None] = {code: None for first, last in _BANNED for code in range(first, last + 1)}
+_DROP.update(dict.fromkeys((9, 10, 13, 8232, 8233), 32))
+
+
+def clean(text: object, longest: int = _LONGEST) -> str:
+    """Words that are safe to draw: no control, bidirectional or XML-illegal character, single spaces, a sane length."""
+    words = str(text)
+    return _clean(words[:longest]) + (_ELLIPSIS if len(words) > longest else "")
+
+
+def measure(text: str, size: int = 11, bold: bool = False) -> float:
+    """The width of cleaned words in pixels, rather too wide than too narrow."""
+    return _ems(text) * size * (1.18 if bold else 1.02)
+
+
+def is_plain(text: str) -> bool:
+    """Whether every browser's font has these letters in about the widths that we know: Latin, Greek, Cyrillic."""
+    return text.isascii() or all(char < "\u0530" or char in _SIGNS for char in text)
+
+
+def fit(text: object, width: float, size: int = 11, bold: bool = False) -> str:
+    """The words, cleaned and cut with an ellipsis to what fits into the width."""
+    words = clean(text)
+    if measure(words, size, bold) <= width:
+        return words
+    while words and measure(words + _ELLIPSIS, size, bold) > width:
+        words = words[:-1]
+    return words.rstrip() + _ELLIPSIS if words else ""
+
+
+def wrapped(text: str, width: float) -> list[str]:
+    """The words on one line, or on two if that lets more of them fit."""
+    words = clean(text).split()
+    if measure(" ".join(words)) <= width or len(words) < 2:
+        return [fit(text, width)]
+    cuts = [(" ".join(words[:cut]), " ".join(words[cut:])) for cut in range(1, len(words))]
+    return [fit(line, width) for line in min(cuts, key=lambda lines: max(map(measure, lines)))]
+
+
+def number(value: float) -> str:
+    """A number as a person writes it: at most three digits that matter."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def seconds(value: float) -> str:
+    """A duration with its unit."""
+    for size, unit in ((3600.0, "h"), (120.0, "min"), (0.1, "s"), (0.001, "ms"), (0.000_001, "µs")):
+        if value >= size * 0.9999:
+            scale = {"h": 3600.0, "min": 60.0, "s": 1.0, "ms": 0.001, "µs": 0.000_001}[unit]
+            return f"{number(value / scale)} {unit}"
+    return "0 s" if value <= 0 else f"{value * 1e9:.0f} ns"
+
+
+def plural(count: int, word: str) -> str:
+    """The count and its word."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+@lru_cache(maxsize=4096)
+def _clean(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text.strip()
+    return " ".join(unicodedata.normalize("NFC", text).translate(_DROP).split())
+
+
+@lru_cache(maxsize=4096)
+def _ems(text: str) -> float:
+    return sum(map(_em, text)) / 100
+
+
+def _em(char: str) -> int:
+    code = ord(char)
+    if code >= 0x2E80:
+        return 110 if code < 0x1F000 else 140
+    # An accent adds no width: what counts is the letter under it.
+    base = ord(unicodedata.normalize("NFD", char)[0])
+    if 32 <= base < 127:
+        return _WIDTHS[base - 32]
+    return _SIGNS.get(char, 85 if code < 0x530 else 110)
+
+
+# --- time ------------------------------------------------------------------------------------------------------------
+
+_UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"), (0.001, "ms"), (0.000_001, "µs"))
+_NICE = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+
+
+class Axis:
+    """Seconds from `since` to `until` on the pixels from `left` to `right`."""
+
+    def __init__(self, until: float, left: float, right: float, since: float = 0.0) -> None:
+        self.since, self.until, self.left, self.right = since, max(until, since + 1e-9), left, right
+        self._scale = (right - left) / (self.until - since)
+
+    def __call__(self, at: float) -> float:
+        """The pixel of an instant, kept inside the axis."""
+        return self.left + (min(max(at, self.since), self.until) - self.since) * self._scale
+
+    def covers(self, at: float) -> bool:
+        """Whether the instant is on the axis."""
+        return self.since <= at <= self.until
+
+    @property
+    def unit(self) -> tuple[float, str]:
+        """The unit in which ticks are written: its seconds and its name."""
+        span = self.until - self.since
+        return next((unit for unit in _UNITS if span >= unit[0] * (3 if unit[0] > 1 else 0.3)), _UNITS[-1])
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Pixels and words of the axis's ticks, in round steps that leave room for the words."""
+        size, _ = self.unit
+        step = nice((self.until - self.since) / size * 58 / (self.right - self.left))
+        first = -int(-self.since / size // step)
+        count = int((self.until - self.since) / size / step + 1e-6) + 1
+        values = [(first + index) * step for index in range(count + 1)]
+        return [(self(value * size), f"{value:g}") for value in values if value * size <= self.until * (1 + 1e-9)]
+
+    def drawn(self, top: float, bottom: float) -> tuple[list[Shape], list[Shape]]:
+        """The grid (to lie behind everything) and, under `bottom`, the axis with its words; 34 pixels high."""
+        ticks = self.ticks()
+        grid: list[Shape] = [Line(((x, top), (x, bottom)), GRID) for x, _ in ticks]
+        axis: list[Shape] = [Line(((self.left, bottom), (self.right, bottom)), PALE)]
+        axis += [Line(((x, bottom), (x, bottom + 4)), PALE) for x, _ in ticks]
+        axis += [Text(x, bottom + 15, word, 10, "middle", color=PALE) for x, word in ticks]
+        name = {"h": "hours", "min": "minutes", "s": "seconds", "ms": "milliseconds", "µs": "microseconds"}
+        axis.append(Text((self.left + self.right) / 2, bottom + 29, name[self.unit[1]], 10, "middle", color=PALE))
+        return grid, axis
+
+
+def nice(value: float) -> float:
+    """The smallest of 1, 2, 5, 10, ... (and their tenths) that is not below the value."""
+    power = 1.0
+    while value * power < 1 and power < 1e12:
+        power *= 10
+    scaled = value * power
+    tens = 1.0
+    while scaled > tens * _NICE[-1]:
+        tens *= 1000
+    return next(step for step in _NICE if step * tens >= scaled * 0.999999) * tens / power
+
+
+# --- private ---------------------------------------------------------------------------------------------------------
+
+
+def _moved(shape: Shape, y: float) -> Shape:
+    if isinstance(shape, (Bar, Text)):
+        return shape._replace(y=shape.y + y)
+    return shape._replace(points=tuple((px, py + y) for px, py in shape.points))
+
+
+def _steps(length: float, step: float) -> list[float]:
+    return [step * index for index in range(1, int((length - 0.01) / step) + 1)]
+
+
+def _slanted(
+    x: float, y: float, width: float, height: float, step: float, direction: str
+) -> tuple[float, float, float, float]:
+    """One line at 45 degrees that meets the bar `step` pixels along its edge."""
+    low, high = max(0.0, step - height), min(step, width)
+    from_low, from_high = step - low, step - high
+    if direction == "/":
+        return x + low, y + from_low, x + high, y + from_high
+    return x + low, y + height - from_low, x + high, y + height - from_high

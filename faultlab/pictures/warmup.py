@@ -1,0 +1,200 @@
+"""Warm-ups, ungraded: predict, estimate, put lines in order, mend a bug; then see what happens.
+
+What is right is never written down: each warm-up is given the run that decides, and runs it at once. A choice of
+answers that lacks the right one, or lines whose right order doesn't work, is the author's mistake: ValueError, and the
+build fails. A warm-up is a widget; where no kernel answers, its question stays, with what happens folded below it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from faultlab.pictures.figure import display_html, rendered
+from faultlab.pictures.words import safe
+
+Picture = Callable[[Any], Any]
+"""From what was answered to a timeline, a sheet or an SVG string: the prediction may be drawn beside what happens."""
+
+
+def predict(
+    question: str,
+    choices: Sequence[Any] | Mapping[str, Any],
+    run: Callable[[], Any],
+    *,
+    why: str = "",
+    picture: Picture | None = None,
+) -> None:
+    """Ask for one of `choices` (values, or words and their values) before `run()` tells which one it is.
+
+    `why` is said afterwards. `picture` gets the value that was chosen and returns what is shown then.
+    Raises ValueError when what `run` returns is none of the choices.
+    """
+    named = dict(choices) if isinstance(choices, Mapping) else {_said(choice): choice for choice in choices}
+    right = run()
+    if right not in named.values():
+        raise ValueError(f"{question!r}: the answer is {right!r}, which is none of {', '.join(named)}")
+    words = next(word for word, value in named.items() if value == right)
+
+    def answer(word: str) -> str:
+        said = f"Yes: {words}." if named[word] == right else f"You said {word}; it is {words}."
+        return _reveal(said, why, picture, named[word])
+
+    import ipywidgets
+
+    box = ipywidgets.RadioButtons(options=list(named), value=None, layout={"width": "max-content"})
+    listed = "".join(f"<li>{_prose(word)}</li>" for word in named)
+    _ask(question, box, answer, f"<ul>{listed}</ul>", _reveal(f"It is {words}.", why, picture, right))
+
+
+def estimate(
+    question: str,
+    run: Callable[[], float],
+    *,
+    unit: str = "",
+    tolerance: float = 0.05,
+    why: str = "",
+    picture: Picture | None = None,
+) -> None:
+    """Ask for a number; right is what lies within `tolerance` (a share) of what `run()` returns, in `unit`."""
+    right = float(run())
+    words = f"{right:,.4g} {unit}".strip()
+
+    def answer(text: str) -> str:
+        try:
+            number = float(text.replace(",", "").replace("%", ""))
+        except ValueError:
+            return f"<p>{safe(text)} is no number: type digits, such as {0.5 if right < 1 else 42}.</p>"
+        close = abs(number - right) <= tolerance * abs(right) + 1e-12
+        said = f"Yes: {words}." if close else f"You said {text.strip()}; it is {words}."
+        return _reveal(said, why, picture, number)
+
+    box = _text_box("a number" + (f", {unit}" if unit else ""))
+    _ask(question, box, answer, "", _reveal(f"It is {words}.", why, picture, right))
+
+
+def arrange(
+    question: str,
+    lines: Sequence[str],
+    trial: Callable[[str], str],
+    *,
+    why: str = "",
+) -> None:
+    """Ask for the order of `lines`, which are given in a right one and shown in another.
+
+    `trial` gets the lines as one text and returns what is wrong with it, "" when nothing is: more than one order may
+    be right. Raises ValueError when the given order isn't.
+    """
+    if wrong := trial("\n".join(lines)):
+        raise ValueError(f"{question!r}: the order given isn't right: {wrong}")
+    shown = _shuffled(lines, trial)
+    letters = {chr(ord("A") + number): line for number, line in enumerate(shown)}
+    example = "".join(letters)  # the order shown, which doesn't work: it gives nothing away
+
+    def answer(text: str) -> str:
+        order = [letter for letter in text.upper() if letter.isalpha()]
+        if sorted(order) != sorted(letters):
+            return f"<p>Type each of the letters {', '.join(letters)} once, such as {example}.</p>"
+        code = "\n".join(letters[letter] for letter in order)
+        wrong = trial(code)
+        return _reveal("Yes, that works." if not wrong else f"Not yet: {wrong}", "" if wrong else why, None, None)
+
+    rows = "".join(f"{letter}   {line}\n" for letter, line in letters.items())
+    listed = f"<pre>{safe_lines(rows)}</pre>"
+    right = f"<pre>{safe_lines(chr(10).join(lines))}</pre>"
+    static = _reveal("One order that works:", "", None, None) + right + (f"<p>{_prose(why)}</p>" if why else "")
+    _ask(question, _text_box(f"the letters in order, such as {example}"), answer, listed, static, always=listed)
+
+
+def mended(trial: Callable[[], str], *, well: str = "Mended.", hint: str = "", picture: Picture | None = None) -> bool:
+    """Say whether the cell above is mended: `trial()` returns what is still wrong, "" when nothing is.
+
+    Never raises: what the trial raises is what is wrong. Returns whether all is well.
+    """
+    try:
+        wrong = trial()
+    except Exception as error:
+        wrong = f"it raised {type(error).__name__}: {error}"
+    mark = "✓" if not wrong else "✗"
+    words = well if not wrong else f"Not yet: {wrong}"
+    more = f"<details><summary>A hint</summary><p>{_prose(hint)}</p></details>" if wrong and hint else ""
+    shown = _picture(picture, not wrong)
+    display_html(f"<p><strong>{mark}</strong> {_prose(words)}</p>{more}{shown}", f"{mark} {words}")
+    return not wrong
+
+
+def safe_lines(text: str) -> str:
+    """Several lines of code for a `pre`: each cleaned and escaped, its indentation kept."""
+    rows = text.rstrip("\n").split("\n")
+    return "\n".join(row[: len(row) - len(row.lstrip())] + safe(row.lstrip(), 300) for row in rows)
+
+
+def _ask(question: str, box: Any, answer: Callable[[str], str], listed: str, static: str, *, always: str = "") -> None:
+    """Show the question with its widget, and for where no kernel answers the question with its answer folded."""
+    import ipywidgets
+    from IPython.display import display
+
+    still = (
+        f"<p><strong>{_prose(question)}</strong></p>{listed}<details><summary>What happens</summary>{static}</details>"
+    )
+    name = f"faultlab-still-{hashlib.sha256(still.encode()).hexdigest()[:12]}"
+    head = ipywidgets.HTML(
+        f"<style>.{name}{{display:none}}</style><p><strong>{_prose(question)}</strong></p>{always}",
+        layout={"max_width": "100%"},
+    )
+    told = ipywidgets.HTML(layout={"max_width": "100%"})
+
+    def answered(change: Mapping[str, Any]) -> None:
+        if change["new"] not in (None, ""):
+            try:
+                told.value = f'<div role="status">{answer(change["new"])}</div>'
+            except Exception as error:
+                told.value = f'<p role="alert">{safe(type(error).__name__)}: {safe(error, 400)}</p>'
+
+    box.observe(answered, names="value")
+    display(ipywidgets.VBox([head, box, told]))  # type: ignore[no-untyped-call]
+    display_html(f'<div class="{name}">{still}</div>', question)
+
+
+def _text_box(placeholder: str) -> Any:
+    import ipywidgets
+
+    return ipywidgets.Text(
+        placeholder=placeholder,
+        continuous_update=False,
+        description="your answer",
+        style={"description_width": "initial"},
+        layout={"width": "420px", "max_width": "100%"},
+    )
+
+
+def _reveal(said: str, why: str, picture: Picture | None, chosen: Any) -> str:
+    because = f" {_prose(why)}" if why else ""
+    return f"<p><strong>{_prose(said)}</strong>{because}</p>{_picture(picture, chosen)}"
+
+
+def _picture(picture: Picture | None, chosen: Any) -> str:
+    return "" if picture is None else rendered(picture(chosen), table=False)[0]
+
+
+def _shuffled(lines: Sequence[str], trial: Callable[[str], str]) -> list[str]:
+    """An order that doesn't work, the same in every process."""
+    draw = random.Random("\n".join(lines))
+    shown = list(lines)
+    for _ in range(20):
+        draw.shuffle(shown)
+        if shown != list(lines) and trial("\n".join(shown)):
+            return shown
+    raise ValueError(f"these lines work in any order, so there is nothing to arrange: {lines[0]!r}, ...")
+
+
+def _said(choice: Any) -> str:
+    return choice if isinstance(choice, str) else "yes" if choice is True else "no" if choice is False else f"{choice}"
+
+
+def _prose(text: str) -> str:
+    """Escaped words; what stands in backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", safe(text, 2000))
