@@ -20,11 +20,11 @@ from typing import Any
 
 from autograder.answer import Unreadable, answer, only, read
 from autograder.cells import run_notebook
-from autograder.course import Course, Section, UnreadableSubmission, UsageError, read_regular, unprotected_problem
+from autograder.course import Course, Section, UnreadableSubmission, UsageError, read_regular, refuse_submission
 from autograder.guest import in_a_kernel
 from autograder.judge import Judge, JudgeError, Test
 from autograder.mistakes import NAME, headlines, read_known
-from autograder.result import Behaviour, Result
+from autograder.result import Result
 from faultlab.pictures.sheet import clean
 from faultlab.scenario import Played, Scenario, ScenarioError, asked, load, play
 from faultlab.timeline import Timeline
@@ -206,12 +206,6 @@ def nearby(tests: Path, submission: str | None) -> Nearby:
     return Nearby(bench, run_notebook(answer(cells, [], exercise).cells, bench.wanted)[0])
 
 
-def refuse_submission(path: Path) -> None:
-    """Raise UsageError for what a student handed in: here nothing protects from it."""
-    if problem := unprotected_problem(path):
-        raise UsageError(problem)
-
-
 def seed_of(wanted: Played) -> int:
     """The seed of a scenario where no secret is needed: the same in every process."""
     return zlib.crc32(repr(wanted).encode())
@@ -342,6 +336,3 @@ def _section(folder: Path) -> Section | None:
         return course.section(folder.name)
     except UsageError:
         return None
-
-
-__all__ = ["Behaviour", "Bench", "Checked", "Own", "check", "judged", "own_answer"]

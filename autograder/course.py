@@ -44,17 +44,6 @@ class NothingHandedIn(UnreadableSubmission):
 
 
 @dataclass(frozen=True, slots=True)
-class HandedIn:
-    """The notebook that a submission is graded by."""
-
-    data: bytes
-    notes: tuple[str, ...] = ()
-    """What a student should know about the choice, each a sentence."""
-    needs: str = ""
-    """Why a person has to look at the choice, in a sentence; empty when nobody has to."""
-
-
-@dataclass(frozen=True, slots=True)
 class Section:
     """One section: its name is its folder's."""
 
@@ -141,32 +130,6 @@ class Submission:
         linked = next((path for path in (folder.parent, folder) if path.is_symlink()), None)
         problem = student_problem(student) or (f"{str(linked)!a}: a link, not a folder" if linked else "")
         return cls(student, section, folder / f"{section.notebook}.ipynb", problem)
-
-    @property
-    def missing(self) -> bool:
-        """The student handed in the section's folder without a notebook of it."""
-        try:
-            self.handed_in()
-        except NothingHandedIn:
-            return True
-        except UnreadableSubmission:
-            return False
-        return False
-
-    def handed_in(self) -> HandedIn:
-        """The notebook that is graded, and what is to be said about the choice; links aren't followed.
-
-        Raises NothingHandedIn when there is none, UnreadableSubmission when it isn't opened, with a line that says why.
-        """
-        from autograder.handin import handed_in
-
-        if self.problem:
-            raise UnreadableSubmission(self.problem)
-        return handed_in(self.path.parent, self.section)
-
-    def read(self) -> bytes:
-        """The bytes of that notebook. Raises as `handed_in` does."""
-        return self.handed_in().data
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +281,12 @@ def unprotected_problem(path: Path) -> str:
                 command = f"autograder grade{which}"
                 return f"a student's work runs in the sandbox only: run `{command}` in {folder.parent}"
     return ""
+
+
+def refuse_submission(path: Path) -> None:
+    """Raise UsageError for what a student handed in: here nothing protects from it."""
+    if problem := unprotected_problem(path):
+        raise UsageError(problem)
 
 
 def _is_ours(config: Path) -> bool:

@@ -32,7 +32,6 @@ from autograder.answer import Answer, Cell, Unreadable, answer, read
 from autograder.check import explained
 from autograder.course import (
     Course,
-    HandedIn,
     NothingHandedIn,
     Section,
     Submission,
@@ -40,6 +39,7 @@ from autograder.course import (
     UsageError,
     stage,
 )
+from autograder.handin import HandedIn, open_submission
 from autograder.judge import Judge, JudgeError, ended_badly
 from autograder.mistakes import NAME, Mistake, headlines, read_known
 from autograder.notes import capped, worded
@@ -275,7 +275,7 @@ def read_submission(submission: Submission) -> HandedIn | Result:
     """A submission's notebook, or the verdict when there is none to grade; a note says so if its timestamp is odd."""
     folder = submission.path.parent
     try:
-        found = submission.handed_in()
+        found = open_submission(submission)
         return replace(found, notes=(*found.notes, *filter(None, [read_stamps(folder).note])))
     except NothingHandedIn as error:
         return with_note(_without_kit(submission, "missing", str(error)), folder)

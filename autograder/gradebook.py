@@ -65,6 +65,7 @@ from autograder.database import database as database
 from autograder.database import opened as opened
 from autograder.database import read_standings
 from autograder.database import standings as standings
+from autograder.handin import open_submission
 from autograder.result import Result, Standing
 from autograder.stamps import SECRET, TIMESTAMP, Stamps, read_stamps, with_note
 from faultlab.pictures.sheet import clean
@@ -220,7 +221,7 @@ class SubmissionExporter(NotebookExporter):
         if not path.is_relative_to(Path(place.root, place.submitted_directory)):
             return super().from_filename(filename, resources=resources, **kw)
         try:
-            body = load(_submission(path, Course(Path(place.root))).read())
+            body = load(open_submission(_submission(path, Course(Path(place.root)))).data)
         except UnreadableSubmission as problem:
             self.log.warning("%s", problem)
             body = None

@@ -25,7 +25,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from autograder.answer import Cell, Unreadable, read
-from autograder.course import MAX_NOTEBOOK, HandedIn, NothingHandedIn, Section, UnreadableSubmission, read_regular
+from autograder.course import MAX_NOTEBOOK, NothingHandedIn, Section, Submission, UnreadableSubmission, read_regular
 from faultlab.pictures.sheet import clean
 
 MAX_ENTRIES = 2_000
@@ -155,6 +155,27 @@ class _Search:
         elif own:
             one.worked = 1 if answers else 2
             one.said = "holds no answer" if answers else "doesn't hold the exercise's cell"
+
+
+@dataclass(frozen=True, slots=True)
+class HandedIn:
+    """The notebook that a submission is graded by."""
+
+    data: bytes
+    notes: tuple[str, ...] = ()
+    """What a student should know about the choice, each a sentence."""
+    needs: str = ""
+    """Why a person has to look at the choice, in a sentence; empty when nobody has to."""
+
+
+def open_submission(submission: Submission) -> HandedIn:
+    """The notebook that is graded, and what is to be said about the choice; links aren't followed.
+
+    Raises NothingHandedIn when there is none, UnreadableSubmission when it isn't opened, with a line that says why.
+    """
+    if submission.problem:
+        raise UnreadableSubmission(submission.problem)
+    return handed_in(submission.path.parent, submission.section)
 
 
 def handed_in(folder: Path, section: Section) -> HandedIn:

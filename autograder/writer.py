@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from autograder.course import Course, HandedIn, Submission, cannot_write, student_problem, write_alone
+from autograder.course import Course, Submission, cannot_write, student_problem, write_alone
+from autograder.handin import HandedIn
 from autograder.keys import Keys, Parts
 from autograder.ledger import Ledger
 from autograder.report import page_name, renew

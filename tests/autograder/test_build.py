@@ -13,7 +13,8 @@ import pytest
 
 from autograder import build
 from autograder.authoring import right_answers
-from autograder.course import Course, Section, UsageError
+from autograder.course import Course, NothingHandedIn, Section, UsageError
+from autograder.handin import open_submission
 from autograder.rules import RULES
 from autograder.source import source_notebook
 
@@ -512,9 +513,10 @@ class TestCourse:
         (course.submitted / "ada" / SECTION / "sample.ipynb").write_text("{}")
         (course.submitted / "eve" / SECTION / "sample.ipynb").symlink_to(course.submitted / "ada")
         found = {submission.student: submission for submission in course.submissions()}
-        assert found["ada"].read() == b"{}"
-        assert found["zoe"].missing
+        assert open_submission(found["ada"]).data == b"{}"
+        with pytest.raises(NothingHandedIn):
+            open_submission(found["zoe"])
         assert not found["bob"].problem and not found["Bob"].problem and not found["-rf"].problem
         assert "line break" in found["a\nb"].problem
         with pytest.raises(Exception, match="a link, not a file"):
-            found["eve"].read()
+            open_submission(found["eve"])

@@ -20,7 +20,8 @@ from nbgrader.api import Gradebook, SubmittedAssignment
 import autograder.feedback
 import autograder.grade
 from autograder import gradebook
-from autograder.course import Course
+from autograder.course import Course, NothingHandedIn, UnreadableSubmission
+from autograder.handin import open_submission
 from autograder.release import graded_notebook, nbgrader_config
 from autograder.result import Behaviour, Result
 
@@ -88,12 +89,16 @@ def grade_class(course: Course) -> tuple[list[Result], dict[tuple[str, str], byt
     """What batch grading hands over."""
     results, notebooks = [], {}
     for submission in course.submissions():
-        if submission.missing:
+        try:
+            data = open_submission(submission).data
+        except NothingHandedIn:
             results.append(Result(submission.student, SECTION, "sample", "missing", "", 0.0))
             continue
+        except UnreadableSubmission:
+            data = b""
         results.append(gradebook._graded(submission.path, submission.section, submission.student))
         if results[-1].verdict == "graded":
-            notebooks[submission.student, SECTION] = submission.read()
+            notebooks[submission.student, SECTION] = data
     return results, notebooks
 
 

@@ -13,9 +13,10 @@ from click.testing import CliRunner
 
 from autograder import feedback, grade, gradebook
 from autograder.cli import main
-from autograder.course import Course, HandedIn, Submission
+from autograder.course import Course, Submission
 from autograder.demo import write_submission
 from autograder.grade import Grader, Setting, everything
+from autograder.handin import HandedIn
 from autograder.result import Behaviour, Result
 
 SECTION = "90_sample"
