@@ -14,7 +14,8 @@ from typing import Any
 
 import click
 
-from autograder.course import Course, UsageError
+from autograder.course import Course
+from autograder.errors import UsageError
 
 # jsonschema looks for these when it is imported, and they take over a second to load; we check no such formats
 for _name in ("rfc3987_syntax", "isoduration"):
@@ -105,8 +106,8 @@ def main() -> None:
 @_plain_errors
 def build(sections: tuple[str, ...], check: bool, force: bool) -> int:
     """Build notebooks/ from solutions/."""
-    from autograder.build import build
-    from autograder.rules import RULES
+    from autograder.authoring.build import build
+    from autograder.authoring.rules import RULES
 
     jobs = min(os.cpu_count() or 1, len(sections) or sys.maxsize)
     problems = build(Course.find(), sections, check=check, force=force, rules=RULES, tell=click.echo, jobs=jobs)
@@ -120,7 +121,7 @@ def build(sections: tuple[str, ...], check: bool, force: bool) -> int:
 @_plain_errors
 def new(name: str) -> int:
     """Write a new section, NAME, to solutions/: a small working exercise to change step by step."""
-    from autograder.skeleton import new_section, what_next
+    from autograder.authoring.skeleton import new_section, what_next
 
     section = new_section(Course.find(), name)
     click.echo("\n".join([f"solutions/{section.name} is written. Next:", *what_next(section)]))
@@ -133,7 +134,7 @@ def new(name: str) -> int:
 @_plain_errors
 def check(notebooks: tuple[Path, ...], watch: bool) -> int:
     """Check your own notebooks: the visible tests."""
-    from autograder.terminal import check_all, watch_all
+    from autograder.learner.terminal import check_all, watch_all
 
     return watch_all(notebooks) if watch else check_all(notebooks)
 
@@ -157,7 +158,7 @@ def grade(folder: Path | None, json_file: Path | None, **options: Any) -> int:
     Ends with 0 when every submission has its verdict and is written, with 1 when something couldn't be written, or
     with --strict when a person has to look at a submission, and with 2 for wrong usage.
     """
-    from autograder.classroom import grade_course
+    from autograder.grading.classroom import grade_course
 
     return grade_course(_course(folder), folder, json_file, **options)
 
@@ -169,7 +170,7 @@ def grade(folder: Path | None, json_file: Path | None, **options: Any) -> int:
 @_plain_errors
 def demo(jobs: int | None, strict: bool, allow_unsandboxed: bool) -> int:
     """Grade a small bundled class and write the report."""
-    from autograder.classroom import grade_demo
+    from autograder.grading.classroom import grade_demo
 
     return grade_demo(Course.find(), jobs=jobs, strict=strict, allow_unsandboxed=allow_unsandboxed)
 
@@ -179,7 +180,7 @@ def demo(jobs: int | None, strict: bool, allow_unsandboxed: bool) -> int:
 @_plain_errors
 def lab(arguments: tuple[str, ...]) -> int:
     """JupyterLab on your own copy of the notebooks (work/ unless FOLDER is given)."""
-    from autograder.lab import folder_and_options, lab
+    from autograder.learner.lab import folder_and_options, lab
 
     folder, options = folder_and_options(arguments)
     return lab(_course(folder), folder, options)
@@ -191,7 +192,7 @@ def lab(arguments: tuple[str, ...]) -> int:
 @_plain_errors
 def progress(html: Path | None, folder: Path | None) -> int:
     """What you have passed, section by section."""
-    from autograder.terminal import show_progress
+    from autograder.learner.terminal import show_progress
 
     return show_progress(_course(folder), folder, html)
 
@@ -202,7 +203,7 @@ def progress(html: Path | None, folder: Path | None) -> int:
 @_plain_errors
 def compare(exercise: str, folder: Path | None) -> int:
     """Once your answer passes: the worked one, and other right ones, beside it."""
-    from autograder.terminal import compare_answers
+    from autograder.learner.terminal import compare_answers
 
     return compare_answers(_course(folder), exercise, folder)
 
@@ -211,6 +212,6 @@ def compare(exercise: str, folder: Path | None) -> int:
 @_plain_errors
 def doctor() -> int:
     """Which sandbox this machine allows, and how to get a better one."""
-    from autograder.terminal import show_doctor
+    from autograder.learner.terminal import show_doctor
 
     return show_doctor()

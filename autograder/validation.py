@@ -12,7 +12,8 @@ from typing import Any
 from jupyter_client.manager import AsyncKernelManager
 from nbgrader.apps import ValidateApp
 
-from autograder.course import UsageError, unprotected_problem
+from autograder.course import unprotected_problem
+from autograder.errors import UsageError
 
 
 class OwnKernelManager(AsyncKernelManager):

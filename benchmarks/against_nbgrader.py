@@ -22,7 +22,7 @@ from itertools import cycle
 from pathlib import Path
 
 from autograder.course import Course
-from autograder.demo import write_submission
+from autograder.grading.demo import write_submission
 
 STOCK_CONFIG = """
 c.CourseDirectory.root = {root!r}

@@ -21,9 +21,10 @@ from itertools import cycle
 from pathlib import Path
 
 from autograder.course import Course
-from autograder.demo import make_class
-from autograder.grade import Setting, everything
-from autograder.result import Result
+from autograder.grading.demo import make_class
+from autograder.grading.jobs import everything
+from autograder.grading.pool import Setting
+from autograder.judging.result import Result
 
 
 def main() -> int:

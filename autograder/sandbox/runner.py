@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from autograder.cells import run_notebook, running
+from autograder.notebook.execution import run_notebook, running
 from autograder.sandbox.wire import weight
 from faultlab.run import unpack
 from faultlab.scenario import perform, read

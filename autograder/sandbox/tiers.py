@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from autograder.course import UsageError
+from autograder.errors import UsageError
 
 TierName = Literal["full", "landlock", "none"]
 BEST_FIRST: tuple[TierName, ...] = ("full", "landlock")

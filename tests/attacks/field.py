@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from autograder import grade
 from autograder.course import Course, Section
-from autograder.grade import Grader
-from autograder.result import Result
+from autograder.grading import grade
+from autograder.grading.grade import Grader
+from autograder.judging.result import Result
 from autograder.sandbox import linux
 from autograder.sandbox.limits import Budget, Limits
 from autograder.sandbox.syscalls import rows

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from autograder.course import MAX_NOTEBOOK
+from autograder.files import MAX_NOTEBOOK
 from tests.attacks.corpus import FULL, HONEST, Attack, answered, code
 from tests.autograder.test_answer import BROKEN, GOOD
 

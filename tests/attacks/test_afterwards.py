@@ -9,9 +9,10 @@ import nbformat
 import pytest
 
 from autograder.course import Course
-from autograder.feedback import page, part_html
-from autograder.report import write_report
-from autograder.result import Behaviour, Result
+from autograder.judging.result import Behaviour, Result
+from autograder.nbgrader import copy
+from autograder.pages.feedback import page, part_html
+from autograder.pages.report import write_report
 from faultlab.scenario import played
 from faultlab.timeline import Event, Timeline
 from tests.attacks.afterwards import MARKDOWN, WORDS, cells
@@ -49,7 +50,7 @@ def live(markup: str, *, ours: frozenset[str] = frozenset()) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def source(pristine: Course) -> Any:
-    from autograder.release import graded_notebook
+    from autograder.nbgrader.release import graded_notebook
 
     return graded_notebook(pristine.section(SECTION))
 
@@ -59,11 +60,9 @@ def test_copies(source: Any, name: str, record_property) -> None:
     """Of a cell only text and code are left, of its outputs nothing; as nbgrader renders it, nothing is live."""
     from nbconvert.filters import markdown2html
 
-    from autograder import gradebook
-
     record_property("attack", (0, 0))
     body = {"cells": cells({name: MARKDOWN[name]}), "metadata": {"widgets": {"x": MARKDOWN[name]}}, "nbformat": 4}
-    kept = gradebook.sanitise(gradebook.load(json.dumps(body).encode()), source)
+    kept = copy.sanitise(copy.load(json.dumps(body).encode()), source)
     nbformat.validate(kept)
     assert set(kept.metadata) <= {"kernelspec", "language_info"}
     theirs = [cell for cell in kept.cells if not cell.metadata]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from autograder.feedback import page
+from autograder.pages.feedback import page
 from tests.attacks import files
 from tests.attacks.corpus import Attack, answered, attacks
 from tests.attacks.field import Field

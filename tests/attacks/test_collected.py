@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from autograder.course import Course
-from autograder.grade import Setting, everything
-from autograder.report import write_report
-from autograder.result import Result
+from autograder.grading.jobs import everything
+from autograder.grading.pool import Setting
+from autograder.judging.result import Result
+from autograder.pages.report import write_report
 from tests.attacks.canaries import SECRET
 from tests.attacks.collected import CASES, NEIGHBOURS, RIGHT, Case, notebook
 from tests.attacks.corpus import FULL, make_course

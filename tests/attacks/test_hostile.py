@@ -20,8 +20,9 @@ from pathlib import Path
 import pytest
 
 from autograder.course import Course, Submission
-from autograder.grade import Job, Setting, course_secret, grade_class
-from autograder.result import Result
+from autograder.grading.grade import course_secret
+from autograder.grading.pool import Job, Setting, grade_class
+from autograder.judging.result import Result
 from benchmarks.regrade import as_bytes, load
 from tests.attacks.corpus import FULL, HONEST, SECTION, answered, attacks, make_course
 from tests.sandbox.boxes import descendants

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from autograder.course import Submission
-from autograder.grade import Job, Setting, course_secret, grade_class
+from autograder.grading.grade import course_secret
+from autograder.grading.pool import Job, Setting, grade_class
 from tests.attacks.canaries import canaries
 from tests.attacks.corpus import FULL, SECTION, attacks, make_course
 from tests.attacks.field import HONESTLY

@@ -137,7 +137,7 @@ def new_course() -> Callable[[Path], Course]:
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Course:
     """A sample course that was built; tests only read it."""
-    from autograder import build
+    from autograder.authoring import build
 
     course = make_course(tmp_path_factory.mktemp("pristine") / "course")
     assert build.build(course) == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autograder.answer import CELLS, Answer, Unreadable, answer, read
+from autograder.notebook.answer import CELLS, Answer, Unreadable, answer, read
 
 
 def code(source: Any, grade_id: str = "", **marks: bool) -> dict:

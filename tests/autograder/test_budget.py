@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from autograder import classroom, grade
 from autograder.cli import main
 from autograder.course import Submission
-from autograder.grade import Grader, Job, Setting, grade_class
-from autograder.ledger import Ledger
-from autograder.result import Result
+from autograder.grading import classroom, grade
+from autograder.grading.grade import Grader
+from autograder.grading.ledger import Ledger
+from autograder.grading.pool import Job, Setting, grade_class
+from autograder.judging.result import Result
 from autograder.sandbox.child import ZygoteDied
 from autograder.sandbox.limits import Budget, Limits, TooMuch
 from tests.attacks.corpus import FULL, HELPERS, HONEST, SECTION, answered, make_course

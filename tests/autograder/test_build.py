@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
-from autograder import build
-from autograder.authoring import right_answers
-from autograder.course import Course, NothingHandedIn, Section, UsageError
-from autograder.handin import open_submission
-from autograder.rules import RULES
-from autograder.source import source_notebook
+from autograder.authoring import build
+from autograder.authoring.rule import Rules
+from autograder.authoring.rules import RULES
+from autograder.authoring.trials import right_answers
+from autograder.course import Course, Section
+from autograder.errors import NothingHandedIn, UsageError
+from autograder.notebook.handin import open_submission
+from autograder.notebook.source import source_notebook
+from autograder.side_by_side import Tell
 
 SECTION = "90_sample"
 NewCourse = Callable[[Path], Course]
@@ -37,7 +40,7 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def full_marks(course: Course, section: Section, tell: build.Tell) -> list[str]:
+def full_marks(course: Course, section: Section, tell: Tell) -> list[str]:
     tell(f"{section.name} was looked at")
     return [f"{section.name}: the solution gets 2 of 3 points"]
 
@@ -252,7 +255,7 @@ class TestCheck:
         """By whoever checks, with their own words."""
 
         told: list[str] = []
-        rules = build.Rules(answers=[full_marks])
+        rules = Rules(answers=[full_marks])
         found = build.build(pristine, [SECTION], check=True, rules=rules, tell=told.append)
         assert found == [f"{SECTION}: the solution gets 2 of 3 points"]
         assert f"{SECTION} was looked at" in told
@@ -263,7 +266,7 @@ class TestCheck:
         said = []
         for jobs in (1, 2):
             told: list[str] = []
-            rules = build.Rules(answers=[full_marks])
+            rules = Rules(answers=[full_marks])
             said.append((build.build(course, check=True, rules=rules, tell=told.append, jobs=jobs), told))
         (problems, told), (same, heard) = said
         assert problems == same and len(problems) > 1

@@ -14,8 +14,8 @@ import time
 import IPython
 import pytest
 
-from autograder import cells
-from autograder.cells import names, needed, planned, run_notebook, running
+from autograder.notebook.cells import names, needed, planned
+from autograder.notebook.execution import run_notebook, running
 
 
 def cell(source: str, *, own: bool = False, number: int = 0) -> dict:
@@ -150,12 +150,12 @@ class TestRun:
 
     def test_checks_do_nothing(self):
         """And the modules that stand in are gone afterwards, also when a cell fails."""
-        real = importlib.import_module("autograder.check")
+        real = importlib.import_module("autograder.learner.checking")
         main = sys.modules["__main__"]
-        source = "from autograder.check import check\nx = check('retry')\nassert __name__ == '__main__'\n1 / 0"
+        source = "from autograder import check\nx = check('retry')\nassert __name__ == '__main__'\n1 / 0"
         namespace, errors = run_notebook([cell(source, own=True)])
         assert namespace["x"] is None and errors[0][1] == "ZeroDivisionError"
-        assert sys.modules["autograder.check"] is real and sys.modules["__main__"] is main
+        assert sys.modules["autograder.learner.checking"] is real and sys.modules["__main__"] is main
 
     def test_nobody_has_an_answer_of_their_own(self):
         """A notebook that takes a learner's other answers gets none, and fills the gaps."""
@@ -171,7 +171,7 @@ class TestRun:
 
     def test_an_endless_cell_is_stopped(self, monkeypatch):
         """By its CPU time; the next ones are run."""
-        monkeypatch.setattr(cells, "CPU_SECONDS", 1.0)
+        monkeypatch.setattr("autograder.notebook.execution.CPU_SECONDS", 1.0)
         namespace, errors = run_notebook([cell("while True: pass", own=True, number=1), cell("x = 1", own=True)])
         assert [(number, kind) for number, kind, _ in errors] == [(1, "TooLong")] and namespace["x"] == 1
 
@@ -212,7 +212,7 @@ class TestSpareCells:
 
     def test_one_budget(self, monkeypatch):
         """Endless ones take what there is for them, and never the answer's."""
-        monkeypatch.setattr(cells, "SPARE_SECONDS", 0.3)
+        monkeypatch.setattr("autograder.notebook.execution.SPARE_SECONDS", 0.3)
         endless = [spare("while True: pass", number) for number in range(8)]
         began = time.process_time()
         with running([*endless, answer("x = 1"), *endless]) as ran:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from autograder.check import check, judged
 from autograder.course import Course
+from autograder.learner.checking import check, judged
 from faultlab import scenario as scenario_module
 from tests.autograder.conftest import SECTION
 

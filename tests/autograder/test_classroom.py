@@ -18,15 +18,17 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from autograder import classroom, gradebook, keys, ledger, progress
-from autograder.build import build
+from autograder.authoring.build import build
 from autograder.cli import main
 from autograder.course import Course
-from autograder.demo import write_submission
-from autograder.grade import Job, Setting, read_submission
-from autograder.result import Behaviour, Result, Standing
-from autograder.roll import Brief, Roll
-from autograder.rows import Rows
+from autograder.grading import classroom, keys, ledger, progress
+from autograder.grading.demo import write_submission
+from autograder.grading.jobs import read_submission
+from autograder.grading.pool import Job, Setting
+from autograder.grading.rows import Rows
+from autograder.judging.result import Behaviour, Result, Standing
+from autograder.nbgrader import database, save
+from autograder.pages.roll import Brief, Roll
 
 SECTION = "90_sample"
 CLASS = ("ada", "bob", "cy")
@@ -586,12 +588,12 @@ def late(course: Course, when: str = "2026-01-07 00:00:00 UTC") -> None:
 
 
 def forget(course: Course, student: str) -> None:
-    with gradebook.opened(gradebook.database(course)) as book:
+    with database.opened(database.database(course)) as book:
         book.remove_submission(SECTION, student)
 
 
 def extend(course: Course, student: str) -> None:
-    with gradebook.opened(gradebook.database(course)) as book:
+    with database.opened(database.database(course)) as book:
         book.grant_extension(SECTION, student, days=30)
 
 
@@ -662,7 +664,7 @@ class TestPoints:
 class TestWriting:
     def test_one_that_can_t_be_written(self, course, grade, monkeypatch):
         """It alone isn't; the others of its portion are; exit code 1 and a line that names it."""
-        write = gradebook.write
+        write = save.write
 
         def stumbles(course: Course, results: list[Result], *more: Any) -> Any:
             if any(result.student == "bob" for result in results):
@@ -670,7 +672,7 @@ class TestWriting:
             return write(course, results, *more)
 
         with monkeypatch.context() as patch:
-            patch.setattr(gradebook, "write", stumbles)
+            patch.setattr(save, "write", stumbles)
             done = grade()
         assert done.code == 1 and done.err.count("\n") == 1
         assert "bob 90_sample: " in done.err and "what nbgrader says of bob" in done.err
@@ -684,9 +686,9 @@ class TestWriting:
 
         def locked(course: Course, results: list[Result], *more: Any) -> None:
             calls.append(len(results))
-            raise gradebook.GradebookProblem("it is in use")
+            raise database.GradebookProblem("it is in use")
 
-        monkeypatch.setattr(gradebook, "write", locked)
+        monkeypatch.setattr(save, "write", locked)
         done = grade()
         assert done.code == 1 and done.err.count("\n") == 1 and "it is in use" in done.err and "and 57 more" in done.err
         assert sorted(calls) == [1] * 20 + [20] * 3

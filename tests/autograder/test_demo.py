@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from autograder.course import Course
-from autograder.demo import REAL_LIFE, SHOWN, answers, make_class
+from autograder.grading.demo import REAL_LIFE, SHOWN, answers, make_class
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,10 +15,10 @@ import pytest
 from nbgrader.auth import Authenticator
 from nbgrader.exchange import ExchangeFactory
 
-from autograder import exchange, gradebook
 from autograder.course import Course
-from autograder.release import nbgrader_config
-from autograder.stamps import SECRET, TIMESTAMP
+from autograder.nbgrader import database, exchange
+from autograder.nbgrader.release import nbgrader_config
+from autograder.nbgrader.stamps import SECRET, TIMESTAMP
 
 SECTION = "90_sample"
 MINE = pwd.getpwuid(os.getuid()).pw_name
@@ -48,7 +48,7 @@ def hand_in(inbound: Path, student: str = MINE, stamp: str = STAMP, secret: str 
 def run(course: Course, step: str, **settings: Any) -> Any:
     """One of the exchange's steps, as nbgrader's own commands start it."""
     config = nbgrader_config(course)
-    place = gradebook.database(course)
+    place = database.database(course)
     place.assignment_id = SECTION
     factory = ExchangeFactory(config=config)
     one = getattr(factory, step)(coursedir=place, authenticator=Authenticator(config=config), config=config)
@@ -147,7 +147,7 @@ class TestCollect:
         """nbgrader has written it into the folder's name, too."""
         (hand_in(inbound) / TIMESTAMP).write_text(text)
         run(course, "Collect")
-        place = gradebook.database(course)
+        place = database.database(course)
         assert place.get_existing_timestamp(str(submitted(course))) == datetime(2026, 1, 2, 3, 4, 5, 6)  # noqa: DTZ001
         assert "Its folder's name says when; that is taken." in caplog.text
 
@@ -177,7 +177,7 @@ class TestCollect:
         assert "more.txt" not in files(submitted(course))
         run(course, "Collect", update=True)
         assert "more.txt" in files(submitted(course))
-        with gradebook.opened(gradebook.database(course)) as book:
+        with database.opened(database.database(course)) as book:
             book.update_or_create_assignment(SECTION, duedate="2026-01-02 12:00:00 UTC")
         run(course, "Collect", before_duedate=True)
         assert "more.txt" not in files(submitted(course))

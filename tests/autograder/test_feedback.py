@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from autograder.feedback import page, part_html
-from autograder.result import Behaviour, Result
+from autograder.judging.result import Behaviour, Result
+from autograder.pages.feedback import page, part_html
 from faultlab.timeline import Event, Timeline
 
 

@@ -18,14 +18,17 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from autograder import classroom, grade, progress
-from autograder.answer import answer, read
 from autograder.cli import main
-from autograder.course import Course, UsageError
-from autograder.demo import write_submission
-from autograder.grade import Grader, Job, Setting, grade_class
-from autograder.result import Behaviour, Result
-from autograder.roll import Brief
+from autograder.course import Course
+from autograder.errors import UsageError
+from autograder.grading import classroom, grade, pool, progress
+from autograder.grading.demo import write_submission
+from autograder.grading.grade import Grader
+from autograder.grading.pool import Job, Setting, grade_class
+from autograder.judging.result import Behaviour, Result
+from autograder.nbgrader import database, save
+from autograder.notebook.answer import answer, read
+from autograder.pages.roll import Brief
 from autograder.sandbox.child import ZygoteDied
 from autograder.sandbox.host import Box
 from autograder.sandbox.session import Session
@@ -392,12 +395,11 @@ class TestAgain:
 class TestProblems:
     def test_gradebook_in_use(self, again, graded_now, monkeypatch):
         """The results are shown and written to the file; one line says what to do, exit code 1."""
-        from autograder import gradebook
 
         def write(*arguments: Any) -> None:
-            raise gradebook.GradebookProblem("it is in use: close formgrader")
+            raise database.GradebookProblem("it is in use: close formgrader")
 
-        monkeypatch.setattr(gradebook, "write", write)
+        monkeypatch.setattr(save, "write", write)
         done = run(again, "--force")
         assert done.code == 1 and done.err.count("\n") == 1 and "close formgrader" in done.err
         assert set(VERDICTS) <= set(by_student(done.rows)) and "half" in done.out
@@ -405,8 +407,8 @@ class TestProblems:
     @pytest.mark.parametrize("jobs", ["1", "2"])
     def test_no_sandbox(self, again, monkeypatch, jobs):
         """One line and exit code 2, also when a grading process finds out."""
-        name, fake = ("_work", no_sandbox_worker) if jobs == "2" else ("start", no_sandbox)
-        monkeypatch.setattr(grade, name, fake)
+        place, name, fake = (pool, "_work", no_sandbox_worker) if jobs == "2" else (grade, "start", no_sandbox)
+        monkeypatch.setattr(place, name, fake)
         done = run(again, "--force", "--jobs", jobs)
         assert (done.code, done.err) == (2, "autograder: nothing locks here: do this\n")
 
@@ -436,7 +438,7 @@ def no_sandbox_worker(pipe: Any, *arguments: Any) -> None:
 
 
 def dying_worker(pipe: Any, course: Course, core: Any, options: Any) -> None:
-    pipe.send(grade.STARTED)
+    pipe.send(pool.STARTED)
     while True:
         _, _, student = pipe.recv()
         if student == "half":
@@ -448,7 +450,7 @@ class TestGrader:
     def test_a_worker_dies(self, ten, monkeypatch):
         """It costs the submission that it was at; another one takes the place."""
         course = ten[0]
-        monkeypatch.setattr(grade, "_work", dying_worker)
+        monkeypatch.setattr(pool, "_work", dying_worker)
         jobs = [Job(one, b"") for one in course.submissions(section=SECTION) if one.student in VERDICTS]
         found = {result.student: result for _, result in grade_class(course, jobs, Setting(jobs=2))}
         assert set(found) == set(VERDICTS)

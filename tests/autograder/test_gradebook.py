@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+from copy import deepcopy
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,15 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook, SubmittedAssignment
 
-import autograder.feedback
-import autograder.grade
+import autograder.grading.grade
+import autograder.pages.feedback
 from autograder import gradebook
-from autograder.course import Course, NothingHandedIn, UnreadableSubmission
-from autograder.handin import open_submission
-from autograder.release import graded_notebook, nbgrader_config
-from autograder.result import Behaviour, Result
+from autograder.course import Course
+from autograder.errors import NothingHandedIn, UnreadableSubmission
+from autograder.judging.result import Behaviour, Result
+from autograder.nbgrader import copy, database, save
+from autograder.nbgrader.release import graded_notebook, nbgrader_config
+from autograder.notebook.handin import open_submission
 
 SECTION = "90_sample"
 RIGHT = "def add(a, b):\n    return a + b"
@@ -31,9 +33,9 @@ PICTURE = "<svg viewBox='0 0 1 1' role='img' aria-label='a picture'></svg>"
 
 FAKES = """
 import json
-import autograder.feedback
-import autograder.grade
-from autograder.result import Behaviour, Result
+import autograder.pages.feedback
+import autograder.grading.grade
+from autograder.judging.result import Behaviour, Result
 
 def grade_bytes(data, section, student, **options):
     try:
@@ -51,18 +53,18 @@ def part_html(result, hidden=False):
     picture = "<svg viewBox='0 0 1 1' role='img' aria-label='a picture'></svg>"
     return f"<p>{result.verdict}, {'hidden' if hidden else 'visible'}</p>{picture}"
 
-autograder.grade.need_sandbox = lambda course: None
-autograder.grade.grade_bytes = grade_bytes
-autograder.feedback.part_html = part_html
+autograder.grading.grade.need_sandbox = lambda course: None
+autograder.grading.grade.grade_bytes = grade_bytes
+autograder.pages.feedback.part_html = part_html
 """
 
 
 @pytest.fixture(autouse=True)
 def engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A grader and a feedback that are nothing but what these tests need."""
-    monkeypatch.setattr(autograder.feedback, "part_html", None)  # all are put back at the end
-    monkeypatch.setattr(autograder.grade, "need_sandbox", None)
-    monkeypatch.setattr(autograder.grade, "grade_bytes", None)
+    monkeypatch.setattr(autograder.pages.feedback, "part_html", None)  # all are put back at the end
+    monkeypatch.setattr(autograder.grading.grade, "need_sandbox", None)
+    monkeypatch.setattr(autograder.grading.grade, "grade_bytes", None)
     exec(FAKES, {})
 
 
@@ -103,14 +105,14 @@ def grade_class(course: Course) -> tuple[list[Result], dict[tuple[str, str], byt
 
 
 def write_class(course: Course) -> None:
-    gradebook.write(course, *grade_class(course))
+    save.write(course, *grade_class(course))
 
 
 def stock(course: Course) -> None:
     """nbgrader's own converter, as `nbgrader autograde` runs it."""
     from nbgrader.converters import Autograde
 
-    place = gradebook.database(course)
+    place = database.database(course)
     place.assignment_id = SECTION
     Autograde(coursedir=place, config=nbgrader_config(course)).start()
 
@@ -178,7 +180,7 @@ def hostile(course: Course) -> dict[str, Any]:
     score = next(cell for cell in body["cells"] if cell["id"] == "sample_score")
     score["metadata"]["nbgrader"]["points"] = 999
     score["outputs"] = [{"output_type": "execute_result", "data": {"text/plain": "999"}, "metadata": {}}]
-    body["cells"] += [copy.deepcopy(score)]
+    body["cells"] += [deepcopy(score)]
     body["cells"] += [
         {"cell_type": "markdown", "metadata": {"tags": ["<script>"]}, "source": source, "attachments": {"a": {}}}
         for source in (
@@ -222,7 +224,7 @@ class TestBothWays:
         """nbgrader would die of it."""
         hand_in(course, "ada", answered(course))
         rich = Behaviour("small", "Adds.", True, 50.0, 50.0)
-        gradebook.write(course, [Result("ada", SECTION, "sample", "graded", "none", 0.0, (rich,))], {})
+        save.write(course, [Result("ada", SECTION, "sample", "graded", "none", 0.0, (rich,))], {})
         assert rows(course)["ada"][0] == 2.5
 
     def test_what_lies_beside_a_submission_is_not_copied(self, class_of_six: Course) -> None:
@@ -269,11 +271,11 @@ class TestCopies:
         """Students' notes remain readable, links to the web included."""
         body = {"cells": [{"cell_type": "markdown", "metadata": {}, "source": text}]}
         source = graded_notebook(course.section(SECTION))
-        assert gradebook.sanitise(body, source).cells[0].source == text
+        assert copy.sanitise(body, source).cells[0].source == text
 
     def test_our_own_cells_stay_as_they_are(self, course: Course) -> None:
         """Hints are HTML that we wrote."""
-        found = gradebook.sanitise(release(course), graded_notebook(course.section(SECTION)))
+        found = copy.sanitise(release(course), graded_notebook(course.section(SECTION)))
         assert "<details>" in found.cells[0].source and not found.cells[0].source.startswith("```")
         assert ["plumbing"] in [cell.metadata.get("tags") for cell in found.cells]
 
@@ -284,7 +286,7 @@ class TestCopies:
         body["cells"] = [
             cell for cell in body["cells"] if "nbgrader" not in cell["metadata"] or cell["id"] == "sample_score"
         ]
-        found = gradebook.sanitise(body, source)
+        found = copy.sanitise(body, source)
         names = [cell.id for cell in found.cells if "nbgrader" in cell.metadata]
         assert names == ["sample", "sample_score", "sample_hidden"]
         sources = {cell.id: cell.source for cell in found.cells}
@@ -292,7 +294,7 @@ class TestCopies:
 
     def test_doubled_and_edited_check_cells_count_once(self, course: Course) -> None:
         """Whatever they say, their text and points are the course's."""
-        found = gradebook.sanitise(hostile(course), graded_notebook(course.section(SECTION)))
+        found = copy.sanitise(hostile(course), graded_notebook(course.section(SECTION)))
         scores = [cell for cell in found.cells if cell.metadata.get("nbgrader", {}).get("grade_id") == "sample_score"]
         assert [(cell.source, cell.metadata.nbgrader.points) for cell in scores] == [('check("sample")', 2.5)]
         assert all(not cell.outputs for cell in found.cells if cell.cell_type == "code")
@@ -301,10 +303,10 @@ class TestCopies:
         """In order, since all of them are run; nbgrader knows the last one with code, the others are plain."""
         body = release(course)
         at = next(number for number, cell in enumerate(body["cells"]) if cell["id"] == "sample")
-        pieces = [copy.deepcopy(body["cells"][at]) | {"source": f"piece = {number}"} for number in range(3)]
+        pieces = [deepcopy(body["cells"][at]) | {"source": f"piece = {number}"} for number in range(3)]
         pieces[2] |= {"cell_type": "markdown"}
         body["cells"][at : at + 1] = pieces
-        found = gradebook.sanitise(body, graded_notebook(course.section(SECTION)))
+        found = copy.sanitise(body, graded_notebook(course.section(SECTION)))
         kept = [cell for cell in found.cells if "piece" in cell.source]
         assert [cell.source for cell in kept] == ["piece = 0", "piece = 1", "piece = 2"]
         assert [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in kept] == [None, "sample", None]
@@ -322,7 +324,7 @@ class TestCopies:
     )  # fmt: skip
     def test_any_bytes_make_a_valid_copy(self, course: Course, data: bytes) -> None:
         """Nothing in a file stops the class."""
-        found = gradebook.sanitise(gradebook.load(data), graded_notebook(course.section(SECTION)))
+        found = copy.sanitise(copy.load(data), graded_notebook(course.section(SECTION)))
         nbformat.validate(found)
         nbformat.writes(found).encode()
         assert [cell.id for cell in found.cells if "nbgrader" in cell.metadata] == [
@@ -334,8 +336,8 @@ class TestCopies:
     def test_many_cells_are_capped(self, course: Course) -> None:
         """Doubled marks don't get round it."""
         cell = {"cell_type": "code", "metadata": {"nbgrader": {"grade_id": "sample"}}, "source": ""}
-        found = gradebook.sanitise({"cells": [cell] * 5000}, graded_notebook(course.section(SECTION)))
-        assert len(found.cells) <= gradebook.MAX_CELLS + 3
+        found = copy.sanitise({"cells": [cell] * 5000}, graded_notebook(course.section(SECTION)))
+        assert len(found.cells) <= copy.MAX_CELLS + 3
 
 
 class TestDatabase:
@@ -394,7 +396,7 @@ class TestDatabase:
     def test_an_id_that_is_none_is_never_a_path(self, course: Course, student: str) -> None:
         """Nothing is written for it anywhere."""
         before = sorted(course.root.parent.rglob("*"))
-        gradebook.write(course, [Result(student, SECTION, "sample", "unreadable", "", 0.0)], {})
+        save.write(course, [Result(student, SECTION, "sample", "unreadable", "", 0.0)], {})
         assert sorted(course.root.parent.rglob("*")) == before and not rows(course)
 
     def test_a_locked_gradebook_is_one_line(self, course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -407,7 +409,7 @@ class TestDatabase:
         monkeypatch.setattr(sqlite3, "connect", lambda path, **options: connect(path, **options | {"timeout": 0.1}))
         with connect(course.gradebook) as holder:
             holder.execute("BEGIN EXCLUSIVE")
-            with pytest.raises(gradebook.GradebookProblem, match=r"gradebook.db is in use .* run again$"):
+            with pytest.raises(database.GradebookProblem, match=r"gradebook.db is in use .* run again$"):
                 write_class(course)
         assert copies(course) == before
         assert not [path for path in course.autograded.rglob("*") if path.name.startswith(".")]
@@ -417,7 +419,7 @@ class TestDatabase:
         """It says what to do, and isn't touched."""
         course.gradebook.write_bytes(content)
         hand_in(course, "ada", release(course))
-        with pytest.raises(gradebook.GradebookProblem) as caught:
+        with pytest.raises(database.GradebookProblem) as caught:
             write_class(course)
         assert "move it away or restore a backup" in str(caught.value) and "\n" not in str(caught.value)
         assert course.gradebook.read_bytes() == content

@@ -17,21 +17,13 @@ from urllib.parse import unquote
 
 import pytest
 
-from autograder import handin
-from autograder.course import (
-    Course,
-    HandedIn,
-    NothingHandedIn,
-    Section,
-    UnreadableSubmission,
-    file_name,
-    stage,
-    student_problem,
-    write_alone,
-)
-from autograder.handin import handed_in
-from autograder.report import write_report
-from autograder.result import Behaviour, Result
+from autograder.course import Course, Section, student_problem
+from autograder.errors import NothingHandedIn, UnreadableSubmission
+from autograder.files import file_name, stage, write_alone
+from autograder.judging.result import Behaviour, Result
+from autograder.notebook import handin
+from autograder.notebook.handin import HandedIn, handed_in
+from autograder.pages.report import write_report
 from tests.autograder.conftest import SECTION
 
 ODD_IDS = (

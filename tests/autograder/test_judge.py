@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from autograder import judge as judge_module
-from autograder.judge import Judge, JudgeError
+from autograder.judging import judge as judge_module
+from autograder.judging.judge import Judge, JudgeError
 from faultlab.scenario import played
 from faultlab.timeline import Event, Timeline
 

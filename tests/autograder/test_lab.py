@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from autograder import lab
 from autograder.cli import main
-from autograder.course import Course, UsageError
+from autograder.course import Course
+from autograder.errors import UsageError
+from autograder.learner import lab
 
 SECTION = "90_sample"
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from autograder import parrot
-from autograder.liars import believed, claimants, declared, lies, pretending
+from autograder.authoring import parrot
+from autograder.authoring.liars import believed, claimants, declared, lies, pretending
 from autograder.sandbox.session import Task
 from faultlab.scenario import play, scenario
 from faultlab.world import error, ok

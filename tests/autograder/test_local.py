@@ -8,11 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from autograder import terminal
-from autograder.course import Course, UsageError
-from autograder.demo import write_submission
-from autograder.local import check_file
-from autograder.terminal import check_all, watch_all
+from autograder.course import Course
+from autograder.errors import UsageError
+from autograder.grading.demo import write_submission
+from autograder.learner import terminal
+from autograder.learner.local import check_file
+from autograder.learner.terminal import check_all, watch_all
 from tests.autograder.conftest import SECTION
 
 RIGHT = "def add(a, b):\n    return a + b\n"

@@ -11,13 +11,17 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from autograder import feedback, grade, gradebook
 from autograder.cli import main
 from autograder.course import Course, Submission
-from autograder.demo import write_submission
-from autograder.grade import Grader, Setting, everything
-from autograder.handin import HandedIn
-from autograder.result import Behaviour, Result
+from autograder.grading import jobs
+from autograder.grading.demo import write_submission
+from autograder.grading.grade import Grader
+from autograder.grading.jobs import everything
+from autograder.grading.pool import Setting
+from autograder.judging.result import Behaviour, Result
+from autograder.nbgrader import save
+from autograder.notebook.handin import HandedIn, open_submission
+from autograder.pages import feedback
 
 SECTION = "90_sample"
 COUNT = 400
@@ -78,8 +82,8 @@ def test_timelines_end_where_they_were_judged(many: Course, alive: weakref.WeakS
             most = max(most, len(alive))
             yield one
 
-    monkeypatch.setattr(gradebook, "write", write)
-    monkeypatch.setattr("autograder.classroom.everything", watched)
+    monkeypatch.setattr(save, "write", write)
+    monkeypatch.setattr("autograder.grading.classroom.everything", watched)
     monkeypatch.chdir(many.root)
     done = CliRunner().invoke(main, ["grade", "--jobs", "1", "--json", "rows.json"])
     assert done.exit_code == 0, done.output
@@ -91,14 +95,13 @@ def test_timelines_end_where_they_were_judged(many: Course, alive: weakref.WeakS
 def test_submissions_are_read_when_their_turn_comes(many: Course, alive: Any, monkeypatch) -> None:
     """Beforehand only a sample is looked at; then no more are read than were handed out."""
     read: list[str] = []
-    handed_in = Submission.handed_in
 
     def watched(submission: Submission) -> HandedIn:
         read.append(submission.student)
-        return handed_in(submission)
+        return open_submission(submission)
 
-    monkeypatch.setattr(Submission, "handed_in", watched)
-    monkeypatch.setattr(grade, "SAMPLE", 20)
+    monkeypatch.setattr(jobs, "open_submission", watched)
+    monkeypatch.setattr(jobs, "SAMPLE", 20)
     for number, _ in enumerate(everything(many, many.submissions(), Setting(jobs=1)), 1):
         assert len(read) <= 20 + number + 2
 
@@ -110,8 +113,8 @@ def test_a_sample_says_which_libraries_are_worth_importing(many: Course, tmp_pat
     path = tmp_path / "handed" / "with" / SECTION / "sample.ipynb"
     plain = list(many.submissions())
     importing = [Submission(f"i{n}", many.section(SECTION), path) for n in range(200)]
-    assert grade._mentioned(plain) == ()
-    assert grade._mentioned([one for pair in zip(plain, importing, strict=False) for one in pair]) == ("numpy",)
-    assert grade._mentioned(plain[:5] + importing[:3]) == ()
-    assert grade._mentioned(plain[:5] + importing[:4]) == ("numpy",)
-    assert grade._mentioned([]) == ()
+    assert jobs._mentioned(plain) == ()
+    assert jobs._mentioned([one for pair in zip(plain, importing, strict=False) for one in pair]) == ("numpy",)
+    assert jobs._mentioned(plain[:5] + importing[:3]) == ()
+    assert jobs._mentioned(plain[:5] + importing[:4]) == ("numpy",)
+    assert jobs._mentioned([]) == ()

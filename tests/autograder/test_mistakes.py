@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autograder import mistakes
-from autograder.mistakes import Mistake, headlines, losses
-from autograder.result import Behaviour
+from autograder.judging import mistakes
+from autograder.judging.mistakes import Mistake, headlines, losses
+from autograder.judging.result import Behaviour
 
 
 def seen(test: str, message: str = "", *, hidden: bool = False) -> Behaviour:

@@ -7,7 +7,7 @@ import typing
 import msgspec
 import pytest
 
-from autograder.notes import MOST, capped, worded
+from autograder.notebook.notes import MOST, capped, worded
 from autograder.sandbox import wire
 from autograder.sandbox.wire import Tampered
 

@@ -9,11 +9,12 @@ import pytest
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.converters import Autograde, GenerateFeedback
 
-from autograder import feedback, gradebook
 from autograder.course import Course
-from autograder.release import nbgrader_config
-from autograder.result import Behaviour, Result, Standing
-from autograder.stamps import SECRET, TIMESTAMP
+from autograder.judging.result import Behaviour, Result, Standing
+from autograder.nbgrader import database, save
+from autograder.nbgrader.release import nbgrader_config
+from autograder.nbgrader.stamps import SECRET, TIMESTAMP
+from autograder.pages import feedback
 from tests.attacks.afterwards import MARKDOWN, WORDS
 from tests.attacks.test_afterwards import live
 
@@ -44,7 +45,7 @@ def hand_in(course: Course, student: str = "ada", **files: str) -> bytes:
 
 def write(course: Course, *results: Result) -> None:
     notebooks = {(one.student, SECTION): (course.notebooks / SECTION / "sample.ipynb").read_bytes() for one in results}
-    gradebook.write(course, results, notebooks)
+    save.write(course, results, notebooks)
 
 
 def page_of(course: Course, student: str = "ada") -> str:
@@ -53,7 +54,7 @@ def page_of(course: Course, student: str = "ada") -> str:
 
 def enter(course: Course, comment: str = "Well done.", points: float = 2.25) -> None:
     """What formgrader writes."""
-    with gradebook.opened(gradebook.database(course)) as book:
+    with database.opened(database.database(course)) as book:
         book.find_grade("sample_score", "sample", SECTION, "ada").manual_score = points
         book.find_comment("sample", "sample", SECTION, "ada").manual_comment = comment
         book.db.commit()
@@ -61,7 +62,7 @@ def enter(course: Course, comment: str = "Well done.", points: float = 2.25) -> 
 
 def generate_feedback(course: Course) -> None:
     """`nbgrader generate_feedback`, as formgrader's button does it, too."""
-    place = gradebook.database(course)
+    place = database.database(course)
     place.assignment_id = SECTION
     GenerateFeedback(coursedir=place, config=nbgrader_config(course)).start()
 
@@ -83,9 +84,7 @@ class TestPage:
 
     def test_a_missing_one_has_a_page(self, course: Course) -> None:
         """It says so, and that there are no points."""
-        gradebook.write(
-            course, [Result("ada", SECTION, "sample", "missing", "", 0.0, line="Nothing was handed in.")], {}
-        )
+        save.write(course, [Result("ada", SECTION, "sample", "missing", "", 0.0, line="Nothing was handed in.")], {})
         assert "0 of 3 points" in page_of(course) and "Nothing was handed in." in page_of(course)
 
     @pytest.mark.parametrize("name", [*WORDS, *MARKDOWN])
@@ -124,18 +123,18 @@ class TestBothWays:
         page = course.feedback / "bob" / SECTION / "sample.html"
         page.write_text(page.read_text() + "<!-- as it was -->")
         (course.feedback / "eve" / SECTION / "sample.html").unlink()
-        gradebook.refresh(course, [(name, SECTION) for name in ("ada", "bob", "eve", "nobody", "..")])
+        save.refresh(course, [(name, SECTION) for name in ("ada", "bob", "eve", "nobody", "..")])
         assert "Well done." in page_of(course) and "as it was" in page_of(course, "bob")
         assert "2 of 3 points" in page_of(course, "eve")
         enter(course, "Even better.")
-        gradebook.refresh(course, [("ada", SECTION)])
+        save.refresh(course, [("ada", SECTION)])
         assert "Even better." in page_of(course) and "Well done." not in page_of(course)
 
     def test_a_page_of_before_is_made_anew(self, course: Course) -> None:
         """One that nbgrader wrote, or an earlier version."""
         write(course, result())
         (course.feedback / "ada" / SECTION / "sample.html").write_text("<html>nbgrader's own</html>")
-        gradebook.refresh(course, [("ada", SECTION)])
+        save.refresh(course, [("ada", SECTION)])
         assert "2 of 3 points" in page_of(course)
 
 
@@ -161,19 +160,19 @@ class TestStamps:
     @pytest.mark.parametrize("text", ["yesterday", "2026-02-30 10:00:00 UTC", "", "\0"])
     def test_a_bad_timestamp_stops_nobody(self, course: Course, text: str, monkeypatch) -> None:
         """In batch grading, in nbgrader's autograde, also with `--force`, in formgrader's list, in the feedback."""
-        monkeypatch.setattr("autograder.grade.need_sandbox", lambda course: None)
-        monkeypatch.setattr("autograder.grade.grade_bytes", lambda data, section, student: result(student))
+        monkeypatch.setattr("autograder.grading.grade.need_sandbox", lambda course: None)
+        monkeypatch.setattr("autograder.grading.grade.grade_bytes", lambda data, section, student: result(student))
         hand_in(course, "eve", timestamp=text)
         hand_in(course, "ada", timestamp=LATE)
         write(course, result("eve"), result())
-        place = gradebook.database(course)
+        place = database.database(course)
         place.assignment_id = SECTION
         for force in (False, True):
             stock = Autograde(coursedir=place, config=nbgrader_config(course))
             stock.force = force
             stock.start()
             generate_feedback(course)
-        found = {student: standing.score for (student, _), standing in gradebook.standings(course).items()}
+        found = {student: standing.score for (student, _), standing in database.standings(course).items()}
         assert found.keys() == {"ada", "eve"}
         assert "timestamp.txt beside the notebook can&#x27;t be read" in page_of(course, "eve")
         assert "timestamp.txt" not in page_of(course)
@@ -186,7 +185,7 @@ def formgrader(course: Course) -> NbGraderAPI:
     """What formgrader's lists are made of."""
     config = nbgrader_config(course)
     config.Exchange.root = str(course.root / "exchange")
-    return NbGraderAPI(gradebook.database(course), config=config)
+    return NbGraderAPI(database.database(course), config=config)
 
 
 def test_formgrader_sees_what_was_graded(course: Course) -> None:
@@ -218,14 +217,14 @@ def test_a_courses_own_plugin_lies_beside_its_configuration(course: Course, tmp_
     config.write_text(config.read_text() + '\nc.AssignLatePenalties.plugin_class = "own_lateness.Half"\n')
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))  # put back afterwards
-    with gradebook.opened(gradebook.database(course)) as book:
+    with database.opened(database.database(course)) as book:
         book.update_or_create_assignment(SECTION, duedate="2026-01-01 00:00:00 UTC")
     hand_in(course, timestamp=LATE)
     write(course, result())
-    assert gradebook.standings(course)["ada", SECTION].penalty == 0.5
+    assert database.standings(course)["ada", SECTION].penalty == 0.5
     assert "handed in late −0.5" in page_of(course)
-    with gradebook.opened(gradebook.database(course)) as book:
+    with database.opened(database.database(course)) as book:
         book.grant_extension(SECTION, "ada", weeks=100)
     write(course, result())
-    assert gradebook.standings(course)["ada", SECTION].penalty == 0
+    assert database.standings(course)["ada", SECTION].penalty == 0
     assert "late" not in page_of(course).partition("<h2>")[0]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from autograder.check import own_answer
 from autograder.course import Course
+from autograder.learner.own import own_answer
 
 SECTION = "90_sample"
 

@@ -10,7 +10,12 @@ import pytest
 
 @pytest.mark.parametrize(
     "before",
-    ["pass", "import autograder.check", "from autograder import own_answer", "from autograder.check import Bench"],
+    [
+        "pass",
+        "import autograder.learner.checking",
+        "from autograder import own_answer",
+        "import autograder.judging.bench",
+    ],
 )
 def test_check_is_the_function(before: str) -> None:
     """Whatever was imported before it, and twice: a check cell may be run again."""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from autograder import build
-from autograder.authoring import warmups
+from autograder.authoring import build
+from autograder.authoring.trials import warmups
 from autograder.course import Course
-from autograder.source import BuildError, author_notebook, source_notebook
+from autograder.notebook.source import BuildError, author_notebook, source_notebook
 
 SECTION = "90_sample"
 

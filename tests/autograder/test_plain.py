@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from autograder.demo import write_submission
-from autograder.grade import Grader
-from autograder.result import Result
+from autograder.grading.demo import write_submission
+from autograder.grading.grade import Grader
+from autograder.judging.result import Result
 from autograder.sandbox import plain
 from autograder.sandbox.child import Silent
 from autograder.sandbox.limits import Limits

@@ -15,7 +15,9 @@ from nbgrader.apps.api import NbGraderAPI
 
 from autograder import gradebook
 from autograder.course import Course
-from autograder.release import nbgrader_config
+from autograder.nbgrader import database, save
+from autograder.nbgrader.release import nbgrader_config
+from autograder.notebook.handin import open_submission
 from tests.autograder.test_gradebook import (
     SECTION,
     answered,
@@ -35,8 +37,8 @@ def write_class(course: Course) -> dict[str, str]:
     for one in course.submissions(section=SECTION):
         results.append(gradebook._graded(one.path, one.section, one.student))
         if results[-1].verdict == "graded":
-            notebooks[one.student, SECTION] = one.read()
-    return gradebook.write(course, results, notebooks)
+            notebooks[one.student, SECTION] = open_submission(one).data
+    return save.write(course, results, notebooks)
 
 
 def packed(**files: str) -> bytes:
@@ -49,7 +51,7 @@ def packed(**files: str) -> bytes:
 
 def statuses(course: Course) -> dict[str, tuple[bool, bool]]:
     """What formgrader says of each submission: whether it was autograded, whether a person is to grade it."""
-    place = gradebook.database(course)
+    place = database.database(course)
     api = NbGraderAPI(place, config=nbgrader_config(course))
     return {one["student"]: (one["autograded"], one["needs_manual_grade"]) for one in api.get_submissions(SECTION)}
 
@@ -147,7 +149,7 @@ class TestRows:
 
     def test_ids_that_are_too_long_for_a_database(self, course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
         """PostgreSQL takes 128 characters: a longer id is named in a line, and the class goes on."""
-        monkeypatch.setattr(gradebook, "_longest_id", lambda session: 128)
+        monkeypatch.setattr(save, "_longest_id", lambda session: 128)
         for student in ("a" * 128, "b" * 129):
             hand_in(course, student, answered(course))
         refused = write_class(course)

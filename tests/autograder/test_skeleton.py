@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from autograder import build, problems
-from autograder.answer import read
-from autograder.authoring import answered, solved
-from autograder.cells import run_notebook
-from autograder.check import Bench, judged
+from autograder.authoring import build, problems
+from autograder.authoring.rules import RULES
+from autograder.authoring.skeleton import EXAMPLE, TEMPLATE, new_section, what_next
+from autograder.authoring.worked import answered, solved
 from autograder.cli import main
-from autograder.course import Course, Section, UsageError
-from autograder.rules import RULES
-from autograder.skeleton import EXAMPLE, TEMPLATE, new_section, what_next
+from autograder.course import Course, Section
+from autograder.errors import UsageError
+from autograder.judging.bench import Bench
+from autograder.learner.checking import judged
+from autograder.notebook.answer import read
+from autograder.notebook.execution import run_notebook
 from faultlab.scenario import play
 
 ROOT = Path(__file__).resolve().parents[2]

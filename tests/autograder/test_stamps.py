@@ -11,7 +11,7 @@ import pytest
 from nbgrader.utils import parse_utc
 
 from autograder.course import Course
-from autograder.stamps import SECRET, TIMESTAMP, Stamps, read_stamps, read_time
+from autograder.nbgrader.stamps import SECRET, TIMESTAMP, Stamps, read_stamps, read_time
 
 GOOD = [
     "2026-01-02 03:04:05.678901 UTC",

@@ -9,9 +9,9 @@ import pytest
 from nbgrader.api import Gradebook
 from nbgrader.plugins import CsvExportPlugin
 
-from autograder import database, gradebook
 from autograder.course import Course
-from autograder.result import Behaviour, Result, Standing
+from autograder.judging.result import Behaviour, Result, Standing
+from autograder.nbgrader import database, save
 
 SECTION = "90_sample"
 
@@ -26,7 +26,7 @@ def graded(student: str, visible: float, hidden: float) -> Result:
 
 def exported(course: Course, place: Path) -> dict[tuple[str, str], dict[str, str]]:
     """What `nbgrader export` writes, by student and section."""
-    with gradebook.opened(gradebook.database(course)) as book:
+    with database.opened(database.database(course)) as book:
         CsvExportPlugin(to=str(place)).export(book)
     with open(place, newline="") as file:
         return {(row["student_id"], row["assignment"]): row for row in csv.DictReader(file)}
@@ -36,8 +36,8 @@ def exported(course: Course, place: Path) -> dict[tuple[str, str], dict[str, str
 def marked(course: Course) -> Course:
     """Tests only, by hand, less by hand, extra credit, late, later than its points, nothing but comments."""
     names = ("tests", "hand", "less", "extra", "late", "lost", "words", "blank")
-    gradebook.write(course, [graded(name, 1.5, 0.5) for name in names], {})
-    with Gradebook(gradebook.database(course).db_url, "resilience") as book:
+    save.write(course, [graded(name, 1.5, 0.5) for name in names], {})
+    with Gradebook(database.database(course).db_url, "resilience") as book:
 
         def find(student):
             return book.find_grade("sample_score", "sample", SECTION, student)
@@ -58,7 +58,7 @@ def marked(course: Course) -> Course:
 
 def test_standings_say_what_makes_a_score(marked: Course) -> None:
     """Tests, points by hand, extra credit, lateness and comments; an automatic comment is none."""
-    found = {student: standing for (student, _), standing in gradebook.standings(marked).items()}
+    found = {student: standing for (student, _), standing in database.standings(marked).items()}
     assert found == {
         "tests": Standing(2.0, 3.0, 2.0),
         "hand": Standing(2.75, 3.0, 2.0, by_hand=0.75),
@@ -75,7 +75,7 @@ def test_standings_say_what_makes_a_score(marked: Course) -> None:
 def test_standings_are_what_nbgrader_exports(marked: Course, tmp_path: Path) -> None:
     """Score, best score and penalty of everybody."""
     rows = exported(marked, tmp_path / "grades.csv")
-    for key, standing in gradebook.standings(marked).items():
+    for key, standing in database.standings(marked).items():
         row = rows[key]
         assert standing.score == float(row["score"]), key
         assert standing.max_score == float(row["max_score"]), key
@@ -86,17 +86,17 @@ def test_standings_are_what_nbgrader_exports(marked: Course, tmp_path: Path) -> 
 def test_no_gradebook_has_no_standings(course: Course) -> None:
     """And none is made by asking; an empty file is none either."""
     course.gradebook.unlink()
-    assert gradebook.standings(course) == {}
+    assert database.standings(course) == {}
     assert not course.gradebook.exists()
     course.gradebook.touch()
-    assert gradebook.standings(course) == {}
+    assert database.standings(course) == {}
 
 
 def test_a_damaged_gradebook_is_one_line(course: Course) -> None:
     """It says what to do."""
     course.gradebook.write_bytes(b"not a database" * 100)
-    with pytest.raises(gradebook.GradebookProblem, match=r"restore a backup, then run again$"):
-        gradebook.standings(course)
+    with pytest.raises(database.GradebookProblem, match=r"restore a backup, then run again$"):
+        database.standings(course)
 
 
 def test_a_relative_database_begins_at_the_course(course: Course, monkeypatch, tmp_path: Path) -> None:
@@ -104,9 +104,9 @@ def test_a_relative_database_begins_at_the_course(course: Course, monkeypatch, t
     config = course.root / "nbgrader_config.py"
     config.write_text(config.read_text() + '\nc.CourseDirectory.db_url = "sqlite:///other.db"\n')
     monkeypatch.chdir(tmp_path)
-    gradebook.write(course, [graded("ada", 1.5, 0.5)], {})
+    save.write(course, [graded("ada", 1.5, 0.5)], {})
     assert (course.root / "other.db").is_file() and not (tmp_path / "other.db").exists()
-    assert gradebook.standings(course)["ada", SECTION].score == 2.0
+    assert database.standings(course)["ada", SECTION].score == 2.0
 
 
 def test_a_password_is_never_printed(course: Course) -> None:
@@ -128,7 +128,7 @@ def test_an_address_that_leads_nowhere_is_one_line(course: Course, url: str, sai
     """Whatever is asked of it, without a password."""
     config = course.root / "nbgrader_config.py"
     config.write_text(config.read_text() + f"\nc.CourseDirectory.db_url = {url!r}\n")
-    for ask in (lambda: gradebook.standings(course), lambda: gradebook.write(course, [graded("ada", 1.5, 0.5)], {})):
-        with pytest.raises(gradebook.GradebookProblem) as caught:
+    for ask in (lambda: database.standings(course), lambda: save.write(course, [graded("ada", 1.5, 0.5)], {})):
+        with pytest.raises(database.GradebookProblem) as caught:
             ask()
         assert said in str(caught.value) and "\n" not in str(caught.value) and "geheim" not in str(caught.value)

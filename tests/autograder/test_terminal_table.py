@@ -7,9 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
-from autograder import progress
-from autograder.result import Behaviour, Result
-from autograder.roll import Brief
+from autograder.grading import progress
+from autograder.judging.result import Behaviour, Result
+from autograder.pages.roll import Brief
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])

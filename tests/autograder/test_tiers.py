@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from autograder.cli import main
 from autograder.course import Course
-from autograder.demo import write_submission
+from autograder.grading.demo import write_submission
 from autograder.sandbox import tiers
 from autograder.sandbox.host import Box
 from autograder.sandbox.tiers import SandboxUnavailable

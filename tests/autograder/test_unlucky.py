@@ -32,11 +32,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from autograder import grade
 from autograder.cli import main
 from autograder.course import Course
-from autograder.demo import write_submission
-from autograder.grade import Grader, Job, Setting, grade_class
+from autograder.grading import pool
+from autograder.grading.demo import write_submission
+from autograder.grading.grade import Grader
+from autograder.grading.pool import Job, Setting, grade_class
 from autograder.sandbox.host import Box
 from benchmarks.regrade import load
 from tests.sandbox.boxes import NOBODY, STAGE, descendants, eventually
@@ -245,7 +246,7 @@ class TestKilled:
     @pytest.mark.parametrize("times", [1, 2])
     def test_a_grading_process(self, course, six, monkeypatch, times):
         """Once: graded by its successor. Twice: for a person to look at, and no result to keep."""
-        take, hear, left = grade._Worker.take, grade._Worker.hear, times
+        take, hear, left = pool._Worker.take, pool._Worker.hear, times
 
         def kill(worker: Any) -> None:
             nonlocal left
@@ -263,8 +264,8 @@ class TestKilled:
             kill(worker)
             return said
 
-        monkeypatch.setattr(grade._Worker, "take", taken)
-        monkeypatch.setattr(grade._Worker, "hear", heard)
+        monkeypatch.setattr(pool._Worker, "take", taken)
+        monkeypatch.setattr(pool._Worker, "hear", heard)
         resource_tracker.ensure_running()  # it stays with this process
         jobs = [Job(one, one.read()) for one in course.submissions()]
         with no_orphan():
@@ -319,7 +320,7 @@ def test_a_signal_waits_for_a_start():
     reached: list[bool] = []
 
     def start() -> None:
-        with grade._held():
+        with pool._held():
             os.kill(os.getpid(), signal.SIGINT)
             reached.append(True)
 

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from autograder.check import check, judged, nearby, own_answer
-from autograder.course import Course, UsageError, unprotected_problem
-from autograder.demo import write_submission
-from autograder.local import check_file
+from autograder.course import Course, unprotected_problem
+from autograder.errors import UsageError
+from autograder.grading.demo import write_submission
+from autograder.learner.checking import check, judged
+from autograder.learner.local import check_file
+from autograder.learner.nearby import nearby
+from autograder.learner.own import own_answer
 from tests.autograder.conftest import SECTION
 
 RIGHT = "def add(a, b):\n    return a + b\n"

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from autograder.course import Course, Section
-from autograder.demo import write_submission
+from autograder.grading.demo import write_submission
 from tests.browser.conftest import Server, Visit, served
 from tests.browser.labpage import WAIT
 

@@ -13,10 +13,10 @@ from queue import Queue
 import pytest
 from playwright.sync_api import expect
 
-from autograder.answer import read
-from autograder.authoring import solved
+from autograder.authoring.worked import solved
 from autograder.course import Course, Section
-from autograder.demo import write_submission
+from autograder.grading.demo import write_submission
+from autograder.notebook.answer import read
 from tests.browser.conftest import SECONDS, Visit, command
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from autograder.answer import read
-from autograder.authoring import solved
+from autograder.authoring.worked import solved
 from autograder.course import Course, Section
-from autograder.demo import write_submission
-from autograder.local import check_file
+from autograder.grading.demo import write_submission
+from autograder.learner.local import check_file
+from autograder.notebook.answer import read
 from tests.browser.conftest import Server, Visit, command, served
 from tests.browser.labpage import WAIT, NotebookPage, prompt, write_notebook
 from tests.sections.conftest import COURSE, SECTIONS

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from autograder.cells import run_notebook
+from autograder.notebook.execution import run_notebook
 from faultlab import notebook
 
 

@@ -34,8 +34,8 @@ def main() -> None:
 
 
 def in_the_middle_of_a_term(root: Path) -> dict[str, str]:
-    from autograder import build
-    from autograder.lab import copy_missing
+    from autograder.authoring import build
+    from autograder.learner.lab import copy_missing
     from tests.autograder.conftest import make_course
 
     course = make_course(root)

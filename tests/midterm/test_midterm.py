@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from autograder.course import Course
-from autograder.lab import copy_missing
-from autograder.local import check_file
+from autograder.learner.lab import copy_missing
+from autograder.learner.local import check_file
 
 HERE = Path(__file__).parent
 SECTION = "90_sample"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from autograder import gradebook
 from autograder.course import Course
+from autograder.nbgrader import database
 from tests.nbgrader.accounts import SECTION, Instructor
 
 RIGHT = "def add(a, b):\n    return a + b\n"
@@ -72,7 +72,7 @@ def make_class(course: Course) -> None:
     for student, stamp in TIMES.items():
         (course.submitted / student / SECTION / "timestamp.txt").write_text(stamp)
     (course.submitted / "right" / SECTION / "submission_secret.txt").write_text("ab" * 64)
-    with gradebook.opened(gradebook.database(course)) as book:
+    with database.opened(database.database(course)) as book:
         book.update_or_create_assignment(SECTION, duedate="2026-03-01 00:00:00 UTC")
 
 
@@ -84,7 +84,7 @@ def put(course: Course, student: str, data: bytes) -> None:
 
 def enter_by_hand(course: Course) -> None:
     """Between the first grading and the second."""
-    with gradebook.opened(gradebook.database(course)) as book:
+    with database.opened(database.database(course)) as book:
         for student in ("hand", "junk"):
             grade = book.find_grade("sample_score", "sample", SECTION, student)
             grade.manual_score, grade.needs_manual_grade = 1.75, False
@@ -98,7 +98,7 @@ def enter_by_hand(course: Course) -> None:
 
 def tables(course: Course) -> dict[str, list[str]]:
     """The gradebook's columns, without its own random names for rows."""
-    engine = create_engine(gradebook.database(course).db_url)
+    engine = create_engine(database.database(course).db_url)
     with engine.connect() as connection:
         found = {name: sorted(str(tuple(row)) for row in connection.execute(text(sql))) for name, sql in TABLES.items()}
     engine.dispose()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autograder import gradebook
 from autograder.course import Course
+from autograder.nbgrader import database, save
 from tests.autograder.test_standings import SECTION, exported, graded
 
 
@@ -15,17 +15,17 @@ def test_standings_are_what_nbgrader_exports(course: Course, db_url: str | None,
         course.gradebook.unlink()
         config = course.root / "nbgrader_config.py"
         config.write_text(config.read_text() + f"\nc.CourseDirectory.db_url = {db_url!r}\n")
-    assert gradebook.standings(course) == {}
+    assert database.standings(course) == {}
     names = ("tests", "hand", "late", "words")
     for _ in range(2):
-        gradebook.write(course, [graded(name, 1.5, 0.5) for name in names], {})
-        with gradebook.opened(gradebook.database(course)) as book:
+        save.write(course, [graded(name, 1.5, 0.5) for name in names], {})
+        with database.opened(database.database(course)) as book:
             grade = book.find_grade("sample_score", "sample", SECTION, "hand")
             grade.manual_score, grade.extra_credit = 2.25, 0.25
             book.find_submission_notebook("sample", SECTION, "late").late_submission_penalty = 0.5
             book.find_comment("sample", "sample", SECTION, "words").manual_comment = "Well done."
             book.db.commit()
-    found = gradebook.standings(course)
+    found = database.standings(course)
     assert {student: standing.score for (student, _), standing in found.items()} == {
         "tests": 2.0, "hand": 3.0, "late": 1.5, "words": 2.0,
     }  # fmt: skip
@@ -34,6 +34,6 @@ def test_standings_are_what_nbgrader_exports(course: Course, db_url: str | None,
         assert standing.score == float(rows[key]["score"])
         assert standing.max_score == float(rows[key]["max_score"])
         assert standing.penalty == float(rows[key]["late_submission_penalty"])
-    gradebook.refresh(course, found)
+    save.refresh(course, found)
     assert "Well done." in (course.feedback / "words" / SECTION / "sample.html").read_text()
     assert course.gradebook.exists() is (db_url is None)

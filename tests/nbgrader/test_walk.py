@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from nbgrader.api import Gradebook
 
-from autograder import build, gradebook
+from autograder.authoring import build
 from autograder.course import Course
-from autograder.result import Standing
+from autograder.judging.result import Standing
+from autograder.nbgrader import database
 from tests.autograder.conftest import make_course
 from tests.nbgrader.accounts import SECTION, Account, Instructor
 
@@ -65,7 +66,7 @@ def answer(account: Account, source: str) -> None:
 
 
 def book_of(course: Course) -> Gradebook:
-    return Gradebook(gradebook.database(course).db_url, "resilience")
+    return Gradebook(database.database(course).db_url, "resilience")
 
 
 def set_due(course: Course, when: datetime) -> None:
@@ -116,8 +117,8 @@ def test_a_term(instructor: Instructor) -> None:
     assert "'sample.ipynb' was left out: it is a link" in said
     assert "cheating" not in said
     instructor.autograder("grade")
-    assert gradebook.standings(course)[ada.name, SECTION] == Standing(2.0, 3.0, 2.0)
-    assert gradebook.standings(course)[mallory.name, SECTION].score == 0
+    assert database.standings(course)[ada.name, SECTION] == Standing(2.0, 3.0, 2.0)
+    assert database.standings(course)[mallory.name, SECTION].score == 0
 
     grade_by_hand(course, ada.name)
     instructor.autograder("grade")
@@ -139,7 +140,7 @@ def test_a_term(instructor: Instructor) -> None:
     assert "Updating submission: nobody" in instructor.nbgrader("collect", SECTION, "--update")
     instructor.autograder("grade")
     late = Standing(2.5, 3.0, 3.0, by_hand=-0.25, extra=0.25, penalty=0.5, comments=(COMMENT,))
-    assert gradebook.standings(course)[ada.name, SECTION] == late
+    assert database.standings(course)[ada.name, SECTION] == late
     hand_out(instructor)
     page = fetched(ada)
     assert "<strong>2.5 of 3 points</strong> · tests 3, by hand −0.25, extra credit +0.25, handed in late −0.5<" in page
@@ -148,7 +149,7 @@ def test_a_term(instructor: Instructor) -> None:
     with book_of(course) as book:
         book.grant_extension(SECTION, ada.name, weeks=1)
     instructor.autograder("grade")
-    assert gradebook.standings(course)[ada.name, SECTION] == Standing(
+    assert database.standings(course)[ada.name, SECTION] == Standing(
         3.0, 3.0, 3.0, by_hand=-0.25, extra=0.25, comments=(COMMENT,)
     )
     hand_out(instructor)
@@ -159,7 +160,7 @@ def test_a_term(instructor: Instructor) -> None:
     with open(course.root / "grades.csv", newline="") as file:
         rows = {row["student_id"]: row for row in csv.DictReader(file) if row["assignment"] == SECTION}
     assert rows.keys() == {"nobody", "games", "bob", "eve"}
-    for (name, _), standing in gradebook.standings(course).items():
+    for (name, _), standing in database.standings(course).items():
         assert standing.score == float(rows[name]["score"])
         assert standing.max_score == float(rows[name]["max_score"])
         assert standing.penalty == float(rows[name]["late_submission_penalty"])

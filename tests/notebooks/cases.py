@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autograder.answer import answer, read
-from autograder.cells import planned
+from autograder.notebook.answer import answer, read
+from autograder.notebook.cells import planned
 
 Body = dict[str, Any]
 EXERCISE, SECTION = "retry", "02_retry"

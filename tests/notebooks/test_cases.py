@@ -17,9 +17,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 
 from autograder.course import Course
-from autograder.grade import Grader
-from autograder.lab import LABCONFIG
-from autograder.result import Result
+from autograder.grading.grade import Grader
+from autograder.judging.result import Result
+from autograder.learner.lab import LABCONFIG
 from tests.notebooks.cases import CASES, DOORS, EXERCISE, SECTION, made
 
 COURSE = Course.find(Path(__file__))

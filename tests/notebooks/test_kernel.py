@@ -11,7 +11,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 
 from autograder.course import Course
-from autograder.lab import LABCONFIG
+from autograder.learner.lab import LABCONFIG
 from faultlab.notebook import FIX
 from tests.notebooks.cases import SECTION, Case, made, top
 
@@ -99,7 +99,7 @@ assert get_ipython() is shell is IPython.get_ipython() and type(shell).__module_
 assert Out == {1: 42} and _ == 42 and In[1].strip().startswith("import sys") and len(In) == 4, (Out, In)
 assert kept == {"magics": shell.magics_manager.magics["line"], "events": str(shell.events.callbacks), "ps1": sys.ps1}
 assert "retry" not in globals() and callable(own.names["retry"]) and own.names["KINDS"] == [1]
-assert sys.modules["autograder.shell"].shell.cache_info().currsize == 0
+assert sys.modules["autograder.notebook.shell"].shell.cache_info().currsize == 0
 print("as before")
 """
 MEDDLES = """%reset -f

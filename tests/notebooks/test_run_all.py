@@ -9,10 +9,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from autograder.build import make
+from autograder.authoring.make import make
 from autograder.course import CONFIG, Course, Section
-from autograder.judge import Judge
-from autograder.lab import LABCONFIG
+from autograder.judging.judge import Judge
+from autograder.learner.lab import LABCONFIG
 
 pytestmark = pytest.mark.heavy
 

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from autograder.answer import answer, read
-from autograder.authoring import solved
-from autograder.cells import run_notebook
+from autograder.authoring.worked import solved
 from autograder.course import Section
-from autograder.judge import Judge
+from autograder.judging.judge import Judge
+from autograder.notebook.answer import answer, read
+from autograder.notebook.execution import run_notebook
 from autograder.sandbox import session as trusted
 from autograder.sandbox import wire
 from autograder.sandbox.limits import TooMuch

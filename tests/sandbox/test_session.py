@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from autograder.answer import answer, read
-from autograder.authoring import solved
-from autograder.cells import run_notebook
+from autograder.authoring.worked import solved
 from autograder.course import Course
-from autograder.judge import Judge
+from autograder.judging.judge import Judge
+from autograder.notebook.answer import answer, read
+from autograder.notebook.execution import run_notebook
 from autograder.sandbox import runner, session, wire
 from autograder.sandbox.limits import TooMuch
 from autograder.sandbox.session import Session, Task

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from autograder.answer import read
-from autograder.authoring import answered, solved
-from autograder.check import judged
+from autograder.authoring.worked import answered, solved
 from autograder.course import Course, Section
-from autograder.result import Behaviour
+from autograder.judging.result import Behaviour
+from autograder.learner.checking import judged
+from autograder.notebook.answer import read
 
 COURSE = Course.find(Path(__file__))
 SECTIONS = [section for section in COURSE.sections if section.exercise is not None and section.tests.is_file()]

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
+from autograder.authoring.problems import contract
 from autograder.course import Section
-from autograder.problems import contract
 from tests.sections.conftest import SECTIONS, judge
 
 

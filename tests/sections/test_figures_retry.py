@@ -13,9 +13,9 @@ from statistics import mean
 
 import pytest
 
-from autograder.cells import run_notebook
 from autograder.course import Course
-from autograder.source import author_notebook
+from autograder.notebook.execution import run_notebook
+from autograder.notebook.source import author_notebook
 
 CLIENTS, TRIALS, PUBLISHED_TRIALS = 100, 20, 100
 PUBLISHED = {  # recipe: calls and their deviation, milliseconds until the last client is done and their deviation

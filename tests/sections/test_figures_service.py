@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from autograder.answer import read
-from autograder.cells import run_notebook
+from autograder.notebook.answer import read
+from autograder.notebook.execution import run_notebook
 from tests.sections.conftest import SECTIONS, notebook
 
 SECTION = next(section for section in SECTIONS if section.name == "09_service")

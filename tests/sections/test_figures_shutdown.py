@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from autograder.answer import answer, read
-from autograder.authoring import solved
-from autograder.cells import run_notebook
+from autograder.authoring.worked import solved
+from autograder.notebook.answer import answer, read
+from autograder.notebook.execution import run_notebook
 from tests.sections.conftest import SECTIONS
 
 SECTION = next(section for section in SECTIONS if section.exercise == "shutdown")

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from autograder.answer import read
-from autograder.authoring import solved
-from autograder.cells import run_notebook
-from autograder.check import own_answer
+from autograder.authoring.worked import solved
+from autograder.learner.own import own_answer
+from autograder.notebook.answer import read
+from autograder.notebook.execution import run_notebook
 from tests.sections.conftest import COURSE
 
 SECTION = COURSE.section("11_takeaways")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from autograder.answer import read
-from autograder.authoring import solved
-from autograder.cells import run_notebook
+from autograder.authoring.worked import solved
+from autograder.notebook.answer import read
+from autograder.notebook.execution import run_notebook
 from tests.sections.conftest import COURSE
 
 WELCOME = next(section for section in COURSE.sections if section.notebook == "welcome")

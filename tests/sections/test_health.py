@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from autograder.authoring import answered
-from autograder.check import Bench
-from autograder.result import Behaviour
+from autograder.authoring.worked import answered
+from autograder.judging.bench import Bench
+from autograder.judging.result import Behaviour
 from faultlab.scenario import play
 from tests.sections.conftest import SECTIONS, judge, notebook
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from autograder.course import Section
-from autograder.judge import Judge
-from autograder.mistakes import NAME, headlines, read_known
+from autograder.judging.judge import Judge
+from autograder.judging.mistakes import NAME, headlines, read_known
 from faultlab.scenario import load
 from tests.sections.conftest import SECTIONS, explained, failed, judge, stub
 

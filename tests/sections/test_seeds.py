@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from autograder.authoring import answered
-from autograder.check import Bench, played
+from autograder.authoring.worked import answered
 from autograder.course import Section
-from autograder.result import Behaviour
+from autograder.judging.bench import Bench, played
+from autograder.judging.result import Behaviour
 from tests.sections.conftest import SECTIONS, explained, failed, notebook
 from tests.sections.test_sections import files, ids
 

@@ -1,0 +1,230 @@
+"""Sources -> notebooks, and what must hold of them.
+
+    solutions/<section>/<name>.py -> build/source/<section>/ -> notebooks/<section>/
+
+See `source.py` for the first arrow and `release.py` for the second. Building twice gives the same bytes. Problems are
+returned, not raised: each is one line that says where, what, and what to run next, and all of a section's are told at
+once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+from collections.abc import Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+from autograder.authoring import problems
+from autograder.authoring.handbook import NAME, handbook
+from autograder.authoring.make import authors_errors, make
+from autograder.authoring.rule import NO_RULES, Built, Rules
+from autograder.course import Course, Section
+from autograder.errors import UsageError
+from autograder.files import write_atomically
+from autograder.judging.mistakes import NAME as MISTAKES
+from autograder.judging.mistakes import judged_mistakes
+from autograder.notebook.source import BuildError, author_notebook, from_text
+from autograder.side_by_side import Tell, side_by_side
+
+
+def build(
+    course: Course,
+    sections: Sequence[str] | None = None,
+    *,
+    check: bool = False,
+    force: bool = False,
+    rules: Rules = NO_RULES,
+    tell: Tell = lambda line: None,
+    jobs: int = 1,
+) -> list[str]:
+    """Build these sections (all), register them in the gradebook, and return what is wrong, a line each.
+
+    `check` changes nothing: it compares what is committed with what would be built, and looks further, in `jobs`
+    processes, which the rules must be able to reach by name. `tell` hears what is going on, a line each.
+    `force` replaces notebooks that somebody has worked in, too. A section with a problem isn't written.
+    Raises UsageError for an unknown section and a course without sources.
+    """
+    chosen = course.select(sections or [])
+    if not any(section.source.is_file() for section in chosen):
+        raise UsageError(f"{course.solutions} holds no section: there is nothing to build from")
+    found = [] if sections else problems.orphans(course)
+    work = partial(_checked if check else _written, course, rules, force)
+    with side_by_side(jobs if check else 1, tell) as each:
+        for one in each(work, chosen):
+            found += one
+    return found if sections else list(dict.fromkeys(found + _handbook(course, check=check)))
+
+
+class _Seen(NamedTuple):
+    """What is wrong with a section, and what it builds: None when that can't be made."""
+
+    problems: list[str]
+    built: Built | None = None
+
+
+def _looked_at(course: Course, section: Section, rules: Rules, tell: Tell, *, check: bool) -> _Seen:
+    """All that is wrong with a section but for what is written and released. What can't be looked at is named."""
+    if found := problems.unreadable(section):
+        return _Seen([*found, _waiting(section, "everything else")])
+    found = [problem for rule in rules.folder for problem in rule(section)]
+    try:
+        notebook = author_notebook(section)
+        if broken := problems.broken_cells(section, notebook):
+            return _Seen([*found, *broken, _waiting(section, "its text, its points, its answers")])
+        found += [problem for rule in (*TEXT, *rules.text) for problem in rule(section, notebook)]
+        built = make(section) if check else make(section, tell)
+    except BuildError as error:
+        found += [f"{section.name}: {error}", _waiting(section, "what it builds, its points, its answers")]
+        return _Seen(list(dict.fromkeys(found)))
+    if section.exercise is not None and not section.scenarios.is_file():
+        return _Seen([*found, _waiting(section, "its answers")], built)
+    judged = [partial(_held, section, built, rules, tell, again=check)]
+    judged += [partial(rule, course, section, tell) for rule in rules.answers] if check else []
+    for rule in judged:
+        try:
+            with authors_errors(section):
+                found += rule()
+        except BuildError as error:
+            found.append(f"{section.name}: {error}")
+    return _Seen(list(dict.fromkeys(found)), built)
+
+
+TEXT = (problems.rebound, problems.misplaced_marks)
+"""Rules of the text that every build looks at."""
+
+
+def _waiting(section: Section, what: str) -> str:
+    return f"{section.name}: not looked at before that is fixed: {what}"
+
+
+def _held(section: Section, built: Built, rules: Rules, tell: Tell, *, again: bool) -> list[str]:
+    """The rules that run what is built; what held before and hasn't changed needn't be run, unless `again`."""
+    if not rules.solution:
+        return []
+    stamp, digest = section.course.build / "held" / section.name, _digest(section, built)
+    if not again and stamp.is_file() and stamp.read_text(encoding="utf-8") == digest:
+        return []
+    if not again:
+        tell(f"{section.name}: running its warm-ups, its solution and its stub (once; cached)")
+    found = [problem for rule in rules.solution for problem in rule(section, built)]
+    if not found and not again:
+        write_atomically(stamp, digest.encode())
+    return found
+
+
+def _digest(section: Section, built: Built) -> str:
+    """A digest of all that decides what running a section shows."""
+    own = [(section.folder / path).read_bytes() for path in problems.present(section.folder)]
+    parts = [_engine().encode(), *own, *built.source.values(), *built.release.values()]
+    return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+@cache
+def _engine() -> str:
+    """A digest of the code that runs and judges sections."""
+    import faultlab
+
+    folders = [Path(__file__).parents[1], Path(faultlab.__file__).parent]
+    code = hashlib.sha256(sys.version.encode())
+    for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
+        code.update(path.read_bytes())
+    return code.hexdigest()
+
+
+def _written(course: Course, rules: Rules, force: bool, tell: Tell, section: Section) -> list[str]:
+    """Write a section's files, unless something is wrong with it; its problems."""
+    found, built = _looked_at(course, section, rules, tell, check=False)
+    if built is not None:
+        found = found + problems.leaked(section, built.release)
+        found += [] if force else _worked_in(section, built)
+    if found or built is None:
+        if built is not None and MISTAKES in built.release:
+            _write_if_changed(judged_mistakes(section), built.release[MISTAKES])
+        tell(f"{section.name}: not built, {problems.counted(len(found), 'problem')}")
+        return found
+    changed = _replace_folder(section.built, built.source)
+    for name, data in built.release.items():
+        changed |= _write_if_changed(section.released / name, data)
+    from autograder.nbgrader.save import points_changed, register
+
+    before = points_changed(section)
+    found = register(section)
+    if not found and before:
+        tell(before)
+    tell(f"{section.name}: {'built' if changed else 'unchanged'}")
+    return found + problems.extra(section, built.release)
+
+
+def _handbook(course: Course, *, check: bool) -> list[str]:
+    """The page for instructors: written, or compared with what would be."""
+    try:
+        text, found = handbook(course)
+    except BuildError as error:
+        return [str(error)]
+    except UnicodeDecodeError:
+        return []  # said already, of the section
+    path = course.root / NAME
+    if text and check and problems.difference(path, text.encode()):
+        found.append(f"{NAME}: not what its sources say; run: autograder build")
+    if text and not check:
+        _write_if_changed(path, text.encode())
+    return found
+
+
+def _replace_folder(folder: Path, files: dict[str, bytes]) -> bool:
+    """nbgrader copies whatever lies there to the students: exactly these files. Whether any was changed."""
+    extra = [path for path in problems.present(folder) if path not in files]
+    for path in extra:
+        (folder / path).unlink()
+    for litter in [path for path in folder.rglob("*") if path.name in problems.LITTER] if folder.is_dir() else []:
+        shutil.rmtree(litter, ignore_errors=True)
+    written = [_write_if_changed(folder / name, data) for name, data in files.items()]
+    return bool(extra) or any(written)
+
+
+def _write_if_changed(path: Path, data: bytes) -> bool:
+    if path.is_file() and path.read_bytes() == data:
+        return False
+    write_atomically(path, data)
+    return True
+
+
+def _worked_in(section: Section, built: Built) -> list[str]:
+    """A released notebook holds, beside each stub, the checksum that nbgrader took of it."""
+    from nbgrader.utils import compute_checksum, is_solution
+
+    path = section.released / f"{section.notebook}.ipynb"
+    if not path.exists() or path.read_bytes() == built.release[path.name]:
+        return []
+    run = f"copy it away, or run: autograder build {section.name} --force"
+    try:
+        cells = from_text(path.read_text(encoding="utf-8")).cells
+        solutions = [cell for cell in cells if is_solution(cell)]
+        changed = [cell for cell in solutions if cell.metadata.nbgrader.get("checksum") != compute_checksum(cell)]
+    except Exception as error:  # whatever is wrong with it, it is somebody's file
+        return [f"{problems.at(section, path)}: can't be read ({type(error).__name__}), so it isn't replaced; {run}"]
+    return [f"{problems.at(section, path)}: somebody has worked in it, so it isn't replaced; {run}"] if changed else []
+
+
+def _checked(course: Course, rules: Rules, force: bool, tell: Tell, section: Section) -> list[str]:
+    """Everything that is wrong with a section and with what was released of it; changes nothing."""
+    tell(f"{section.name}: checking {_much(section)}")
+    found, built = _looked_at(course, section, rules, tell, check=True)
+    if built is not None:
+        there = {path: (section.released / path).read_bytes() for path in problems.present(section.released)}
+        found = found + problems.stale(section, built.release) + problems.extra(section, built.release)
+        found += problems.leaked(section, there) + problems.shared_ids(section)
+    tell(f"{section.name}: {problems.counted(len(found), 'problem') if found else 'all is well'}")
+    return found
+
+
+def _much(section: Section) -> str:
+    """What there is to check, so that one knows what takes so long."""
+    right, wrong = (len(problems.answers(section, folder)) for folder in ("right", "wrong"))
+    if not right + wrong:
+        return "its text"
+    answers = f"{problems.counted(right, 'right answer')}, {problems.counted(wrong, 'typical mistake')}"
+    return f"its solution, {answers} and liars"

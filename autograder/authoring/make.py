@@ -1,0 +1,72 @@
+"""A section's sources -> its files, in memory."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from autograder.authoring import problems
+from autograder.authoring.rule import Built
+from autograder.course import Section
+from autograder.judging.mistakes import NAME as MISTAKES
+from autograder.notebook.source import BuildError, source_notebook, to_text
+from autograder.side_by_side import Tell
+
+STUDENT_FILES = ("scenarios.py",)
+"""What students get beside the notebook and its visible tests, where a section has it; and all of `assets/`, and
+what is judged beforehand: `intended.json`, the solution's timelines, and `mistakes.json`, what typical ones lose."""
+
+
+def make(section: Section, tell: Tell = lambda line: None) -> Built:
+    """The section's files, in memory. Raises BuildError."""
+    from autograder.nbgrader.release import release
+
+    notebook = source_notebook(section)
+    beside = _files_for_students(section)
+    name = f"{section.notebook}.ipynb"
+    source = to_text(notebook)
+    if section.exercise is not None and section.scenarios.is_file():
+        beside |= _judged_beforehand(section, source.encode(), tell)
+    return Built({name: source.encode(), **beside}, {name: release(section, source).encode(), **beside})
+
+
+def _judged_beforehand(section: Section, source: bytes, tell: Tell) -> dict[str, bytes]:
+    from autograder.authoring.trials import intended, mistakes
+
+    with authors_errors(section):
+        return {"intended.json": intended(section, source), MISTAKES: mistakes(section, source, tell)}
+
+
+@contextmanager
+def authors_errors(section: Section) -> Iterator[None]:
+    """What goes wrong in a section's own files is its author's line: raises BuildError instead."""
+    from autograder.judging.judge import JudgeError
+    from faultlab.scenario import ScenarioError
+
+    try:
+        yield
+    except BuildError:
+        raise
+    except (JudgeError, ScenarioError) as error:
+        raise BuildError(str(error)) from None
+    except UnicodeDecodeError as error:
+        raise BuildError(f"one of the files that it needs isn't text in UTF-8 ({error}); save it so") from None
+    except Exception as error:
+        frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+        if isinstance(error, SyntaxError):
+            frames.append((error.filename or "", error.lineno))
+        own = [(Path(path), line) for path, line in frames if Path(path).is_relative_to(section.folder)]
+        if not own:
+            raise
+        where = f"{problems.at(section, own[-1][0])}, line {own[-1][1]}"
+        said = str(error).partition("\n")[0]
+        raise BuildError(f"{where}: {type(error).__name__}: {said}; run it alone to see more") from None
+
+
+def _files_for_students(section: Section) -> dict[str, bytes]:
+    names = [*STUDENT_FILES, f"test_{section.notebook}.py"]
+    files = {name: (section.folder / name).read_bytes() for name in names if (section.folder / name).is_file()}
+    assets = section.folder / "assets"
+    return files | {f"assets/{path}": (assets / path).read_bytes() for path in problems.present(assets)}

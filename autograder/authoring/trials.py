@@ -1,0 +1,213 @@
+"""What a build finds out by running answers: the solution's timelines, and that points are worth what they say."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autograder.authoring import problems
+from autograder.authoring.worked import answered, answering, given_texts, solved
+from autograder.course import Course, Section
+from autograder.judging.bench import Bench, played
+from autograder.judging.judge import SHOWN_EVENTS
+from autograder.judging.mistakes import (
+    NAME,
+    Mistake,
+    digest_of,
+    headline_of,
+    judged_mistakes,
+    known_in,
+    losses,
+    made_from,
+    signs,
+    written,
+)
+from autograder.judging.result import Behaviour
+from autograder.notebook.answer import Cell, answer, read
+from autograder.notebook.cells import names
+from autograder.notebook.execution import run_notebook
+from autograder.version import VERSION
+from faultlab.scenario import Played, ScenarioError
+from faultlab.timeline import Timeline
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+    from autograder.authoring.rule import Built
+    from autograder.side_by_side import Tell
+
+PLAYS = 3
+"""So many seeds a typical mistake is played under: a student's answer meets other values than the first ones."""
+
+
+def intended(section: Section, notebook: bytes) -> bytes:
+    """The worked solution's timelines of the visible tests, as JSON, for the pictures beside a student's own.
+
+    `notebook` is the one with its solution. Long timelines, which nobody draws, are left out.
+    """
+    assert section.exercise is not None
+    bench = Bench.at(section.exercise, section.folder)
+    _match_parameters(bench)
+    tests = [test for test in bench.judge(hidden=False).tests if not test.hidden]
+    timelines = played(bench, tests, answered(section, notebook))
+    shown = {repr(one): json.loads(run.to_json()) for one, run in timelines.items() if len(run) <= SHOWN_EVENTS}
+    return (json.dumps(shown, sort_keys=True, separators=(",", ":")) + "\n").encode()
+
+
+def _match_parameters(bench: Bench) -> None:
+    """Raises ScenarioError when a test gives a scenario other parameters than it takes."""
+    for test in bench.judge(hidden=True).tests:
+        for one in test.scenarios:
+            if one.name in bench.scenarios:  # otherwise playing it says so
+                try:
+                    inspect.signature(bench.scenarios[one.name].setup).bind(None, **one.options)
+                except TypeError as error:
+                    line = f"test_{test.id} doesn't fit its scenario {one.name}: {error}; change one of them"
+                    raise ScenarioError(line) from None
+
+
+def mistakes(section: Section, notebook: bytes, tell: Tell = lambda line: None) -> bytes:
+    """What each file in `wrong/` loses of the visible tests under several seeds, for the headline that a student hears.
+
+    Judging them takes a while, and is told before it begins: as long as nothing that matters has changed, what was
+    released stays. `notebook` is the one with its solution.
+    """
+    paths = problems.answers(section, "wrong")
+    texts = [path.read_text(encoding="utf-8") for path in paths]
+    judged_by = [path.read_text(encoding="utf-8") for path in (section.tests, section.scenarios)]
+    digest = digest_of([VERSION, *judged_by, *given_texts(section, notebook), *texts])
+    for kept in (section.released / NAME, judged_mistakes(section)):
+        if made_from(kept) == digest:
+            return kept.read_bytes()
+    tell(f"{section.name}: judging {problems.counted(len(paths), 'typical mistake')} (once; cached)")
+    bench = Bench.at(str(section.exercise), section.folder)
+    judge = bench.judge(hidden=False)
+    found = []
+    for path, text in zip(paths, texts, strict=True):
+        names = answered(section, notebook, text)
+        plays = [judge.judge(played(bench, judge.tests, names, number)) for number in range(PLAYS)]
+        found += [Mistake(headline_of(path), sign) for sign in signs([losses(behaviours) for behaviours in plays])]
+    return written(digest, found)
+
+
+_WARMUPS = {"predict", "estimate", "arrange"}
+
+
+def warmups(section: Section, notebook: NotebookNode) -> list[str]:
+    """Run the warm-ups: one whose right answer isn't among its choices raises."""
+    from autograder.notebook.source import with_toolkits
+
+    cells = []
+    filled = with_toolkits(section, copy.deepcopy(notebook.cells))
+    for number, cell in enumerate(cell for cell in filled if cell.cell_type == "code"):
+        found = names(cell.source)
+        own = bool(_WARMUPS & set(found.uses))
+        cells.append({"source": cell.source, "own": own, "number": number} | found._asdict())
+    return [f"{section.name}: a warm-up fails: {kind}: {text}" for _, kind, text in run_notebook(cells)[1]]
+
+
+def playable(section: Section, built: Built) -> list[str]:
+    """Warm-ups that fail, a solution without full marks, visible and hidden, and a stub that earns points."""
+    from autograder.notebook.source import author_notebook
+
+    found = warmups(section, author_notebook(section))
+    if section.exercise is None:
+        return found
+    name = f"{section.notebook}.ipynb"
+    stub, solution = read(built.release[name]), read(built.source[name])
+    missed = _missed(_judged(section, stub, solution))
+    found += [f"{section.name}: the solution misses {line}" for line in missed]
+    earned = dict.fromkeys(behaviour.test for behaviour in _judged(section, stub, stub) if behaviour.points)
+    if earned:
+        found.append(f"{section.name}: the untouched stub earns points for {', '.join(earned)}; tighten these tests")
+    return found
+
+
+def right_answers(course: Course, section: Section, tell: Tell) -> list[str]:
+    """Right answers without full marks, and those, the solution too, that are seen otherwise when scenarios come
+    alone, in order or reversed, a line each."""
+    if section.exercise is None:
+        return []
+    worked: dict[str, str | None] = {"the solution": None}
+    worked |= {f"right/{path.name}": path.read_text("utf-8") for path in problems.answers(section, "right")}
+    bench, notebook = Bench.at(section.exercise, section.folder), solved(section)
+    found = []
+    for name, text in worked.items():
+        run = answering(section, notebook, text)
+        alone = {one: bench.play(one, run()) for one in bench.judge(hidden=True).scenarios}
+        if text is not None:
+            judged = bench.judge(hidden=True).judge(alone)
+            missed = _missed([behaviour for behaviour in judged if behaviour.points < behaviour.max_points])
+            found += [
+                f"{section.name}: {name} misses {line}; is it right, or do the tests ask too much?" for line in missed
+            ]
+        found += [
+            f"{section.name}: with scenarios {how}, {name} is judged otherwise than with each alone: "
+            f"{', '.join(tests)}; let neither keep anything between scenarios"
+            for how, tests in _unsteady(bench, run, alone)
+        ]
+    return found
+
+
+def _unsteady(
+    bench: Bench, names: Callable[[], dict[str, Any]], alone: dict[Played, Timeline]
+) -> Iterator[tuple[str, list[str]]]:
+    judge = bench.judge(hidden=True)
+    wanted = judge.scenarios
+    for how, order in (("in order", wanted), ("reversed", wanted[::-1])):
+        same = names()
+        together = {one: bench.play(one, same) for one in order}
+        if together != alone:  # as it may, where an answer tells the time of day
+            pairs = zip(judge.judge(alone), judge.judge(together), strict=True)
+            tests = dict.fromkeys(before.test for before, after in pairs if before.passed is not after.passed)
+            yield from [(how, list(tests))] if tests else []
+
+
+def wrong_answers(section: Section, built: Built) -> list[str]:
+    """Typical mistakes that pass a behaviour which they say they fail, a line each.
+
+    What they lose of the visible tests is known from the build; the few that only hidden tests find are judged here.
+    """
+    if section.exercise is None:
+        return []
+    name = f"{section.notebook}.ipynb"
+    found = []
+    lost: dict[str, set[str]] = {}
+    for mistake in known_in(built.release[NAME].decode()):  # the first sign of each is what `check` sees
+        lost.setdefault(mistake.headline, {test for test, _ in mistake.losses})
+    for path in problems.answers(section, "wrong"):
+        left = problems.fails(path) - lost.get(headline_of(path), set())
+        if left:
+            left -= _lost(section, built.source[name], path)
+        if left:
+            where = problems.at(section, path)
+            found.append(f"{where}: passes {', '.join(sorted(left))}; correct its second line, or tighten these tests")
+    return found
+
+
+def _lost(section: Section, notebook: bytes, path: Path) -> set[str]:
+    """The behaviours that an answer loses, visible or hidden."""
+    bench = Bench.at(str(section.exercise), section.folder)
+    judge = bench.judge(hidden=True)
+    names = answered(section, notebook, path.read_text(encoding="utf-8"))
+    return {behaviour.test for behaviour in judge.judge(played(bench, judge.tests, names)) if not behaviour.passed}
+
+
+def _judged(section: Section, released: list[Cell], submitted: list[Cell]) -> list[Behaviour]:
+    assert section.exercise is not None
+    bench = Bench.at(section.exercise, section.folder)
+    judge = bench.judge(hidden=True)
+    namespace, _ = run_notebook(answer(submitted, released, section.exercise).cells, bench.wanted)
+    return judge.judge(played(bench, judge.tests, namespace))
+
+
+def _missed(behaviours: list[Behaviour]) -> list[str]:
+    return [
+        f"{'hidden ' if behaviour.hidden else ''}{behaviour.test}: {behaviour.message.partition(chr(10))[0]}"
+        for behaviour in behaviours
+        if not behaviour.passed
+    ]

@@ -1,0 +1,88 @@
+"""What grading a section needs, read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+from autograder.course import Section
+from autograder.errors import UsageError
+from autograder.judging.judge import Judge, JudgeError
+from autograder.judging.mistakes import NAME, Mistake, read_known
+from autograder.judging.result import Behaviour
+from autograder.notebook.answer import Cell, read
+from faultlab.scenario import Played, Scenario, ScenarioError, asked, load
+from faultlab.timeline import Timeline
+
+
+@dataclass
+class Kit:
+    """What grading a section needs, read once."""
+
+    section: Section
+    judge: Judge
+    scenarios: dict[str, Scenario]
+    source: str
+    names: list[str]
+    """What the scenarios ask a notebook for."""
+    released: list[Cell]
+    mistakes: list[Mistake]
+    _intended: dict[Played, Timeline] | None = None
+
+    @cached_property
+    def unjudged(self) -> tuple[Behaviour, ...]:
+        """Every behaviour at 0: one list for all submissions that can't be judged."""
+        return tuple(
+            Behaviour(test.id, test.title, False, 0.0, test.points, "not judged", hidden=test.hidden, step=test.step)
+            for test in self.judge.tests
+        )
+
+    @classmethod
+    def of(cls, section: Section) -> Kit:
+        exercise = section.exercise
+        notebook = section.released / f"{section.notebook}.ipynb"
+        if exercise is None:
+            raise UsageError(f"{section.name} has no graded exercise")
+        if not notebook.exists():
+            raise UsageError(f"{notebook} isn't built yet; run: autograder build {section.name}")
+        hidden = section.hidden if section.hidden.exists() else None
+        try:
+            judge = Judge(section.tests, hidden)
+            scenarios = load(section.scenarios)
+            for one in judge.scenarios:
+                if one.name not in scenarios:
+                    raise ScenarioError(f"a test names the scenario {one.name!r}, which {section.scenarios} hasn't got")
+        except (JudgeError, ScenarioError, SyntaxError, OSError) as error:
+            raise UsageError(f"{section.name} can't be graded: {error}") from None
+        source = section.scenarios.read_text(encoding="utf-8")
+        return cls(
+            section,
+            judge,
+            scenarios,
+            source,
+            asked(source),
+            read(notebook.read_bytes()),
+            read_known(section.released / NAME),
+        )
+
+
+def points_of(section: Section) -> dict[str, float]:
+    """What the section's tests are worth now, by the graded cells' names.
+
+    Raises UsageError when the section can't be graded.
+    """
+    points = {f"{section.exercise}_{part}": 0.0 for part in ("score", "hidden")}
+    for test in kit_for_points(section).judge.tests:
+        points[f"{section.exercise}_{'hidden' if test.hidden else 'score'}"] += test.points
+    return points
+
+
+def kit_for_points(section: Section) -> Kit:
+    notebook = section.released / f"{section.notebook}.ipynb"
+    read = (section.tests, section.hidden, section.scenarios, notebook)
+    return _kit_at(section, tuple(path.stat().st_mtime_ns for path in read if path.exists()))
+
+
+@cache
+def _kit_at(section: Section, saved: tuple[int, ...]) -> Kit:
+    return Kit.of(section)

@@ -1,0 +1,160 @@
+"""What `grade` prints while it works and when it's done: a bar or lines, the table, the summary."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from autograder.grading.ledger import NEW, Step
+from autograder.judging.result import Result
+from autograder.pages.roll import Brief, Roll
+from faultlab.pictures.sheet import clean
+
+EVERY = 5.0
+"""Seconds between two lines where there is no terminal."""
+
+out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+
+Job = TypeVar("Job")
+Found = Generator[tuple[Job, Result], None, None]
+
+
+def followed(found: Iterable[tuple[Job, Result]], total: int) -> Found[Job]:
+    """Pass on what is found, and show how far it is: a bar on a terminal, otherwise a line every few seconds."""
+    return _bar(found, total) if err.is_terminal else _lines(found, total)
+
+
+def _bar(found: Iterable[tuple[Job, Result]], total: int) -> Found[Job]:
+    """A bar, as soon as it takes more than a second."""
+    columns = (
+        TextColumn("grading"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    shown = Progress(*columns, console=err, transient=True)
+    task = shown.add_task("", total=total)
+    began = time.monotonic()
+    try:
+        for job, result in found:
+            if time.monotonic() - began > 1:
+                shown.start()
+            shown.update(task, advance=1, description=escape(result.name))
+            yield job, result
+    finally:
+        shown.stop()
+
+
+def _lines(found: Iterable[tuple[Job, Result]], total: int, clock: Callable[[], float] = time.monotonic) -> Found[Job]:
+    began = said = clock()
+    for count, (job, result) in enumerate(found, 1):
+        now = clock()
+        if now - said >= EVERY and count < total:
+            left = _duration((now - began) / count * (total - count))
+            tell(f"graded {count:,} of {total:,}, about {left} left")
+            said = now
+        yield job, result
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def tell(line: str, style: str = "") -> None:
+    """A line on stderr, whatever the terminal's width."""
+    err.print(Text(line, style=style), soft_wrap=True)
+
+
+def show_table(briefs: Sequence[Brief]) -> None:
+    """A line each, whatever the terminal's width: what is said last ends in an ellipsis when it doesn't fit."""
+    names = [Text(name, style="bold") for name in ("student", "section", "points", "verdict")]
+    widths = [name.cell_len for name in names]
+    for brief in briefs:
+        widths = [max(width, cell.cell_len) for width, cell in zip(widths, _cells(brief), strict=True)]
+    _print_row(names, widths, "")
+    for brief in briefs:
+        _print_row(_cells(brief), widths, "; ".join(filter(None, (brief.made_of, brief.said))))
+
+
+def _cells(brief: Brief) -> list[Text]:
+    return [
+        _cut(brief.shown, out.width // 3),
+        _cut(brief.section, out.width // 5),
+        Text(f"{brief.score:g} / {brief.max_score:g}"),
+        Text(brief.verdict, style="green" if brief.score >= brief.max_score else "yellow"),
+    ]
+
+
+def _print_row(cells: Sequence[Text], widths: Sequence[int], said: str) -> None:
+    line = Text()
+    for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        blank = " " * (width - cell.cell_len)
+        line.append(blank if number == 2 else "").append_text(cell).append("  " if number == 2 else f"{blank}  ")
+    left = out.width - line.cell_len
+    line.append_text(_cut(said, left) if left > 0 else Text())
+    out.print(line, soft_wrap=True)
+
+
+def show_notes(roll: Roll) -> None:
+    """All notes of each."""
+    for brief in roll:
+        for note in brief.notes:
+            out.print(Text(f"{brief.name}: {clean(note, 1000)}"), soft_wrap=True)
+
+
+def warn_of_sandbox(briefs: Iterable[Brief]) -> None:
+    """Say so when submissions ran in less than the best sandbox."""
+    tiers = {brief.sandbox for brief in briefs}
+    if "none" in tiers:
+        tell("autograder: these submissions ran WITHOUT a sandbox (--allow-unsandboxed)", "bold red")
+    elif "landlock" in tiers:
+        tell("autograder: these submissions ran in the weaker sandbox (landlock); `autograder doctor` says why", "bold")
+
+
+def reasons(steps: Iterable[Step], what: str, done: str) -> list[str]:
+    """How many of these steps there are for each reason, a line each; what was never graded needs none."""
+    counts = Counter(step.why for step in steps if step.what == what and step.why != NEW)
+    return [f"{count:,} {'was' if count == 1 else 'were'} {done}: {why}" for why, count in counts.most_common()]
+
+
+def show_plan(steps: Sequence[Step]) -> None:
+    """What the next grading would do, and why."""
+    todo = [step for step in steps if step.what != "keep"]
+    words = {"grade": "graded", "write": "written again"}
+    names = [clean(step.submission.student, 40).strip() or ascii(step.submission.student) for step in todo]
+    width = max([0, *map(len, names)])
+    for name, step in zip(names, todo, strict=True):
+        section = step.submission.section.name
+        out.print(Text(f"{name:{width}}  {section}  would be {words[step.what]}: {step.why}"), soft_wrap=True)
+    for what, word in words.items():
+        of_these = [step for step in todo if step.what == what]
+        counts = Counter(step.why for step in of_these)
+        said = ", ".join(f"{count:,} {why}" for why, count in counts.most_common())
+        if of_these:
+            out.print(Text(f"{len(of_these):,} would be {word}: {said}"), soft_wrap=True)
+    out.print(Text(f"{len(steps) - len(todo):,} of {len(steps):,} would stay as they are"), soft_wrap=True)
+
+
+def from_here(path: Path) -> str:
+    """The path as one would type it here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _cut(words: str, width: int) -> Text:
+    text = Text(clean(words, 1000))
+    text.truncate(width, overflow="ellipsis")
+    return text

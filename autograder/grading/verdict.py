@@ -1,0 +1,82 @@
+"""What became of a submission -> its verdict, its line, its notes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from autograder.course import Submission
+from autograder.grading.kit import Kit, kit_for_points
+from autograder.judging.judge import ended_badly
+from autograder.judging.result import Behaviour, Result, VerdictName
+from autograder.notebook.answer import Answer
+from autograder.notebook.notes import capped, worded
+from autograder.sandbox.play import Outcome
+from faultlab.scenario import Played
+from faultlab.timeline import Timeline
+
+
+def with_intended(behaviour: Behaviour, intended: Mapping[Played, Timeline]) -> Behaviour:
+    if behaviour.timeline is None or behaviour.passed or behaviour.scenario is None:
+        return behaviour
+    return replace(behaviour, intended=intended.get(behaviour.scenario))
+
+
+def lacks_a_name(timeline: Timeline) -> bool:
+    return any(
+        isinstance(mark.value, dict) and mark.value.get("error") == "NameError" for mark in timeline.marks()
+    ) or bool(timeline.ending and timeline.ending.data.get("error") == "NameError")
+
+
+def verdict_of(outcome: Outcome) -> VerdictName:
+    hows = {how for how, _ in outcome.mishaps}
+    hows |= {"timeout" for timeline in outcome.timelines.values() if _how(timeline) == "endless"}
+    order: tuple[VerdictName, ...] = ("tampered", "crashed", "timeout")
+    for verdict in order:
+        if verdict in hows:
+            return verdict
+    return "graded"
+
+
+def _how(timeline: Timeline) -> str:
+    return str(timeline.ending.data["how"]) if timeline.ending else ""
+
+
+def notes_of(outcome: Outcome, found: Answer) -> tuple[str, ...]:
+    cells = max((cell["number"] for cell in found.cells), default=-1) + 1
+    return capped([*found.notes, *worded(outcome.cell_notes, cells)])
+
+
+def line_of(outcome: Outcome, found: Answer) -> str:
+    if outcome.mishaps:
+        how, message = outcome.mishaps[0]
+        return {
+            "timeout": f"the code ran too long and was stopped: {message}",
+            "crashed": f"the code ended its own run: {message}",
+            "tampered": f"its process sent what the course's own code never sends: {message}",
+        }[how]
+    if any(_how(timeline) == "endless" for timeline in outcome.timelines.values()):
+        return "the code was still computing when its time was up: a loop without an end or an await?"
+    if found.lost:
+        return found.lost
+    for number, kind, text in outcome.cell_errors:
+        if not any(not ended_badly(timeline) for timeline in outcome.timelines.values()):
+            return f"cell {number + 1} doesn't run: {kind}: {text}"
+    return ""
+
+
+def needs_of(outcome: Outcome) -> str:
+    """Why a person has to look at it: where the machine may have decided, and before anybody is suspected."""
+    if verdict_of(outcome) == "tampered":
+        return "its process sent what the course's own code never sends: read the notebook before its score counts"
+    return outcome.needs
+
+
+def unjudged(kit: Kit, student: str, verdict: VerdictName, line: str) -> Result:
+    """A verdict without a run: every behaviour at 0."""
+    exercise = kit.section.exercise or ""
+    return Result(student, kit.section.name, exercise, verdict, "", 0.0, kit.unjudged, line, needs=line)
+
+
+def not_graded(submission: Submission, verdict: VerdictName, line: str) -> Result:
+    return unjudged(kit_for_points(submission.section), submission.student, verdict, line)

@@ -1,0 +1,124 @@
+"""A section's scenarios and tests, played and judged in this process."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from autograder.course import Course, Section
+from autograder.errors import UsageError
+from autograder.judging.judge import Judge, Test
+from faultlab.scenario import Played, Scenario, ScenarioError, asked, load, play
+from faultlab.timeline import Timeline
+
+PATIENCE = 2
+"""After so many endless scenarios the rest isn't played: one waits for the answer."""
+
+
+@dataclass
+class Bench:
+    """Where a check finds its section: the visible tests and the scenarios, the hidden tests if they are there."""
+
+    exercise: str
+    visible: Path
+    scenarios: dict[str, Scenario]
+    hidden: Path | None
+    wanted: list[str]
+    """The names that the scenarios ask the notebook for."""
+
+    @classmethod
+    def at(cls, exercise: str, folder: Path) -> Bench:
+        """The bench of the section whose files lie in `folder`, or in the course's section of that name.
+
+        Raises UsageError when there is none.
+        """
+        section = section_of(folder)
+        visible = folder / f"test_{exercise}.py"
+        if not visible.exists() and section is not None:
+            visible = section.tests
+        scenarios = visible.with_name("scenarios.py")
+        if not visible.exists() or not scenarios.exists():
+            raise UsageError(
+                f"the tests of {exercise!r} aren't beside the notebook: "
+                f"keep {visible.name} and {scenarios.name} in its folder ({folder})"
+            )
+        kept = section.hidden if section is not None else None
+        hidden = kept if kept is not None and kept.exists() else None
+        return cls(exercise, visible, load(scenarios), hidden, asked(scenarios.read_text(encoding="utf-8")))
+
+    @property
+    def name(self) -> str:
+        """The section's name: its folder's."""
+        return self.visible.parent.name
+
+    def judge(self, *, hidden: bool = False) -> Judge:
+        """The section's tests, held open."""
+        return _judge(self.visible, self.hidden if hidden else None)
+
+    def play(self, wanted: Played, namespace: Mapping[str, Any], number: int = 0) -> Timeline:
+        """One scenario against a notebook's names; each `number` stands for another seed, where the seed isn't fixed.
+
+        Raises ScenarioError when there is none of that name.
+        """
+        if wanted.name not in self.scenarios:
+            known = ", ".join(self.scenarios)
+            raise ScenarioError(f"{self.visible}: there is no scenario {wanted.name!r}; there are: {known}")
+        found = self.scenarios[wanted.name]
+        return play(found, wanted.options, namespace, seed=seed_of(wanted) + number * (not found.fixed))
+
+
+def seed_of(wanted: Played) -> int:
+    """The seed of a scenario where no secret is needed: the same in every process."""
+    return zlib.crc32(repr(wanted).encode())
+
+
+def played(
+    bench: Bench, tests: Iterable[Test], namespace: Mapping[str, Any], number: int = 0
+) -> dict[Played, Timeline]:
+    """Each scenario that the tests name, played once, under the seeds of this `number`."""
+    timelines: dict[Played, Timeline] = {}
+    endless = 0
+    for one in dict.fromkeys(one for test in tests for one in test.scenarios):
+        if endless < PATIENCE:
+            timelines[one] = bench.play(one, namespace, number)
+            end = timelines[one].ending
+            endless += end is not None and end.data["how"] == "endless"
+    return timelines
+
+
+def explained(timeline: Timeline, why: str) -> Timeline:
+    """The timeline; of a run that found no answer it says why there is none, and not that its name may be misspelt."""
+    end = timeline.ending
+    if not why or end is None or end.data["how"] != "missing":
+        return timeline
+    told = end._replace(data={"how": "missing", "message": why})
+    return Timeline(tuple(told if event is end else event for event in timeline.events))
+
+
+def intended(bench: Bench, tests: Iterable[Test]) -> dict[Played, Timeline]:
+    """The worked solution's timelines, as the build wrote them beside the tests; none where they aren't there."""
+    import json
+
+    path = bench.visible.with_name("intended.json")
+    if not path.exists():
+        return {}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    wanted = dict.fromkeys(one for test in tests for one in test.scenarios)
+    return {one: Timeline.from_json(json.dumps(found[key])) for one in wanted if (key := repr(one)) in found}
+
+
+@cache
+def _judge(visible: Path, hidden: Path | None) -> Judge:
+    return Judge(visible, hidden)
+
+
+def section_of(folder: Path) -> Section | None:
+    try:
+        course = Course.find(folder)
+        return course.section(folder.name)
+    except UsageError:
+        return None

@@ -1,0 +1,149 @@
+"""`autograder lab`: JupyterLab on the learner's own copy of the notebooks, everything configured.
+
+Nobody's work is overwritten: what is missing in the learner's folder is copied there, what is there stays as it is.
+The configuration lies in `labconfig/` and is handed over by environment: no panels for instructors, no popups,
+kernels without a TCP port and with the same order of sets in each run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autograder.course import CONFIG, Course
+from autograder.errors import UsageError
+
+LABCONFIG = Path(__file__).parents[1] / "labconfig"
+DEFAULT = "work"
+"""The learner's folder, below the course, ignored by git."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How JupyterLab is started."""
+
+    argv: list[str]
+    env: dict[str, str]
+    folder: Path
+
+
+def lab(course: Course, folder: Path | None = None, arguments: Sequence[str] = ()) -> int:
+    """Copy what is missing into `folder` (`work/` of the course) and run JupyterLab there; its exit code.
+
+    `arguments` are passed on to JupyterLab. Raises UsageError for a folder that can't be a learner's.
+    """
+    folder = learners_folder(course, folder)
+    copied = copy_missing(course, folder)
+    if copied:
+        print(f"new in {folder}: {', '.join(copied)}")
+    return _run(launch(course, folder, arguments))
+
+
+def folder_and_options(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """The learner's folder, if one is named, and JupyterLab's options, some of which have a value after a space."""
+    options: list[str] = []
+    folder, of_option = None, False
+    for word in arguments:
+        if folder is None and not word.startswith("-") and not of_option:
+            folder = Path(word)
+            continue
+        options.append(word)
+        of_option = word.startswith("-") and "=" not in word and not _stands_alone(word)
+    return folder, options
+
+
+def _stands_alone(option: str) -> bool:
+    """Whether JupyterLab takes no value after this option."""
+    from jupyterlab.labapp import LabApp
+
+    return option.lstrip("-") in {"h", "help", "help-all", "version", *LabApp.flags}
+
+
+def learners_folder(course: Course, folder: Path | None = None) -> Path:
+    """The folder to work in. Raises UsageError for a file, and for what must stay as it is."""
+    chosen = (folder or course.root / DEFAULT).resolve()
+    for kept in (course.notebooks, course.solutions, course.source, course.submitted):
+        if chosen == kept or kept in chosen.parents:
+            raise UsageError(f"{chosen} belongs to the course and is replaced by it: work in another folder")
+    if chosen == course.root:
+        raise UsageError(f"{chosen} is the course itself: name a folder of your own, such as {course.root / DEFAULT}")
+    if chosen.exists() and not chosen.is_dir():
+        raise UsageError(f"{chosen} is a file: name a folder")
+    return chosen
+
+
+def copy_missing(course: Course, folder: Path) -> list[str]:
+    """Copy the released files that `folder` doesn't have; the sections that got some. No file is ever replaced."""
+    if not course.notebooks.is_dir():
+        raise UsageError(f"there is nothing to copy: {course.notebooks} isn't there; run: autograder build")
+    copied = []
+    for section in course.sections:
+        released = (path for path in sorted(section.released.rglob("*")) if path.is_file())
+        files = [path.relative_to(course.notebooks) for path in released if ".ipynb_checkpoints" not in path.parts]
+        if [path for path in files if _copy(course.notebooks / path, folder / path)]:
+            copied.append(section.name)
+    return copied
+
+
+def launch(course: Course, folder: Path, arguments: Sequence[str] = ()) -> Launch:
+    """The command and the environment that make JupyterLab a student's."""
+    exchange = has_exchange(course)
+    config = [LABCONFIG.parent] if exchange else [LABCONFIG / "alone", LABCONFIG.parent]
+    # where the course says which exchange it is, the Assignment List has to hear it
+    config += [course.root] if exchange else []
+    env = dict(os.environ)
+    env["JUPYTER_CONFIG_PATH"] = _prepended(env, "JUPYTER_CONFIG_PATH", config)
+    env["JUPYTER_PATH"] = _prepended(env, "JUPYTER_PATH", [LABCONFIG])
+    argv = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
+    if os.name == "posix":
+        argv.append("--KernelManager.transport=ipc")
+    return Launch([*argv, *arguments], env, folder)
+
+
+def has_exchange(course: Course) -> bool:
+    """Whether assignments are handed out here: the configuration names a folder for it, and the folder exists."""
+    from jupyter_core.paths import jupyter_config_path
+    from traitlets.config.loader import PyFileConfigLoader
+
+    for place in (course.root, *map(Path, jupyter_config_path())):
+        if (place / CONFIG).is_file():
+            root = PyFileConfigLoader(CONFIG, path=str(place)).load_config().Exchange.get("root")
+            if isinstance(root, str) and root:
+                return Path(root).is_dir()
+    return False
+
+
+def _copy(source: Path, target: Path) -> bool:
+    """A copy that is whole or isn't there, and never takes a name that is taken."""
+    if os.path.lexists(target):
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.{os.getpid()}.new")
+    try:
+        shutil.copyfile(source, beside)
+        os.link(beside, target)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        with open(target, "xb") as file:
+            file.write(source.read_bytes())
+    finally:
+        beside.unlink(missing_ok=True)
+    return True
+
+
+def _prepended(env: Mapping[str, str], name: str, places: Sequence[Path]) -> str:
+    return os.pathsep.join([*map(str, places), *filter(None, [env.get(name)])])
+
+
+def _run(start: Launch) -> int:
+    if os.name == "posix":
+        sys.stdout.flush()
+        os.chdir(start.folder)
+        os.execve(start.argv[0], start.argv, start.env)  # one process: Ctrl-C and signals go where they belong
+    return subprocess.call(start.argv, env=start.env, cwd=start.folder)

@@ -1,0 +1,53 @@
+"""What a bare pytest judges: the answer beside the tests that it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autograder.course import refuse_submission
+from autograder.errors import UnreadableSubmission, UsageError
+from autograder.files import read_regular
+from autograder.judging.bench import Bench, section_of
+from autograder.notebook.answer import Unreadable, answer, read
+from autograder.notebook.execution import run_notebook
+from faultlab.scenario import Played
+from faultlab.timeline import Timeline
+
+
+@dataclass
+class Nearby:
+    """A section and the names of one notebook, to be played against each other."""
+
+    bench: Bench
+    namespace: Mapping[str, Any]
+
+    def play(self, wanted: Played) -> Timeline:
+        """One scenario against the notebook."""
+        return self.bench.play(wanted, self.namespace)
+
+
+def nearby(tests: Path, submission: str | None) -> Nearby:
+    """For a bare pytest: the submission, else the solution where the source is, else the notebook beside the tests.
+
+    A submission is a notebook, or a `.py` file with the text of the student's cell. Raises UsageError.
+    """
+    folder = tests.parent.parent if tests.parent.name == "hidden" else tests.parent
+    exercise = tests.stem.removeprefix("test_")
+    path = Path(submission) if submission else folder / f"{exercise}.ipynb"
+    refuse_submission(folder)
+    refuse_submission(path)
+    bench = Bench.at(exercise, folder)
+    section = section_of(folder)
+    if section is not None and section.source.is_file() and (path.suffix == ".py" or not path.exists()):
+        from autograder.authoring.worked import answered, solved
+
+        text = path.read_text(encoding="utf-8") if submission else None
+        return Nearby(bench, answered(section, solved(section), text))
+    try:
+        cells = read(read_regular(path))
+    except (Unreadable, UnreadableSubmission) as error:
+        raise UsageError(str(error)) from None
+    return Nearby(bench, run_notebook(answer(cells, [], exercise).cells, bench.wanted)[0])

@@ -1,0 +1,64 @@
+"""The pytest side of judging: `points`, `scenario` and `step` marks, and the fixtures `run` and `runs`.
+
+A section's tests are plain pytest files over timelines. This plugin gives them the timelines: the judge's, when a
+submission is being judged, or under a bare `pytest` those of the notebook beside the tests (`--submission PATH` names
+another one).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from autograder.judging.marks import SOURCE, scenarios_of
+from faultlab.scenario import Played
+from faultlab.timeline import Timeline
+
+if TYPE_CHECKING:
+    from autograder.learner.nearby import Nearby
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--submission", metavar="PATH", help="judge this notebook or answer instead of the one nearby")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "points(n): what the behaviour is worth")
+    config.addinivalue_line("markers", "scenario(name, **parameters): the scenario whose timeline the test reads")
+    config.addinivalue_line("markers", "step(name): the rung of a long exercise that the behaviour belongs to")
+    config.option.importmode = "importlib"  # sections have test files of the same name
+
+
+@pytest.fixture
+def runs(request: pytest.FixtureRequest) -> list[Timeline]:
+    """The timelines of the scenarios that the test names, in the order in which they stand above it."""
+    source = request.config.stash.get(SOURCE, None) or _nearby
+    return [source(request.node, wanted) for wanted in scenarios_of(request.node)]
+
+
+@pytest.fixture
+def run(runs: list[Timeline]) -> Timeline:
+    """The timeline of the one scenario that the test names."""
+    if len(runs) != 1:
+        raise pytest.UsageError(f"`run` needs exactly one scenario mark, found {len(runs)}; use `runs` for several")
+    return runs[0]
+
+
+def _nearby(item: pytest.Item, wanted: Played) -> Timeline:
+    from autograder.errors import UsageError
+    from faultlab.scenario import ScenarioError
+
+    try:
+        return _notebook(item.path, item.config.getoption("--submission")).play(wanted)
+    except (UsageError, ScenarioError) as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+@cache
+def _notebook(tests: Path, submission: str | None) -> Nearby:
+    from autograder.learner.nearby import nearby
+
+    return nearby(tests, submission)

@@ -1,0 +1,1 @@
+"""nbgrader's files, database and exchange, through its own code."""

@@ -1,0 +1,1 @@
+"""A notebook: its source, its cells, the ones that count, and running them."""

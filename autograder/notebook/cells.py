@@ -1,0 +1,169 @@
+"""A notebook's code cells: the names that they bind and use, and running those that an answer needs.
+
+A notebook also plots and runs real clocks, which would cost more than judging the answer. So of the cells that the
+student left as they were only those are run that define a name which a running cell uses. Cells run in the notebook's
+order, as IPython runs them, on the virtual clock. What is wrong with one is an error of that cell alone; those that
+the answer doesn't need share one small budget, and what they change below the check is undone.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import re
+import symtable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+# Within a line: \s would also run over empty lines, from each of them to the last.
+_MAGIC = re.compile(r"^([^\S\n]*)[%!].*$", re.MULTILINE)
+
+
+class Names(NamedTuple):
+    """Names of a notebook's namespace, each list sorted."""
+
+    defines: list[str]
+    """Bound at the top level, by an import too, or by a function that declares them global."""
+    uses: list[str]
+    """Read, at the top level or inside functions, where they aren't local."""
+    imports: list[str]
+    """Of those that it defines, the imported ones."""
+
+
+def names(source: str) -> Names:
+    """The names of a cell. Magics count as nothing. Raises SyntaxError when it isn't Python."""
+    try:
+        return _names_of(source)
+    except SyntaxError:
+        return _names_of(_MAGIC.sub(r"\1pass", source))
+
+
+def _names_of(source: str) -> Names:
+    try:
+        top = symtable.symtable(source, "<cell>", "exec")
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise SyntaxError(f"{type(error).__name__}: {error}") from None
+    defines, uses, imports = set(), set(), set()
+    for table in _tables(top):
+        for symbol in table.get_symbols():
+            if table is not top and not symbol.is_global():
+                continue
+            if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace():
+                defines.add(symbol.get_name())
+            if symbol.is_imported():
+                imports.add(symbol.get_name())
+            if symbol.is_referenced():
+                uses.add(symbol.get_name())
+    return Names(sorted(defines), sorted(uses), sorted(imports))
+
+
+def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+    yield table
+    for child in table.get_children():
+        yield from _tables(child)
+
+
+class Plan(NamedTuple):
+    """Which cells run: those that the answer needs, and the student's others with what they use."""
+
+    needed: set[int]
+    spare: set[int]
+    skipped: set[int]
+    """The answer's cell as it was released, where a cell of the student's defines what it stands for."""
+
+
+def needed(cells: Sequence[Mapping[str, Any]], wanted: Iterable[str] = ()) -> set[int]:
+    """The cells to run: the student's, and released ones that define a wanted name or one that a cell to run uses."""
+    plan = planned(cells, wanted)
+    return plan.needed | plan.spare
+
+
+def planned(cells: Sequence[Mapping[str, Any]], wanted: Iterable[str] = ()) -> Plan:
+    """Which cells run, and whether the answer needs them. See `running` for what a cell is."""
+    known = [
+        _own_names(cell["source"])
+        if cell.get("defines") is None
+        else Names(cell["defines"], cell["uses"], cell.get("imports", []))
+        for cell in cells
+    ]
+    answers = [number for number, cell in enumerate(cells) if cell.get("answer", cell["own"])]
+    skipped = _overtaken(cells, known, set(wanted))
+    definers: dict[str, list[int]] = {}
+    for number, found in enumerate(known):
+        for name in found.defines if number not in skipped else ():
+            definers.setdefault(name, []).append(number)
+
+    def sources(used: Iterable[str]) -> Iterator[int]:
+        """What is below the check counts only for a name that nothing above it defines; of imports one is enough."""
+        for name in used:
+            found = definers.get(name, [])
+            found = [number for number in found if not cells[number].get("late")] or found
+            if all(name in known[number].imports for number in found):
+                found = sorted(found, key=lambda number: (number not in answers, cells[number]["own"], number))[:1]
+            yield from found
+
+    def closed(start: Iterable[int]) -> set[int]:
+        chosen: set[int] = set()
+        todo = list(start)
+        while todo:
+            if (number := todo.pop()) not in chosen:
+                chosen.add(number)
+                todo += sources(known[number].uses)
+        return chosen - skipped
+
+    first = closed([*answers, *sources(wanted)])
+    return Plan(first, closed(number for number, cell in enumerate(cells) if cell["own"]) - first, skipped)
+
+
+def _overtaken(cells: Sequence[Mapping[str, Any]], known: list[Names], wanted: set[str]) -> set[int]:
+    answers = [number for number, cell in enumerate(cells) if cell.get("answer")]
+    if any(cells[number]["own"] for number in answers):
+        return set()
+    theirs = {name for number, cell in enumerate(cells) if cell["own"] for name in known[number].defines}
+    return {number for number in answers if theirs & wanted & set(known[number].defines)}
+
+
+def _own_names(source: str) -> Names:
+    """The names of a student's cell, whatever is in it; what a magic like `%%time` runs counts."""
+    try:
+        text, found = source, _names_of(source)
+    except SyntaxError:
+        try:
+            from IPython.core.inputtransformer2 import TransformerManager
+
+            text = TransformerManager().transform_cell(source)  # type: ignore[no-untyped-call]
+            found = _names_of(text)
+        except Exception:
+            return Names([], [], [])
+    defines, uses, imports = set(found.defines), set(found.uses), set(found.imports)
+    for magic, line, body in _magics(text) if "_magic(" in text else ():
+        defines |= {line.strip()} if magic == "capture" and line.strip().isidentifier() else set()
+        inner = _own_names(body)
+        defines |= set(inner.defines) if magic != "timeit" else set()
+        uses |= set(inner.uses)
+        imports |= set(inner.imports)
+    return Names(sorted(defines), sorted(uses), sorted(imports))
+
+
+def _magics(text: str) -> Iterator[tuple[str, str, str]]:
+    """The magics in a transformed text that run Python: name, line and body."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            given = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+            if len(given) < 2 or given[0] not in ("time", "timeit", "prun", "capture"):
+                continue
+            if node.func.attr == "run_line_magic":
+                yield given[0], "", _statement(given[1])
+            elif node.func.attr == "run_cell_magic" and len(given) == 3:
+                yield given[0], given[1], given[2]
+
+
+def _statement(line: str) -> str:
+    """What a line magic runs, without the options before it."""
+    words = line.split(" ")
+    if words[0].startswith("-"):
+        for number in range(1, min(len(words), 20)):
+            with contextlib.suppress(SyntaxError):
+                _names_of(" ".join(words[number:]))
+                return " ".join(words[number:])
+    return line

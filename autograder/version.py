@@ -1,0 +1,3 @@
+"""The version of the course, which results and pages name."""
+
+VERSION = "0.1.0"
