@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from autograder.sandbox import wire
 from autograder.sandbox.limits import TooMuch
 from autograder.sandbox.session import Session, Task
 from autograder.sandbox.wire import Tampered
 from faultlab.timeline import Event, Timeline
 
-TOLD = {"call", "cancel", "sleep", "wake", "blocked", "mark", "note", "end"}
-"""What a child tells; the rest is the world's."""
 PIECE = 50
 TOKEN = re.compile(r"-[0-9a-f]{10}\b")
 """The part of a token that nobody can know without having been shown it."""
@@ -56,7 +55,7 @@ def told(task: Task, transcript: Timeline, script: Script, *, swap: bool = False
 class _Parrot:
     def __init__(self, session: Session, transcript: Timeline, swap: bool) -> None:
         self._session = session
-        self._events = [event for event in transcript if event.kind in TOLD]
+        self._events = [event for event in transcript if event.kind in wire.KINDS]
         answers = [event for event in transcript if event.kind in ("ok", "error")]
         self._shown = {event.data["call"]: _tokens(event.data) for event in answers if swap}
         self._tokens: dict[str, str] = {}
@@ -65,44 +64,43 @@ class _Parrot:
 
     def tell(self, script: Script) -> None:
         """Say all of it, at the instants at which it may be said."""
-        horizon = self._say("cells", "[]")[6]
-        piece: list[str] = []
+        play = self._say(wire.Cells("", []))
+        assert isinstance(play, wire.Play)
+        horizon = play.horizon
+        piece: list[wire.Told] = []
         floor, called = 0, False
         for event in script(self._events, horizon):
             hears = called and event.kind == "mark"  # of calls that are answered in the instant in which they are made
             while event.at >= horizon and (event.at != floor or hears):
-                reply = self._say("batch", _listed(piece), str(event.at))
-                assert reply[0] == "go"
-                floor, horizon, piece, called, hears = reply[2], reply[3], [], False, False
+                reply = self._say(wire.Batch(0, "", piece, event.at))
+                assert isinstance(reply, wire.Go)
+                floor, horizon, piece, called, hears = reply.now, reply.horizon, [], False, False
             floor = event.at
             piece.append(self._worded(event))
-            if event.kind == "call" and not self._leases:
+            if event.kind == "call" and not play.leases:
                 horizon, called = event.at, True
             if len(piece) >= PIECE and event.kind != "end":
-                self._say("part", _listed(piece))
+                self._say(wire.Part(0, "", piece))
                 piece = []
-        self._say("done", _listed(piece))
+        self._say(wire.Done(0, "", piece))
 
-    def _say(self, kind: str, *rest: str) -> list[Any]:
-        head = [json.dumps(kind), *([] if kind == "cells" else ["0"]), json.dumps(self._session.token)]
-        reply: list[Any] = json.loads(self._session.receive(_listed([*head, *rest]).encode()))
-        for number, *answer in reply[4] if reply[0] == "go" else []:
+    def _say(self, message: wire.Message) -> wire.Reply:
+        message.token = self._session.token
+        text = wire.encode(message).decode()
+        if self._tokens:
+            text = TOKEN.sub(lambda found: self._tokens.get(found[0], found[0]), text)
+        reply = wire.hear(self._session.receive(text.encode()))
+        for number, *answer in reply.answers if isinstance(reply, wire.Go) else []:
             self._tokens |= zip(self._shown.get(number, []), _tokens(answer), strict=False)
             if self._swap and answer[-1] is not None:
                 self._receipts[number] = answer[-1]
         return reply
 
-    @property
-    def _leases(self) -> bool:
-        assert self._session._stage is not None
-        return self._session._stage.world.leases_through_calls
-
-    def _worded(self, event: Event) -> str:
-        rest = list(_rest(event))
-        if self._receipts and event.kind == "mark":
-            rest[-1] = _receipted(rest[-1], self._receipts)
-        text = json.dumps([event.kind, event.at, *rest])
-        return TOKEN.sub(lambda found: self._tokens.get(found[0], found[0]), text) if self._tokens else text
+    def _worded(self, event: Event) -> wire.Told:
+        told = wire.to_wire(event.at, event.kind, event.lane, event.data)
+        if self._receipts and isinstance(told, wire.MarkEvent):
+            told.value = _receipted(told.value, self._receipts)
+        return told
 
 
 def _tokens(answer: Any) -> list[str]:
@@ -117,28 +115,3 @@ def _receipted(value: Any, receipts: Mapping[int, int]) -> Any:
             for key, one in value.items()
         }
     return [_receipted(one, receipts) for one in value] if isinstance(value, list) else value
-
-
-def _listed(parts: Iterable[str]) -> str:
-    return f"[{','.join(parts)}]"
-
-
-def _rest(event: Event) -> Iterable[Any]:
-    data = event.data
-    match event.kind:
-        case "call":
-            return data["call"], data["service"], event.lane, data["args"]
-        case "cancel":
-            return (data["call"],)
-        case "sleep":
-            return event.lane, data["timer"], data["until"], data["what"]
-        case "wake":
-            return event.lane, data["timer"], data["how"]
-        case "blocked":
-            return event.lane, data["seconds"]
-        case "mark":
-            return event.lane, data["name"], data["value"]
-        case "note":
-            return (data["text"],)
-        case _:
-            return data["how"], data.get("error", ""), data.get("message", "")

@@ -28,7 +28,7 @@ from autograder.judging.mistakes import (
 )
 from autograder.judging.result import Behaviour
 from autograder.notebook.answer import Cell, answer, read
-from autograder.notebook.cells import names
+from autograder.notebook.cells import CodeCell, names
 from autograder.notebook.execution import run_notebook
 from autograder.version import VERSION
 from faultlab.scenario import Played, ScenarioError
@@ -106,7 +106,7 @@ def warmups(section: Section, notebook: NotebookNode) -> list[str]:
     for number, cell in enumerate(cell for cell in filled if cell.cell_type == "code"):
         found = names(cell.source)
         own = bool(_WARMUPS & set(found.uses))
-        cells.append({"source": cell.source, "own": own, "number": number} | found._asdict())
+        cells.append(CodeCell(cell.source, own, number, names=found))
     return [f"{section.name}: a warm-up fails: {kind}: {text}" for _, kind, text in run_notebook(cells)[1]]
 
 

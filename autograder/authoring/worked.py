@@ -18,7 +18,7 @@ def given_texts(section: Section, notebook: bytes) -> list[str]:
     cells = read(notebook)
     found = answer(cells, [cell for cell in cells if cell.grade_id != section.exercise], str(section.exercise)).cells
     wanted = asked(section.scenarios.read_text(encoding="utf-8"))
-    return [found[number]["source"] for number in sorted(needed(found, wanted)) if not found[number]["own"]]
+    return [found[number].source for number in sorted(needed(found, wanted)) if not found[number].own]
 
 
 def solved(section: Section) -> bytes:

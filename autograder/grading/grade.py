@@ -17,6 +17,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
+from msgspec.structs import replace as replace_fields
+
 from autograder.course import Course, Section
 from autograder.errors import UsageError
 from autograder.files import stage
@@ -31,6 +33,7 @@ from autograder.sandbox.limits import WALL, Budget
 from autograder.sandbox.play import Outcome, play_all
 from autograder.sandbox.start import start
 from autograder.sandbox.tiers import SandboxUnavailable, TierName
+from autograder.sandbox.wire import Given
 from faultlab.scenario import Played, uncollected
 from faultlab.timeline import Timeline
 
@@ -125,13 +128,13 @@ class Grader:
     def _play(self, kit: Kit, found: Answer, budget: Budget) -> Outcome:
         wanted = [(one, self._seed(kit, found, one)) for one in kit.judge.scenarios]
         seed = self._drawn(kit, found, "cells")
-        given = {"cells": found.cells, "wanted": kit.names, "scenarios": kit.source, "seed": seed}
+        given = Given(found.cells, kit.names, kit.source, seed)
         outcome = play_all(self.box, given, kit.scenarios, wanted, budget)
         lacking = any(lacks_a_name(timeline) for timeline in outcome.timelines.values())
         if lacking and budget.used_up():
             outcome.needs = budget.needs
         elif lacking:
-            given["cells"] = [{**cell, "needed": True} for cell in found.cells]
+            given = replace_fields(given, cells=[replace_fields(cell, needed=True) for cell in found.cells])
             outcome = play_all(self.box, given, kit.scenarios, wanted, budget)
         return outcome
 

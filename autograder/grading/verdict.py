@@ -43,7 +43,7 @@ def _how(timeline: Timeline) -> str:
 
 
 def notes_of(outcome: Outcome, found: Answer) -> tuple[str, ...]:
-    cells = max((cell["number"] for cell in found.cells), default=-1) + 1
+    cells = max((cell.number for cell in found.cells), default=-1) + 1
     return capped([*found.notes, *worded(outcome.cell_notes, cells)])
 
 

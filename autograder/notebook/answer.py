@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from autograder.notebook.cells import names
+from autograder.notebook.cells import CodeCell, names
 
 CELLS = 2_000
 """More cells than any notebook of a course has."""
@@ -72,7 +72,7 @@ class Cell:
 class Answer:
     """The cells of a submission that can matter, in order, and what was put right."""
 
-    cells: list[dict[str, Any]]
+    cells: list[CodeCell]
     notes: tuple[str, ...]
     lost: str = ""
     """What became of the answer's cell, when there is none that can be run."""
@@ -80,7 +80,7 @@ class Answer:
     @property
     def own(self) -> str:
         """The student's own text, to tell one submission from another."""
-        return "\0".join(cell["source"] for cell in self.cells if cell["own"])
+        return "\0".join(cell.source for cell in self.cells if cell.own)
 
 
 _decoder = msgspec.json.Decoder(_Notebook)
@@ -219,21 +219,19 @@ def answer(submitted: list[Cell], released: list[Cell], exercise: str) -> Answer
         for cell in counted
         if cell.source.startswith(MARK)
     ]
-    cells: list[dict[str, Any]] = []
-    for cell in counted:
-        ours = cell.source.strip() in known
-        one: dict[str, Any] = {"source": cell.source.removeprefix(MARK), "own": not ours, "number": cell.number}
-        one |= {"answer": cell.grade_id == exercise, "late": cell.number > last}
-        if ours:
-            found = _names_of_ours(cell.source)
-            one |= found._asdict()
-        cells.append(one)
+    cells = [_counted(cell, cell.source.strip() in known, cell.grade_id == exercise, last) for cell in counted]
     return Answer(cells, tuple(notes), lost)
+
+
+def _counted(cell: Cell, ours: bool, answer: bool, last: int) -> CodeCell:
+    found = _names_of_ours(cell.source) if ours else None
+    text = cell.source.removeprefix(MARK)
+    return CodeCell(text, not ours, cell.number, answer=answer, late=cell.number > last, names=found)
 
 
 def only(found: Answer) -> Answer:
     """The answer without the student's other cells: those that it uses are run, the others aren't."""
-    cells = [cell | {"own": cell["own"] and cell["answer"]} for cell in found.cells]
+    cells = [msgspec.structs.replace(cell, own=cell.own and bool(cell.answer)) for cell in found.cells]
     return replace(found, cells=cells)
 
 

@@ -12,8 +12,10 @@ import ast
 import contextlib
 import re
 import symtable
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from msgspec import Struct
 
 # Within a line: \s would also run over empty lines, from each of them to the last.
 _MAGIC = re.compile(r"^([^\S\n]*)[%!].*$", re.MULTILINE)
@@ -63,6 +65,24 @@ def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
         yield from _tables(child)
 
 
+class CodeCell(Struct):
+    """A cell that may be run: what crosses to the sandbox, and what `execution` runs."""
+
+    source: str
+    own: bool
+    """Whether the student wrote or changed it."""
+    number: int = 0
+    """Its place in the notebook, from 0."""
+    answer: bool | None = None
+    """Whether it is a piece of the answer; where nobody says so (None), every own cell is one."""
+    late: bool = False
+    """Whether it stands below answer and check, which don't see it."""
+    needed: bool = False
+    """Whether it is run in any case."""
+    names: Names | None = None
+    """Its names, where they are known already."""
+
+
 class Plan(NamedTuple):
     """Which cells run: those that the answer needs, and the student's others with what they use."""
 
@@ -72,21 +92,16 @@ class Plan(NamedTuple):
     """The answer's cell as it was released, where a cell of the student's defines what it stands for."""
 
 
-def needed(cells: Sequence[Mapping[str, Any]], wanted: Iterable[str] = ()) -> set[int]:
+def needed(cells: Sequence[CodeCell], wanted: Iterable[str] = ()) -> set[int]:
     """The cells to run: the student's, and released ones that define a wanted name or one that a cell to run uses."""
     plan = planned(cells, wanted)
     return plan.needed | plan.spare
 
 
-def planned(cells: Sequence[Mapping[str, Any]], wanted: Iterable[str] = ()) -> Plan:
-    """Which cells run, and whether the answer needs them. See `running` for what a cell is."""
-    known = [
-        _own_names(cell["source"])
-        if cell.get("defines") is None
-        else Names(cell["defines"], cell["uses"], cell.get("imports", []))
-        for cell in cells
-    ]
-    answers = [number for number, cell in enumerate(cells) if cell.get("answer", cell["own"])]
+def planned(cells: Sequence[CodeCell], wanted: Iterable[str] = ()) -> Plan:
+    """Which cells run, and whether the answer needs them."""
+    known = [_own_names(cell.source) if cell.names is None else cell.names for cell in cells]
+    answers = [number for number, cell in enumerate(cells) if (cell.own if cell.answer is None else cell.answer)]
     skipped = _overtaken(cells, known, set(wanted))
     definers: dict[str, list[int]] = {}
     for number, found in enumerate(known):
@@ -97,9 +112,9 @@ def planned(cells: Sequence[Mapping[str, Any]], wanted: Iterable[str] = ()) -> P
         """What is below the check counts only for a name that nothing above it defines; of imports one is enough."""
         for name in used:
             found = definers.get(name, [])
-            found = [number for number in found if not cells[number].get("late")] or found
+            found = [number for number in found if not cells[number].late] or found
             if all(name in known[number].imports for number in found):
-                found = sorted(found, key=lambda number: (number not in answers, cells[number]["own"], number))[:1]
+                found = sorted(found, key=lambda number: (number not in answers, cells[number].own, number))[:1]
             yield from found
 
     def closed(start: Iterable[int]) -> set[int]:
@@ -112,14 +127,14 @@ def planned(cells: Sequence[Mapping[str, Any]], wanted: Iterable[str] = ()) -> P
         return chosen - skipped
 
     first = closed([*answers, *sources(wanted)])
-    return Plan(first, closed(number for number, cell in enumerate(cells) if cell["own"]) - first, skipped)
+    return Plan(first, closed(number for number, cell in enumerate(cells) if cell.own) - first, skipped)
 
 
-def _overtaken(cells: Sequence[Mapping[str, Any]], known: list[Names], wanted: set[str]) -> set[int]:
-    answers = [number for number, cell in enumerate(cells) if cell.get("answer")]
-    if any(cells[number]["own"] for number in answers):
+def _overtaken(cells: Sequence[CodeCell], known: list[Names], wanted: set[str]) -> set[int]:
+    answers = [number for number, cell in enumerate(cells) if cell.answer]
+    if any(cells[number].own for number in answers):
         return set()
-    theirs = {name for number, cell in enumerate(cells) if cell["own"] for name in known[number].defines}
+    theirs = {name for number, cell in enumerate(cells) if cell.own for name in known[number].defines}
     return {number for number in answers if theirs & wanted & set(known[number].defines)}
 
 

@@ -12,11 +12,12 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from autograder.notebook.cells import Plan, planned
+from autograder.notebook.cells import CodeCell, Plan, planned
+from autograder.notebook.notes import NoteKind
 from autograder.notebook.standing import standing_in
 from faultlab.chance import seeded
 from faultlab.clock.errors import LivelockError
@@ -56,12 +57,12 @@ class Ran:
     namespace: dict[str, Any]
     errors: list[tuple[int, str, str]] = field(default_factory=list)
     """Of the cells that the answer needs: the cell's number, the error's class and text."""
-    notes: list[tuple[int, str, str]] = field(default_factory=list)
-    """What wasn't done, or went wrong: the cell's number, a kind of `wire.NoteKind`, a name."""
+    notes: list[tuple[int, NoteKind, str]] = field(default_factory=list)
+    """What wasn't done, or went wrong: the cell's number, its kind, a name."""
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     """Of context variables, as the cells set them."""
 
-    def note(self, number: int, kind: str, name: str = "") -> None:
+    def note(self, number: int, kind: NoteKind, name: str = "") -> None:
         """Keep a note, once and in a form that can be sent."""
         one = number, kind, _word(name)
         if one not in self.notes and len(self.notes) < NOTES:
@@ -74,7 +75,7 @@ def _word(text: str) -> str:
 
 
 def run_notebook(
-    cells: Iterable[Mapping[str, Any]], wanted: Iterable[str] = (), seed: int = 0
+    cells: Iterable[CodeCell], wanted: Iterable[str] = (), seed: int = 0
 ) -> tuple[dict[str, Any], list[tuple[int, str, str]]]:
     """Run the cells that an answer needs; returns the names they leave and the errors they raised. See `running`."""
     with running(cells, wanted, seed) as ran:
@@ -82,17 +83,14 @@ def run_notebook(
 
 
 @contextlib.contextmanager
-def running(cells: Iterable[Mapping[str, Any]], wanted: Iterable[str] = (), seed: int = 0) -> Iterator[Ran]:
+def running(cells: Iterable[CodeCell], wanted: Iterable[str] = (), seed: int = 0) -> Iterator[Ran]:
     """Run the cells that an answer needs, in order; inside, `__main__` and `get_ipython()` are the notebook's.
 
-    A cell is {"source", "own": whether the student wrote or changed it, "number"}. It may say that it is an "answer"
-    (without that word every own cell is one), that it stands "late", below the check, that it is "needed" in any case,
-    and what it "defines" and "uses". `wanted` are names that are needed besides; `seed` is that of all chance. When a
-    name isn't found all cells are run.
+    `wanted` are names that are needed besides; `seed` is that of all chance. When a name isn't found all cells are run.
     """
     cells = list(cells)
     plan = planned(cells, wanted)
-    forced = {number for number, cell in enumerate(cells) if cell.get("needed")}
+    forced = {number for number, cell in enumerate(cells) if cell.needed}
     plan = Plan((plan.needed | forced) - plan.skipped, plan.spare - forced, plan.skipped)
     budget = _Budget()
     everything = Plan(set(range(len(cells))) - plan.skipped, set(), plan.skipped)
@@ -105,7 +103,7 @@ def running(cells: Iterable[Mapping[str, Any]], wanted: Iterable[str] = (), seed
 
 
 @contextlib.contextmanager
-def _attempt(cells: list[Mapping[str, Any]], plan: Plan, seed: int, budget: _Budget) -> Iterator[Ran]:
+def _attempt(cells: list[CodeCell], plan: Plan, seed: int, budget: _Budget) -> Iterator[Ran]:
     from autograder.notebook.guest import Guest, in_a_kernel
     from autograder.notebook.shell import NotebookLoop, current, shell
 
@@ -120,7 +118,7 @@ def _attempt(cells: list[Mapping[str, Any]], plan: Plan, seed: int, budget: _Bud
         made = shell()
         ran = Ran(made.begin(lambda kind, name: ran.note(at[0], kind, name)))
         run, standing = made.run, current(made, loop)
-    if any("numpy" in cells[number]["source"] for number in plan.needed | plan.spare):
+    if any("numpy" in cells[number].source for number in plan.needed | plan.spare):
         with contextlib.suppress(ImportError):  # before chance is seeded, so that its own stream always is
             importlib.import_module("numpy")
     with standing:
@@ -130,7 +128,7 @@ def _attempt(cells: list[Mapping[str, Any]], plan: Plan, seed: int, budget: _Bud
 
 
 def _run(
-    cells: list[Mapping[str, Any]],
+    cells: list[CodeCell],
     plan: Plan,
     loop: NotebookLoop,
     budget: _Budget,
@@ -139,23 +137,23 @@ def _run(
     at: list[int],
 ) -> None:
     chosen = sorted(plan.needed | plan.spare)
-    judged = [number for number in chosen if number in plan.needed or not cells[number].get("late")]
+    judged = [number for number in chosen if number in plan.needed or not cells[number].late]
     spare = max(plan.spare, default=None)
     kept: _Kept | None = None
     for number in plan.skipped:
-        ran.note(int(cells[number].get("number", number)), "stub")
+        ran.note(cells[number].number, "stub")
     try:
         for number in chosen:
             if kept is None and (not judged or number > judged[-1]):
                 kept = _Kept(ran.namespace)
-            at[0] = int(cells[number].get("number", number))
+            at[0] = cells[number].number
             needed = number in plan.needed
             if not budget.begin(needed, last=number == spare):
                 ran.note(at[0], "cut")
                 continue
-            error = _run_one(loop, budget, ran, run(cells[number]["source"], at[0]))
+            error = _run_one(loop, budget, ran, run(cells[number].source, at[0]))
             budget.end(needed)
-            if needed and cells[number].get("late") and not cells[number].get("answer"):
+            if needed and cells[number].late and not cells[number].answer:
                 ran.note(at[0], "late")
             if error is not None:
                 kind = type(error).__name__[:80]

@@ -7,6 +7,10 @@ a word of forty letters.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
+
+NoteKind = Literal["magic", "shell", "file", "exit", "breakpoint", "failed", "stopped", "cut", "late", "stub"]
+"""What a notebook's author should know of a cell."""
 
 MOST = 12
 """Notes that one result shows."""
@@ -22,7 +26,7 @@ _STOPS = {
 }
 
 
-def worded(notes: Iterable[tuple[int, str, str]], cells: int) -> list[str]:
+def worded(notes: Iterable[tuple[int, NoteKind, str]], cells: int) -> list[str]:
     """A sentence for each note (cell's number, kind, word) on one of the notebook's first `cells` cells."""
     return list(dict.fromkeys(_sentence(*note) for note in notes if note[0] < cells))
 
@@ -33,7 +37,7 @@ def capped(notes: Sequence[str]) -> tuple[str, ...]:
     return tuple(notes) if more <= 0 else (*notes[:MOST], f"and {more} more")
 
 
-def _sentence(number: int, kind: str, word: str) -> str:
+def _sentence(number: int, kind: NoteKind, word: str) -> str:
     stops = _STOPS.get(word, f"stops with {word or 'an error'}")
     where = f"cell {number + 1}"
     return {

@@ -33,11 +33,12 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.text import LSString, SList
 from traitlets.config import Config
 
+from autograder.notebook.notes import NoteKind
 from autograder.notebook.standing import standing_in
 from faultlab.clock.loop import VirtualLoop
 
-Tell = Callable[[str, str], None]
-"""Takes what is to be known of a cell: its kind (see `wire.NoteKind`) and a name."""
+Tell = Callable[[NoteKind, str], None]
+"""Takes what is to be known of a cell: its kind (see `notes.NoteKind`) and a name."""
 
 BODIES = frozenset(("time", "timeit", "prun", "capture"))
 """IPython's magics that run a student's code: what is wrong in there is the cell's own error."""

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from msgspec.structs import replace
+
+from autograder.notebook.notes import NoteKind
 from autograder.sandbox.child import Child, Exit, Sandbox, Silent
 from autograder.sandbox.limits import Budget, Mishap, TooMuch
 from autograder.sandbox.session import Session, Task
 from autograder.sandbox.tiers import SandboxUnavailable
-from autograder.sandbox.wire import NoteKind, Tampered
+from autograder.sandbox.wire import Given, Tampered, pack
 from faultlab.scenario import Played, Scenario
 from faultlab.timeline import Event, Timeline
 
@@ -54,14 +55,14 @@ class Outcome:
 
 def play_all(
     box: Sandbox,
-    given: Mapping[str, Any],
+    given: Given,
     scenarios: Mapping[str, Scenario],
     wanted: Sequence[tuple[Played, int]],
     budget: Budget | None = None,
 ) -> Outcome:
     """Play every wanted scenario (with its seed) against a notebook, group by group, within `budget`.
 
-    `given` is what each child gets: the "cells", the names "wanted" of them, the "scenarios" as text.
+    `given` is what each child gets.
     """
     played, budget = Outcome(), budget or Budget()
     numbers = {name: number for number, name in enumerate(scenarios)}
@@ -78,7 +79,7 @@ def play_all(
 
 def _play_group(
     box: Sandbox,
-    given: Mapping[str, Any],
+    given: Given,
     group: list[tuple[Played, Task]],
     budget: Budget,
     played: Outcome,
@@ -115,12 +116,12 @@ def _play_group(
 
 
 def _play_in_a_child(
-    box: Sandbox, given: Mapping[str, Any], left: list[tuple[Played, Task]], budget: Budget, played: Outcome
+    box: Sandbox, given: Given, left: list[tuple[Played, Task]], budget: Budget, played: Outcome
 ) -> tuple[Session, Mishap | None]:
     session = Session([task for _, task in left], budget)
     if used_up := budget.used_up():
         return session, used_up
-    payload = json.dumps({**given, "token": session.token}).encode()
+    payload = pack(replace(given, token=session.token))
     return session, converse(box, session, payload, patience=PATIENCE - played.endless)
 
 

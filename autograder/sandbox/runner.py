@@ -5,14 +5,16 @@ Everything in here is in the hands of the submission. Nothing that it says is be
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import msgspec
+from msgspec import Raw
+from msgspec.structs import replace
 
+from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook, running
-from autograder.sandbox.wire import weight
+from autograder.sandbox import wire
+from autograder.sandbox.wire import encodable
 from faultlab.run import unpack
 from faultlab.scenario import perform, read
 from faultlab.world import Answer
@@ -34,23 +36,21 @@ class Line(Protocol):
 
 def main(sock: Line, payload: bytes) -> None:
     """Run a submission: `payload` holds its cells, the names wanted and the scenarios, `sock` leads to the world."""
-    task = json.loads(payload)
-    drivers = list(read(task["scenarios"]).values())
-    with running(task["cells"], task["wanted"], task.get("seed", 0)) as ran:
-        talk = _Talk(sock, task["token"])
-        reply = talk.cells(
-            [(number, _encodable(kind), _encodable(text)) for number, kind, text in ran.errors[:50]], ran.notes
-        )
-        while reply[0] == "play":
-            number, driver, brief, seed, horizon, leases = reply[2:]
-            world = _Far(talk, number, horizon, leases, ran.namespace)
-            ran.context.run(perform, drivers[driver], brief, ran.namespace, world, seed=seed)
+    given = wire.unpack(payload)
+    drivers = list(read(given.scenarios).values())
+    with running(given.cells, given.wanted, given.seed) as ran:
+        talk = _Talk(sock, given.token)
+        errors = [(number, encodable(kind), encodable(text)) for number, kind, text in ran.errors[:50]]
+        reply = talk.ask(wire.Cells("", errors, ran.notes))
+        while isinstance(reply, wire.Play):
+            world = _Far(talk, reply, ran.namespace)
+            ran.context.run(perform, drivers[reply.driver], reply.brief, ran.namespace, world, seed=reply.seed)
             reply = world.finish()
 
 
 def warm() -> None:
     """What a child would do first, done once before children are forked."""
-    run_notebook([{"source": "None", "own": True, "number": 0}])
+    run_notebook([CodeCell("None", own=True)])
 
 
 class _Talk:
@@ -60,106 +60,80 @@ class _Talk:
         self._sock = sock
         self._token = token
 
-    def cells(self, errors: list[tuple[int, str, str]], notes: list[tuple[int, str, str]]) -> list[Any]:
-        """Say that the notebook was run."""
-        return self._ask(msgspec.json.encode(["cells", self._token, errors, notes]))
-
-    def say(self, kind: str, number: int, events: bytes, rest: bytes = b"") -> list[Any]:
-        """Say what happened in scenario `number`: the encoded list of events, and what else belongs to this kind."""
-        head = f'["{kind}",{number},"{self._token}",'.encode()
-        return self._ask(b"".join((head, events, rest, b"]")))
-
-    def _ask(self, message: bytes) -> list[Any]:
-        self._sock.send(message)
-        reply: list[Any] = msgspec.json.decode(self._sock.recv(1 << 20) or b'["over",""]')
-        self._token = reply[1]
+    def ask(self, message: wire.Message) -> wire.Reply:
+        """Say it, with the token that opens it; returns the reply."""
+        message.token = self._token
+        self._sock.send(wire.encode(message))
+        reply = wire.hear(self._sock.recv(1 << 20))
+        self._token = reply.token
         return reply
 
 
 class _Far:
     """The world at the other end of the socket, as the virtual loop sees it."""
 
-    def __init__(self, talk: _Talk, number: int, horizon: int, leases: bool, errors: Mapping[str, Any]) -> None:
-        self.horizon, self.timers = horizon, not leases
-        self._talk, self._number, self._leases, self._errors = talk, number, leases, errors
-        self._events: list[list[Any]] = []
+    def __init__(self, talk: _Talk, play: wire.Play, errors: Mapping[str, Any]) -> None:
+        self.horizon, self.timers = play.horizon, not play.leases
+        self._talk, self._number, self._leases, self._errors = talk, play.number, play.leases, errors
+        self._events: list[wire.Told] = []
         self._calls = 0
         self._room = ROOM
 
     def ask(self, upcoming: int | None) -> tuple[int, list[tuple[int, Any, BaseException | None]]] | None:
-        rest = b",null" if upcoming is None else f",{upcoming}".encode()
-        reply = self._talk.say("batch", self._number, self._flush(), rest)
-        if reply[0] != "go":
+        reply = self._talk.ask(wire.Batch(self._number, "", self._flush(), upcoming))
+        if not isinstance(reply, wire.Go):
             return None
-        _, _, now, self.horizon, answers = reply
-        return now, [unpack(Answer(*answer), self._errors) for answer in answers]
+        self.horizon = reply.horizon
+        return reply.now, [unpack(Answer(*answer), self._errors) for answer in reply.answers]
 
     def call(self, at: int, service: str, lane: str, args: tuple[Any, ...]) -> int:
         number = self._calls
         self._calls += 1
-        self._events.append(["call", at, number, service[:200], lane[:200], args])
+        self.write(at, "call", lane, {"call": number, "service": service, "args": args})
         if not self._leases:
             self.horizon = at
         return number
 
     def cancel(self, at: int, number: int) -> None:
-        self._events.append(["cancel", at, number])
+        self.write(at, "cancel", "", {"call": number})
 
     def write(self, at: int, kind: str, lane: str, data: Mapping[str, Any]) -> None:
-        lane = lane[:200]
-        match kind:
-            case "sleep":
-                self._events.append(["sleep", at, lane, data["timer"], data["until"], data["what"]])
-            case "wake":
-                self._events.append(["wake", at, lane, data["timer"], data["how"]])
-            case "blocked":
-                self._events.append(["blocked", at, lane, float(data["seconds"])])
-            case "mark":
-                self._events.append(["mark", at, lane, str(data["name"])[:200], data["value"]])
-            case "note":
-                self._events.append(["note", at, _encodable(str(data["text"]))])
-            case "end":
-                error, message = (_encodable(str(data.get(key, ""))) for key in ("error", "message"))
-                self._events.append(["end", at, data["how"], error[:200], message])
+        self._events.append(wire.to_wire(at, kind, lane, data))
 
-    def finish(self) -> list[Any]:
+    def finish(self) -> wire.Reply:
         """Say that the scenario is over; returns the reply."""
-        return self._talk.say("done", self._number, self._flush())
+        return self._talk.ask(wire.Done(self._number, "", self._flush()))
 
-    def _flush(self) -> bytes:
-        """The encoded list of what happened; of more than fits into a message, send all but the last piece."""
+    def _flush(self) -> Any:
+        """What happened, encoded already; of more than fits into a message, send all but the last piece."""
         events, self._events = self._events, []
-        whole = msgspec.json.encode(events)
-        heavy = weight(whole)
+        whole = wire.encode(events)
+        heavy = wire.weight(whole)
         if len(whole) > PIECE or heavy > self._room:
             return self._last_piece(events)
         self._room -= heavy
-        return whole
+        return Raw(whole)
 
-    def _last_piece(self, events: list[list[Any]]) -> bytes:
+    def _last_piece(self, events: list[wire.Told]) -> Any:
         piece: list[bytes] = []
         size = 0
         for event in map(self._encoded, events):
             if size + len(event) > PIECE:
-                self._talk.say("part", self._number, _listed(piece))
+                self._talk.ask(wire.Part(self._number, "", _listed(piece)))
                 piece, size = [], 0
             piece.append(event)
             size += len(event) + 1
         return _listed(piece)
 
-    def _encoded(self, event: list[Any]) -> bytes:
+    def _encoded(self, event: wire.Told) -> bytes:
         """An event as bytes; when there is no room left, without its value."""
-        data = msgspec.json.encode(event)
-        self._room -= weight(data)
-        if self._room < 0 and event[0] in ("call", "mark"):
-            event[-1] = [{"$more": len(data)}]
-            data = msgspec.json.encode(event)
+        data = wire.encode(event)
+        self._room -= wire.weight(data)
+        if self._room < 0 and isinstance(event, wire.CallEvent | wire.MarkEvent):
+            more = [{"$more": len(data)}]
+            data = wire.encode(replace(event, **{"args" if isinstance(event, wire.CallEvent) else "value": more}))
         return data
 
 
-def _listed(events: list[bytes]) -> bytes:
-    return b"[" + b",".join(events) + b"]"
-
-
-def _encodable(text: str) -> str:
-    return text[:4000].encode("utf-8", "backslashreplace").decode()[:4000]
+def _listed(events: list[bytes]) -> Any:
+    return Raw(b"[" + b",".join(events) + b"]")

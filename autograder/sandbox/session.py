@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from autograder.notebook.notes import NoteKind
 from autograder.sandbox import wire
 from autograder.sandbox.limits import MEBI, Budget, TooMuch
 from autograder.sandbox.wire import Tampered
 from faultlab.scenario import Scenario
 from faultlab.timeline import NS, Event, Timeline
-from faultlab.world import Answer, World
+from faultlab.world import World
 
 MESSAGES = 5_000
 EVENTS = 20_000
@@ -73,7 +74,7 @@ class Session:
     token: str = field(default_factory=lambda: secrets.token_hex(8))
     timelines: list[Timeline] = field(default_factory=list)
     cell_errors: list[tuple[int, str, str]] | None = None
-    cell_notes: list[tuple[int, wire.NoteKind, str]] = field(default_factory=list)
+    cell_notes: list[tuple[int, NoteKind, str]] = field(default_factory=list)
     _stage: _Stage | None = None
 
     @property
@@ -104,7 +105,7 @@ class Session:
         for event in message.events:
             self._take(stage, event)
         if isinstance(message, wire.Part):
-            return wire.encode("ack", self.token)
+            return wire.encode(wire.Ack(self.token))
         if isinstance(message, wire.Done):
             if not stage.ended:
                 raise Tampered("a scenario without an end")
@@ -128,15 +129,15 @@ class Session:
         self._stage = None
         number = len(self.timelines)
         if number == len(self.tasks):
-            return wire.encode("over", self.token)
+            return wire.encode(wire.Over(self.token))
         task = self.tasks[number]
         world = World(task.seed)
         brief = dict(task.scenario.setup(world, **task.parameters) or {})
         self._stage = _Stage(world, horizon=world.horizon)
         lease = self._stage.horizon, world.leases_through_calls
-        return wire.encode("play", self.token, number, task.driver, brief, world.child_seed, *lease)
+        return wire.encode(wire.Play(self.token, number, task.driver, brief, world.child_seed, *lease))
 
-    def _take(self, stage: _Stage, event: wire.Event) -> None:
+    def _take(self, stage: _Stage, event: wire.Told) -> None:
         stage.events += 1
         if stage.events > EVENTS:
             raise TooMuch(f"more than {EVENTS:,} things happened")
@@ -161,21 +162,9 @@ class Session:
                 if event.number >= stage.calls:
                     raise Tampered("a cancellation of a call that never was")
                 world.cancel(event.at, event.number)
-            case wire.SleepEvent():
-                data = {"timer": event.timer, "until": event.until, "what": event.what}
-                world.write(event.at, "sleep", event.lane, data)
-            case wire.WakeEvent():
-                world.write(event.at, "wake", event.lane, {"timer": event.timer, "how": event.how})
-            case wire.BlockedEvent():
-                world.write(event.at, "blocked", event.lane, {"seconds": event.seconds})
-            case wire.MarkEvent():
-                world.write(event.at, "mark", event.lane, {"name": event.name, "value": event.value})
-            case wire.NoteEvent():
-                world.write(event.at, "note", "", {"what": "warning", "text": event.text})
-            case wire.EndEvent():
-                stage.ended = True
-                told = {"error": event.error, "message": event.message}
-                world.write(event.at, "end", "", {"how": event.how} | {key: text for key, text in told.items() if text})
+            case _:
+                stage.ended = isinstance(event, wire.EndEvent)
+                world.write(event.at, *wire.from_wire(event))
 
     def _advance(self, stage: _Stage, upcoming: int | None) -> bytes:
         if stage.ended or (upcoming is not None and upcoming < stage.floor):
@@ -183,16 +172,12 @@ class Session:
         news = stage.world.ask(upcoming)
         if news is None:
             stage.horizon = stage.floor
-            return wire.encode("dead", self.token)
+            return wire.encode(wire.Dead(self.token))
         now, answers = news
         if now > TIME_LIMIT:
             raise TooMuch(f"more than {TIME_LIMIT // NS:,} simulated seconds passed")
         stage.floor, stage.horizon = now, stage.world.horizon
-        reply = wire.encode("go", self.token, now, stage.horizon, [_packed(answer) for answer in answers])
+        reply = wire.encode(wire.Go(self.token, now, stage.horizon, [list(answer) for answer in answers]))
         if len(reply) > REPLY:
             raise TooMuch(f"{len(answers):,} answers come at the same instant")
         return reply
-
-
-def _packed(answer: Answer) -> list[Any]:
-    return list(answer)

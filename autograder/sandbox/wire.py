@@ -1,31 +1,68 @@
-"""What may cross the socket from a submission's process, and how it is read: typed, capped, nothing else.
+"""What crosses the socket between the judge and a submission's process, both ways: one shape for each thing said.
 
-The child speaks JSON arrays over a SEQPACKET socket. Each message carries the number of the scenario that is being
-played and the token of the last reply, so that nothing can be said in advance or for a scenario that is over. What
-isn't exactly of these shapes is tampering. Instants are whole nanoseconds.
+What comes from the child is read strictly: typed, capped, nothing else. The child speaks JSON arrays over a SEQPACKET
+socket. Each message carries the number of the scenario that is being played and the token of the last reply, so that
+nothing can be said in advance or for a scenario that is over. What isn't exactly of these shapes is tampering. Instants
+are whole nanoseconds.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
+from autograder.notebook.cells import CodeCell
+from autograder.notebook.notes import NoteKind
+
 MESSAGE_BYTES = 64 * 1024
 """The longest message; a child sends more in parts."""
 DEPTH = 12
 STRING = 4000
+NAME = 200
 ITEMS = 5000
 
 Instant = Annotated[int, Meta(ge=0, le=10**18)]
 Number = Annotated[int, Meta(ge=0, le=2**53)]
-Name = Annotated[str, Meta(max_length=200)]
+Name = Annotated[str, Meta(max_length=NAME)]
 Text = Annotated[str, Meta(max_length=STRING)]
 
 
 class Tampered(Exception):
     """The child said something that an honest one never says."""
+
+
+# --- what a child gets to begin with
+
+
+class Given(Struct):
+    """A submission as a child runs it."""
+
+    cells: list[CodeCell]
+    wanted: list[str]
+    """The names that the scenarios ask for."""
+    scenarios: str
+    """Their source."""
+    seed: int = 0
+    """Of all chance while the cells run."""
+    token: str = ""
+    """Opens the first message."""
+
+
+def pack(given: Given) -> bytes:
+    """The bytes of it. The standard library's JSON: a notebook may hold half a character, which isn't UTF-8."""
+    return json.dumps(msgspec.to_builtins(given)).encode()
+
+
+def unpack(payload: bytes) -> Given:
+    """What `pack` packed."""
+    return msgspec.convert(json.loads(payload), Given)
+
+
+# --- what a child tells: events
 
 
 class _Event(Struct, array_like=True, forbid_unknown_fields=True):
@@ -93,12 +130,62 @@ class EndEvent(_Event, tag="end"):
     message: Text
 
 
-Event = CallEvent | CancelEvent | SleepEvent | WakeEvent | BlockedEvent | MarkEvent | NoteEvent | EndEvent
-Events = Annotated[list[Event], Meta(max_length=ITEMS)]
+Told = CallEvent | CancelEvent | SleepEvent | WakeEvent | BlockedEvent | MarkEvent | NoteEvent | EndEvent
+Events = Annotated[list[Told], Meta(max_length=ITEMS)]
+KINDS = ("call", "cancel", "sleep", "wake", "blocked", "mark", "note", "end")
+"""The kinds of events that a child tells; the others are the world's."""
 
 
-NoteKind = Literal["magic", "shell", "file", "exit", "breakpoint", "failed", "stopped", "cut", "late", "stub"]
-"""What a notebook's author should know of a cell; `notes.worded` makes sentences of them."""
+def to_wire(at: int, kind: str, lane: str, data: Mapping[str, Any]) -> Told:
+    """An event of a timeline as a child tells it, its texts cut to what may cross. Raises KeyError for another kind."""
+    lane = lane[:NAME]
+    match kind:
+        case "call":
+            return CallEvent(at, data["call"], data["service"][:NAME], lane, data["args"])
+        case "cancel":
+            return CancelEvent(at, data["call"])
+        case "sleep":
+            return SleepEvent(at, lane, data["timer"], data["until"], data["what"])
+        case "wake":
+            return WakeEvent(at, lane, data["timer"], data["how"])
+        case "blocked":
+            return BlockedEvent(at, lane, float(data["seconds"]))
+        case "mark":
+            return MarkEvent(at, lane, str(data["name"])[:NAME], data["value"])
+        case "note":
+            return NoteEvent(at, encodable(str(data["text"])))
+        case "end":
+            error, message = (encodable(str(data.get(key, ""))) for key in ("error", "message"))
+            return EndEvent(at, data["how"], error[:NAME], message)
+    raise KeyError(kind)
+
+
+def from_wire(event: SleepEvent | WakeEvent | BlockedEvent | MarkEvent | NoteEvent | EndEvent) -> tuple[str, str, Any]:
+    """What a child tells of itself alone, as the timeline has it: kind, lane and data."""
+    match event:
+        case SleepEvent():
+            return "sleep", event.lane, {"timer": event.timer, "until": event.until, "what": event.what}
+        case WakeEvent():
+            return "wake", event.lane, {"timer": event.timer, "how": event.how}
+        case BlockedEvent():
+            return "blocked", event.lane, {"seconds": event.seconds}
+        case MarkEvent():
+            return "mark", event.lane, {"name": event.name, "value": event.value}
+        case NoteEvent():
+            return "note", "", {"what": "warning", "text": event.text}
+        case EndEvent():
+            told = {"error": event.error, "message": event.message}
+            return "end", "", {"how": event.how} | {key: text for key, text in told.items() if text}
+
+
+def encodable(text: str) -> str:
+    """The text without half characters, cut to what may cross."""
+    return text[:STRING].encode("utf-8", "backslashreplace").decode()[:STRING]
+
+
+# --- what a child says: messages
+
+
 Word = Annotated[str, Meta(max_length=40, pattern=r"\A[A-Za-z0-9_.%!+-]*\Z")]
 
 
@@ -167,9 +254,59 @@ def weight(data: bytes) -> int:
     return letters * 5 // 4 + 36 * data.count(b",") + 28 * data.count(b'"') + 112 * nests
 
 
-def encode(*parts: Any) -> bytes:
-    """A reply of the trusted side's."""
-    return msgspec.json.encode(parts)
+# --- what it hears: replies
+
+
+class _Reply(Struct, array_like=True):
+    token: str
+    """Opens the next message."""
+
+
+class Play(_Reply, tag="play"):
+    """Play this scenario next."""
+
+    number: int
+    driver: int
+    """The scenario's place among those of the source."""
+    brief: dict[str, Any]
+    """What its setup hands to its driver."""
+    seed: int
+    horizon: int
+    leases: bool
+    """Whether calls leave the horizon where it is."""
+
+
+class Go(_Reply, tag="go"):
+    """It is `now`, these answers arrive, and nothing more before the horizon."""
+
+    now: int
+    horizon: int
+    answers: list[list[Any]]
+    """Each the fields of a `world.Answer`."""
+
+
+class Dead(_Reply, tag="dead"):
+    """Nothing can arrive any more."""
+
+
+class Ack(_Reply, tag="ack"):
+    """A part has come."""
+
+
+class Over(_Reply, tag="over"):
+    """There is nothing more to play."""
+
+
+Reply = Play | Go | Dead | Ack | Over
+_replies = msgspec.json.Decoder(Reply)
+
+
+def hear(data: bytes) -> Reply:
+    """A reply of the trusted side's; none at all, as when it is gone, means that it's over."""
+    return _replies.decode(data) if data else Over("")
+
+
+encode = msgspec.json.encode
 
 
 def check_plain(value: Any, depth: int = 0) -> None:

@@ -241,10 +241,10 @@ class Child:
     """Speaks for itself: the socket and the token are found in the runner's frames."""
     def __init__(self):
         frame = sys._getframe()
-        while "task" not in frame.f_locals or "sock" not in frame.f_locals:
+        while "given" not in frame.f_locals or "sock" not in frame.f_locals:
             frame = frame.f_back
-        self.task, self.sock = frame.f_locals["task"], frame.f_locals["sock"]
-        self.token = self.task["token"]
+        self.given, self.sock = frame.f_locals["given"], frame.f_locals["sock"]
+        self.token = self.given.token
     def raw(self, data):
         self.sock.send(data)
         reply = json.loads(self.sock.recv(1 << 20) or b'["over", ""]')

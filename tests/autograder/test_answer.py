@@ -70,7 +70,7 @@ def test_what_is_the_student_s_own():
     """Cells that differ from every released one; checks are never run."""
     solved = code("def retry(): pass", "retry", solution=True)
     seen = found(LECTURE, code("y = 2"), solved, SCORE)
-    assert [(cell["source"], cell["own"]) for cell in seen.cells] == [
+    assert [(cell.source, cell.own) for cell in seen.cells] == [
         ("x = 1", False),
         ("y = 2", True),
         ("def retry(): pass", True),
@@ -96,7 +96,7 @@ def test_notes(cells, note):
 
 def test_a_check_that_says_it_is_none():
     """A cell with a check's name isn't run, whatever else it claims."""
-    assert found(STUB, code("import os", "retry_score", solution=True)).cells[-1]["source"] == "..."
+    assert found(STUB, code("import os", "retry_score", solution=True)).cells[-1].source == "..."
 
 
 def cells_of(*cells: Any) -> list[tuple[str, str]]:
@@ -152,7 +152,7 @@ def test_a_byte_order_mark():
     """Before the file, or in a cell, where it is left out and said."""
     assert read(b"\xef\xbb\xbf" + GOOD) == read(GOOD)
     seen = found(code("\ufeffx = 2"), STUB, SCORE)
-    assert seen.cells[0]["source"] == "x = 2" and "invisible mark" in seen.notes[0]
+    assert seen.cells[0].source == "x = 2" and "invisible mark" in seen.notes[0]
 
 
 SOLVED = code("def retry(): pass", "retry", solution=True)
@@ -173,7 +173,7 @@ def test_pieces_and_what_stands_below():
     """Every piece is one; what stands below the last of answer and check is late, once there is an answer."""
 
     def seen(*cells: dict) -> list[tuple[bool, bool]]:
-        return [(cell["answer"], cell["late"]) for cell in found(*cells).cells]
+        return [(bool(cell.answer), cell.late) for cell in found(*cells).cells]
 
     other = code("y = 1")
     assert seen(other, SOLVED, SOLVED, other, SCORE, other) == [

@@ -14,20 +14,20 @@ import time
 import IPython
 import pytest
 
-from autograder.notebook.cells import names, needed, planned
+from autograder.notebook.cells import CodeCell, names, needed, planned
 from autograder.notebook.execution import run_notebook, running
 
 
-def cell(source: str, *, own: bool = False, number: int = 0) -> dict:
-    return {"source": source, "own": own, "number": number}
+def cell(source: str, *, own: bool = False, number: int = 0, answer: bool | None = None) -> CodeCell:
+    return CodeCell(source, own, number, answer=answer)
 
 
-def answer(source: str) -> dict:
-    return cell(source, own=True) | {"answer": True}
+def answer(source: str) -> CodeCell:
+    return CodeCell(source, own=True, answer=True)
 
 
-def spare(source: str, number: int = 0, *, late: bool = False) -> dict:
-    return cell(source, own=True, number=number) | {"answer": False, "late": late}
+def spare(source: str, number: int = 0, *, late: bool = False) -> CodeCell:
+    return CodeCell(source, own=True, number=number, answer=False, late=late)
 
 
 class TestNames:
@@ -102,19 +102,18 @@ class TestNeeded:
     def test_the_answer_first(self):
         """All its pieces are needed, and what they use; the student's other cells aren't, and bring theirs along."""
         found = [cell("a = 1"), cell("b = 1"), answer("c = a"), cell("d = b", own=True), answer("e = 1")]
-        found[3]["answer"] = False
+        found[3].answer = False
         assert planned(found)[:2] == ({0, 2, 4}, {1, 3})
 
     def test_what_stands_below_the_check(self):
         """It counts for a name that nothing above defines, and for no other."""
-        late = {"late": True, "answer": False}
-        found = [cell("a = 1"), answer("c = a + b"), cell("a = 2", own=True) | late, cell("b = 2", own=True) | late]
+        found = [cell("a = 1"), answer("c = a + b"), spare("a = 2", late=True), spare("b = 2", late=True)]
         assert planned(found)[:2] == ({0, 1, 3}, {2})
 
     def test_an_answer_beside_its_stub(self):
         """The cell as it was released doesn't undo what the student's defines."""
-        stub = cell("def add(): ...") | {"answer": True}
-        found = [cell("def add(): return 1", own=True) | {"answer": False}, stub]
+        stub = cell("def add(): ...", answer=True)
+        found = [spare("def add(): return 1"), stub]
         assert planned(found, ["add"]) == ({0}, set(), {1})
         assert planned([stub], ["add"]) == ({0}, set(), set())
 

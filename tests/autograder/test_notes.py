@@ -7,11 +7,11 @@ import typing
 import msgspec
 import pytest
 
-from autograder.notebook.notes import MOST, capped, worded
+from autograder.notebook.notes import MOST, NoteKind, capped, worded
 from autograder.sandbox import wire
 from autograder.sandbox.wire import Tampered
 
-KINDS = typing.get_args(wire.NoteKind)
+KINDS = typing.get_args(NoteKind)
 
 
 def cells(*notes: object) -> bytes:

@@ -20,10 +20,12 @@ import pytest
 from autograder.grading.demo import write_submission
 from autograder.grading.grade import Grader
 from autograder.judging.result import Result
+from autograder.notebook.cells import CodeCell
 from autograder.sandbox import plain
 from autograder.sandbox.child import Silent
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.plain import Plain
+from autograder.sandbox.wire import Given, pack
 from tests.autograder.conftest import SECTION
 from tests.sandbox.boxes import descendants, eventually
 
@@ -148,9 +150,9 @@ def test_an_orphan():
     """A process that nobody ends, because nobody is there any more, ends by itself, also one that hears no alarm."""
     deaf = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM, signal.SIGVTALRM])"
     source = f"import select, signal\n{deaf}\nselect.select([], [], [], 600)\n"
-    given = {"cells": [{"number": 0, "source": source, "own": True}], "wanted": [], "scenarios": "", "token": "x"}
+    given = Given([CodeCell(source, own=True)], [], "")
     box = Plain()
-    assert box.reap(box.launch(json.dumps(given).encode(), Limits(idle=0.2, total=5.0))).spent in ("idle", "total")
+    assert box.reap(box.launch(pack(given), Limits(idle=0.2, total=5.0))).spent in ("idle", "total")
 
 
 @pytest.mark.parametrize(

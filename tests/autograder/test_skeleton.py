@@ -18,6 +18,7 @@ from autograder.errors import UsageError
 from autograder.judging.bench import Bench
 from autograder.learner.checking import judged
 from autograder.notebook.answer import read
+from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
 from faultlab.scenario import play
 
@@ -68,7 +69,7 @@ class TestNewSection:
     def test_its_notebook_runs(self, written: Section) -> None:
         """Every cell, the picture of the incident included."""
         code = [cell.source for cell in read(solved(written))]
-        cells = [{"source": source, "own": True, "number": number} for number, source in enumerate(code)]
+        cells = [CodeCell(source, True, number) for number, source in enumerate(code)]
         assert run_notebook(cells)[1] == []
 
     def test_whatever_the_world_draws(self, written: Section) -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
 from faultlab import notebook
 
@@ -70,9 +71,7 @@ class TestStart:
 
     def test_grading_runs_it(self):
         """The cell loop of the grader takes it like any other cell."""
-        cells = [
-            {"source": source, "own": True} for source in ("from faultlab.notebook import start\nstart()", "a = 1")
-        ]
+        cells = [CodeCell(text, own=True) for text in ("from faultlab.notebook import start\nstart()", "a = 1")]
         names, errors = run_notebook(cells)
         assert errors == [] and names["a"] == 1
 

@@ -56,7 +56,7 @@ def plain() -> tuple[Body, int]:
     notebook["cells"][place]["source"] = right()
     ours = read(json.dumps(released()).encode())
     counted = answer(read(json.dumps(notebook).encode()), ours, EXERCISE).cells
-    kept = {counted[number]["number"] for number in planned(counted, [EXERCISE]).needed}
+    kept = {counted[number].number for number in planned(counted, [EXERCISE]).needed}
     notebook["cells"] = [
         cell
         for number, cell in enumerate(notebook["cells"])

@@ -81,11 +81,10 @@ def transcripts(section: Section) -> list[Transcript]:
         tasks = [Task(scenarios[one.name], one.options, 7, numbers[one.name]) for one in names]
         ear = Ear(Session(tasks))
         talk = _Talk(ear, ear.session.token)
-        reply = talk.cells([], [(3, "shell", "pip")])
-        while reply[0] == "play":
-            number, _, brief, seed, horizon, leases = reply[2:]
-            world = _Far(talk, number, horizon, leases, namespace)
-            perform(tasks[number].scenario, brief, namespace, world, seed=seed)
+        reply = talk.ask(wire.Cells("", [], [(3, "shell", "pip")]))
+        while isinstance(reply, wire.Play):
+            world = _Far(talk, reply, namespace)
+            perform(tasks[reply.number].scenario, reply.brief, namespace, world, seed=reply.seed)
             reply = world.finish()
         assert ear.session.over
         if len(ear.said) <= LONGEST:

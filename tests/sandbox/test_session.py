@@ -9,6 +9,7 @@ import socket
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from autograder.authoring.worked import solved
 from autograder.course import Course
@@ -398,11 +399,11 @@ def test_fuzz(seed: int, record_property):
         assert stamps == sorted(stamps)
 
 
-def through_session(tasks: list[Task], payload: dict[str, Any]) -> list[Timeline]:
+def through_session(tasks: list[Task], given: wire.Given) -> list[Timeline]:
     """Play with the very code that runs in the sandbox, in a plain process at the other end of a socket."""
     talk = Session(tasks)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    data = json.dumps({**payload, "token": talk.token}).encode()
+    data = wire.pack(replace(given, token=talk.token))
     child = multiprocessing.get_context("spawn").Process(target=runner.main, args=(theirs, data))
     child.start()
     with ours:
@@ -425,7 +426,7 @@ def test_both_transports(section):
     wanted = Judge(section.tests, section.hidden if section.hidden.exists() else None).scenarios
     numbers = {name: number for number, name in enumerate(scenarios)}
     tasks = [Task(scenarios[one.name], one.options, seed, numbers[one.name]) for seed, one in enumerate(wanted, 7)]
-    far = through_session(tasks, {"cells": cells, "wanted": asked(source), "scenarios": source})
+    far = through_session(tasks, wire.Given(cells, asked(source), source))
     namespace, errors = run_notebook(cells, asked(source))
     assert not errors
     assert len(far) == len(wanted)

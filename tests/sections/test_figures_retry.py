@@ -14,6 +14,7 @@ from statistics import mean
 import pytest
 
 from autograder.course import Course
+from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
 from autograder.notebook.source import author_notebook
 
@@ -32,7 +33,7 @@ def measured() -> dict[str, tuple[float, float]]:
     """Calls and milliseconds for each recipe, the means of some trials with the notebook's own functions."""
     section = Course.find(Path(__file__)).section("02_retry")
     code = [cell.source for cell in author_notebook(section).cells if cell.cell_type == "code"]
-    cells = [{"source": source, "own": False, "number": number} for number, source in enumerate(code)]
+    cells = [CodeCell(source, False, number) for number, source in enumerate(code)]
     names, errors = run_notebook(cells, ["contend", "RECIPES"])
     assert not errors
     found = {}

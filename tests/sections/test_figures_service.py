@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from autograder.notebook.answer import read
+from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
 from tests.sections.conftest import SECTIONS, notebook
 
@@ -26,9 +27,7 @@ async def find_user(breaker, backend):
 
 
 def names_of(cells: list[str]) -> Mapping[str, Any]:
-    found, errors = run_notebook(
-        [{"source": source, "own": False, "number": number} for number, source in enumerate(cells)], WANTED
-    )
+    found, errors = run_notebook([CodeCell(source, False, number) for number, source in enumerate(cells)], WANTED)
     assert not errors
     return found
 

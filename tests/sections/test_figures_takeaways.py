@@ -13,6 +13,7 @@ import pytest
 from autograder.authoring.worked import solved
 from autograder.learner.own import own_answer
 from autograder.notebook.answer import read
+from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
 from tests.sections.conftest import COURSE
 
@@ -23,9 +24,7 @@ WANTED = ["collapse", "level", "worked", "part", "storm", "counted", "saturated"
 @pytest.fixture(scope="module")
 def names() -> Mapping[str, Any]:
     cells = enumerate(read(solved(SECTION)))
-    found, errors = run_notebook(
-        [{"source": cell.source, "own": False, "number": number} for number, cell in cells], WANTED
-    )
+    found, errors = run_notebook([CodeCell(cell.source, False, number) for number, cell in cells], WANTED)
     assert not errors
     return found
 

@@ -9,6 +9,7 @@ import pytest
 
 from autograder.authoring.worked import solved
 from autograder.notebook.answer import read
+from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
 from tests.sections.conftest import COURSE
 
@@ -18,7 +19,7 @@ WELCOME = next(section for section in COURSE.sections if section.notebook == "we
 @pytest.fixture(scope="module")
 def names() -> dict[str, Any]:
     """What the notebook's cells define."""
-    cells = [{"source": cell.source, "own": False, "number": n} for n, cell in enumerate(read(solved(WELCOME)))]
+    cells = [CodeCell(cell.source, False, n) for n, cell in enumerate(read(solved(WELCOME)))]
     found, _ = run_notebook(cells, ["ask_twice", "evening", "asked", "good"])
     return found
 
