@@ -71,6 +71,8 @@ class Judge:
     tests: list[Test] = field(default_factory=list, init=False)
     exhausted: bool = field(default=False, init=False)
     """Whether judging the last submission was broken off: it took too much time."""
+    _looked_at: int | None = field(default=None, init=False)
+    """Which of its runs the last test looked at."""
 
     def __post_init__(self) -> None:
         paths = [str(path) for path in (self.visible, self.hidden) if path is not None]
@@ -117,11 +119,12 @@ class Judge:
         for test, following in zip(tests, [*tests[1:], *tests[:1]], strict=True):
             error = self._error(test.item, following.item, until - time.process_time())
             runs = [(wanted, timelines.get(wanted, NEVER_RUN)) for wanted in test.scenarios]
-            yield _behaviour(test, error, runs, intended)
+            yield _behaviour(test, error, runs, intended, self._looked_at or 0)
 
     def _error(self, item: pytest.Item, following: pytest.Item, seconds: float) -> BaseException | None:
         """What the test raises; `TooBusy` when it takes longer than the seconds of CPU time that are left."""
         error: BaseException | None = None
+        self._looked_at = None
         hit = seconds <= 0
         if not hit:
             try:
@@ -143,6 +146,7 @@ class Judge:
                 self._session._setupstate.setup(item)
                 item.runtest()
             finally:
+                self._looked_at = getattr(item.funcargs.get("runs"), "looked_at", None)  # type: ignore[attr-defined]
                 self._session._setupstate.teardown_exact(following)
                 item.funcargs = None  # type: ignore[attr-defined]  # timelines, which nobody needs any more
         except KeyboardInterrupt:
@@ -206,8 +210,10 @@ def _behaviour(
     error: BaseException | None,
     runs: list[tuple[Played, Timeline]],
     intended: Mapping[Played, Timeline],
+    looked_at: int,
 ) -> Behaviour:
-    worst = next((pair for pair in runs if ended_badly(pair[1])), runs[0] if runs else None)
+    """What is told of it is drawn: the run that didn't come to its end, or the one that the test looked at."""
+    worst = next((pair for pair in runs if ended_badly(pair[1])), runs[looked_at] if runs else None)
     passed = error is None
     drawn = not passed and worst is not None and len(worst[1]) <= SHOWN_EVENTS
     return Behaviour(

@@ -7,9 +7,10 @@ another one).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,19 +33,37 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.importmode = "importlib"  # sections have test files of the same name
 
 
+class Runs(list[Timeline]):
+    """Timelines that know which of them a test took last: in a loop over them, that is the one that it judges."""
+
+    looked_at: int | None = None
+    """Its number; None when the test hasn't taken any, or all at once."""
+
+    def __iter__(self) -> Iterator[Timeline]:
+        for self.looked_at, one in enumerate(super().__iter__()):
+            yield one
+        self.looked_at = None
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, int):
+            self.looked_at = range(len(self))[key]
+        return super().__getitem__(key)
+
+
 @pytest.fixture
-def runs(request: pytest.FixtureRequest) -> list[Timeline]:
+def runs(request: pytest.FixtureRequest) -> Runs:
     """The timelines of the scenarios that the test names, in the order in which they stand above it."""
     source = request.config.stash.get(SOURCE, None) or _nearby
-    return [source(request.node, wanted) for wanted in scenarios_of(request.node)]
+    return Runs(source(request.node, wanted) for wanted in scenarios_of(request.node))
 
 
 @pytest.fixture
-def run(runs: list[Timeline]) -> Timeline:
+def run(runs: Runs) -> Timeline:
     """The timeline of the one scenario that the test names."""
     if len(runs) != 1:
         raise pytest.UsageError(f"`run` needs exactly one scenario mark, found {len(runs)}; use `runs` for several")
-    return runs[0]
+    (only,) = runs
+    return only
 
 
 def _nearby(item: pytest.Item, wanted: Played) -> Timeline:

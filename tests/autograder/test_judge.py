@@ -161,6 +161,31 @@ class TestMessages:
         assert (wrong.hint, wrong.intended, wrong.scenario) == ("say it.", intended[SMALL], SMALL)
         assert (right.hint, right.message) == ("", "")
 
+    @pytest.mark.parametrize(
+        ("body", "looked_at"),
+        [
+            ("for run in runs: assert [mark.value for mark in run.marks()] == ['good']", 1),
+            ("for run, at in zip(runs, (0, 1), strict=True): assert run.marks()[at - at].value == 'good'", 1),
+            ("assert runs[-1].marks()[0].value == 'good'", 1),
+            ("first, second = runs; assert first.marks() == second.marks()", 0),
+            ("every = [run.marks() for run in runs]; assert every[0] == every[1]", 0),
+        ],
+    )
+    def test_the_run_that_is_told_of_is_drawn(self, tmp_path, body, looked_at):
+        """Of several runs the one that the test was looking at, beside the intended one; the first of those that it
+        took all at once."""
+        marks = '@pytest.mark.points(1)\n@pytest.mark.scenario("one", size=1)\n@pytest.mark.scenario("one", size=2)\n'
+        (tmp_path / "test_word.py").write_text(f"import pytest\n{marks}def test_both(runs):\n    {body}\n")
+        judge = Judge(tmp_path / "test_word.py")
+        (test,) = judge.tests
+        runs, intended = dict(zip(test.scenarios, (said("good"), said("bad")), strict=True)), all_say("good")
+        for _ in range(2):
+            (found,) = judge.judge(runs, intended)
+            wanted = test.scenarios[looked_at]
+            assert not found.passed and found.scenario == wanted
+            assert found.timeline is runs[wanted] and found.intended is intended[wanted]
+        judge.close()
+
     def test_never_run(self, judge):
         """A scenario without a timeline."""
         found = messages(judge, {})
