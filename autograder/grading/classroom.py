@@ -50,9 +50,7 @@ def grade_course(
     some = section is not None or student is not None
     chosen = with_exercise(course.submissions(folder, section=section, student=student)) if some else everyone
     if not chosen:
-        raise UsageError(
-            f"nothing to grade in {folder or course.submitted}: collect <student>/<section>/ folders there"
-        )
+        raise UsageError(_nothing(folder or course.submitted, section, student, others=bool(everyone)))
     setting = Setting(seed, jobs or os.cpu_count() or 1, allow_unsandboxed, limit=limit)
     if dry_run:
         return _plan(course, chosen, setting, force=force)
@@ -75,6 +73,14 @@ def grade_course(
     for line in problems.lines():
         progress.tell(f"autograder: {line}")
     return 1 if problems.found or (strict and run.roll.in_need) else 0
+
+
+def _nothing(place: Path, section: str | None, student: str | None, *, others: bool) -> str:
+    """Why there is nothing to grade: nobody has handed in, or only others than those that were asked for."""
+    if not others:
+        return f"nothing to grade in {place}: collect <student>/<section>/ folders there"
+    of, to = f" of {student}" if student else "", f" for {section}" if section else ""
+    return f"nothing to grade: there is no submission{of}{to} in {place}"
 
 
 def grade_demo(course: Course, *, jobs: int | None, allow_unsandboxed: bool, strict: bool = False) -> int:

@@ -36,6 +36,8 @@ _COMMENT = "white-space:pre-wrap;margin:.5em 0;padding:.2em 1em;border-left:4px 
 _ANSWER = "white-space:pre-wrap;padding:.6em;background:#f6f6f6;border-radius:4px"
 _LONGEST = 100_000
 """Characters of an answer or a comment that a page shows."""
+_SUMMARY = '<summary style="display:list-item">'
+"""With its triangle on formgrader's page too, whose style sheet takes it away."""
 _CODE = re.compile("`([^`]+)`")
 _SET = r"<code>\1</code>"
 _REST = "The whole exercise"
@@ -80,7 +82,7 @@ def _steps(steps: Sequence[tuple[str | None, Sequence[Behaviour]]], drawn: set[i
     passed = [all(b.passed for b in behaviours) for _, behaviours in steps]
     red = passed.index(False) if False in passed else -1
     return "".join(
-        f'<details{" open" if number == red else ""} style="margin:.6em 0"><summary>'
+        f'<details{" open" if number == red else ""} style="margin:.6em 0">{_SUMMARY}'
         f"{_mark(passed[number])} <strong>{safe(step or _REST)}</strong> · {_points(behaviours)}"
         f'</summary><div style="margin-left:1.2em">{_table(behaviours)}{_details(behaviours, drawn)}</div></details>'
         for number, (step, behaviours) in enumerate(steps)
@@ -139,7 +141,7 @@ def _one(behaviour: Behaviour, *, unfold: bool, picture: bool) -> str:
     opened = " open" if unfold else ""
     return (
         f'<details{opened} style="margin:.6em 0">'
-        f"<summary>{_mark(False)} <strong>{_prose(behaviour.title)}</strong></summary>"
+        f"{_SUMMARY}{_mark(False)} <strong>{_prose(behaviour.title)}</strong></summary>"
         f'<div style="margin-left:1.2em"><p><strong>Seen:</strong> {seen}</p>{hint}'
         f"{_picture(behaviour) if picture else ''}</div></details>"
     )

@@ -107,8 +107,10 @@ def _in_need(roll: Roll) -> str:
 
 
 def _common(roll: Roll) -> str:
+    """What was missed most often; what was missed equally often is in the order of sections, then of titles."""
+    often = sorted(roll.missed.items(), key=lambda one: (-one[1], one[0]))
     items = "".join(
         f"<li>{safe(title)} <small>· {safe(section)}, missed by {count}</small></li>"
-        for (section, title), count in roll.missed.most_common(10)
+        for (section, title), count in often[:10]
     )
     return f"<h2>Most often missing</h2><ol>{items}</ol>" if items else ""

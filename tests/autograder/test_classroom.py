@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -28,6 +30,7 @@ from autograder.grading.pool import Job, Setting
 from autograder.grading.rows import Rows
 from autograder.judging.result import Behaviour, Result, Standing
 from autograder.nbgrader import database, save
+from autograder.pages.report import write_index
 from autograder.pages.roll import Brief, Roll
 
 SECTION = "90_sample"
@@ -197,6 +200,14 @@ class TestTheWholeClass:
         grade()
         grade("--student", "cy", "--force")
         assert "missed by 2<" in (course.build / "report" / "index.html").read_text()
+
+    def test_order_of_what_is_missed(self, tmp_path):
+        """The most frequent first, and then always the same order: a report says the same whenever it is made."""
+        titles = [f"does {letter}" for letter in "hgfedcba"]
+        for turned in (titles, titles[::-1]):
+            roll = Roll(missed=Counter({("90_sample", title): 1 for title in turned}) + Counter({("90_z", "last"): 2}))
+            text = write_index(tmp_path, roll, title="Graded").read_text()
+            assert re.findall("<li>([^<]*) <small>", text) == ["last", *sorted(titles)]
 
 
 class TestPrinted:

@@ -93,6 +93,11 @@ class TestSteps:
         assert [(fold[1], fold[2]) for fold in Folds(markup).found] == [(True, "✗ Does b"), (False, "✗ Does c")]
         assert markup.count("<table") == 1
 
+    def test_folds_look_like_folds(self):
+        """Their triangles are there whatever style sheet the page has, such as formgrader's."""
+        markup = part_html(result(behaviour("a", False, "Open")))
+        assert markup.count("<summary") == markup.count('<summary style="display:list-item">') == 2
+
 
 class TestWords:
     def test_code_in_hints(self):
