@@ -12,8 +12,8 @@ import ast
 import contextlib
 import re
 import symtable
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -42,7 +42,11 @@ def names(source: str) -> Names:
 
 def _names_of(source: str) -> Names:
     try:
-        top = symtable.symtable(source, "<cell>", "exec")
+        tree = _Plain().visit(ast.parse(source, "<cell>"))
+        top = symtable.symtable(ast.unparse(ast.fix_missing_locations(tree)), "<plain>", "exec")
+    except SyntaxError as error:
+        # Of the plain text the line would mislead.
+        raise error if error.filename == "<cell>" else SyntaxError(error.msg) from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise SyntaxError(f"{type(error).__name__}: {error}") from None
     defines, uses, imports = set(), set(), set()
@@ -57,6 +61,43 @@ def _names_of(source: str) -> Names:
             if symbol.is_referenced():
                 uses.add(symbol.get_name())
     return Names(sorted(defines), sorted(uses), sorted(imports))
+
+
+class _Plain(ast.NodeTransformer):
+    """Turns code into code with the same names, of which symtable says the same on every Python.
+
+    From 3.12 on symtable loses names in comprehensions. From 3.14 on it refuses what a notebook awaits at the top
+    level, and has a name of its own for annotations.
+    """
+
+    def visit(self, node: ast.AST) -> Any:
+        """The plain form of this node and of all below it."""
+        while make := _PLAIN.get(type(node).__name__):
+            node = make(**dict(ast.iter_fields(node)))
+        if isinstance(node, ast.comprehension):
+            node.is_async = 0
+        return self.generic_visit(node)
+
+
+def _all(*values: ast.expr | None) -> ast.Tuple:
+    return ast.Tuple([value for value in values if value is not None], ast.Load())
+
+
+_PLAIN: dict[str, Callable[..., ast.AST]] = {
+    "Await": lambda value: value,
+    "AsyncFunctionDef": ast.FunctionDef,
+    "AsyncFor": ast.For,
+    "AsyncWith": ast.With,
+    "ListComp": ast.GeneratorExp,
+    "SetComp": ast.GeneratorExp,
+    "DictComp": lambda key, value, generators: ast.GeneratorExp(_all(key, value), generators),
+    "AnnAssign": lambda target, annotation, value, **rest: ast.Assign([target], _all(annotation, value)),
+    # `ast.unparse` can't write down every such string.
+    "JoinedStr": lambda values: _all(*values),
+    "FormattedValue": lambda value, format_spec, **rest: _all(value, format_spec),
+    "TemplateStr": lambda values: _all(*values),
+    "Interpolation": lambda value, format_spec, **rest: _all(value, format_spec),
+}
 
 
 def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:

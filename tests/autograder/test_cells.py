@@ -43,12 +43,17 @@ class TestNames:
             ("def f():\n    x = 1\n    def g():\n        return x\n    return g", ["f"], []),
             ("if (n := thing): pass", ["n"], ["thing"]),
             ("async with a as b:\n    await c(b)", ["b"], ["a", "b", "c"]),
+            ("def f():\n    async def g():\n        await a\n    return g", ["f"], ["a"]),
+            ("[i async for i in stream]", [], ["stream"]),
+            ("table = {a: [f(a, b) for b in b_s] for a in a_s}", ["table"], ["a_s", "b_s", "f"]),
+            ("print({f'{await x:{w}}' for x in y})", [], ["print", "w", "y"]),
+            ("if a:\n    x: T = 1", ["x"], ["T", "a"]),
             ("%matplotlib inline\n!ls\nx = 1", ["x"], []),
             ("x = (5\n  % y)", ["x"], ["y"]),
         ],
     )
     def test_of_a_cell(self, source, defines, uses):
-        """Bound and read where they aren't local; magics count as nothing."""
+        """Bound and read where they aren't local, the same on every Python; magics count as nothing."""
         found = names(source)
         assert found.defines == defines
         assert found.uses == uses
@@ -62,6 +67,11 @@ class TestNames:
         """Whatever is wrong with it."""
         with pytest.raises(SyntaxError):
             names(source)
+
+    def test_a_name_misused(self):
+        """What is wrong, without a line, since that would be one of a text that nobody wrote."""
+        with pytest.raises(SyntaxError, match=r"^name 'x' is parameter and global$"):
+            names("\n\ndef f(x):\n    global x")
 
 
 class TestNeeded:
@@ -280,7 +290,7 @@ class TestShell:
     def test_each_notebook_has_its_own(self):
         """Names, histories, future imports and magics of one are nothing to the next."""
         run_notebook([cell("from __future__ import annotations\nx = 1\n%alias_magic t time\n'said'", own=True)])
-        source = "def f(a: nobody): pass"
+        source = "def f(a: nobody): pass\nf.__annotations__"
         with running([answer("assert 'x' not in globals() and Out == {}"), answer("y = %t 1"), answer(source)]) as ran:
             assert [kind for _, kind, _ in ran.errors] == ["NameError"]
             assert ran.notes[0][1:] == ("magic", "%t")
