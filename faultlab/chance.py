@@ -35,12 +35,12 @@ def seeded(seed: int) -> Iterator[None]:
     def module_seed(a: Any = None, version: int = 2) -> None:
         real_module_seed(stream.getrandbits(64) if a is None else a, version)
 
-    random.seed(seed)
-    if numpy_random is not None:
-        numpy_random.seed(seed % 2**32)
-    install(seed_from_stream, urandom)
-    random.seed = module_seed
-    try:
+    try:  # from here on: an alarm can land anywhere
+        random.seed(seed)
+        if numpy_random is not None:
+            numpy_random.seed(seed % 2**32)
+        install(seed_from_stream, urandom)
+        random.seed = module_seed
         yield
     finally:
         install(real_seed, real_urandom)

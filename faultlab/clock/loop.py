@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import sys
 import threading
 from asyncio import base_events, events, tasks
 from collections.abc import Callable, Collection, Coroutine, Mapping
@@ -186,13 +187,24 @@ class VirtualLoop(base_events.BaseEventLoop):
         instant = round(max(when, -FOREVER / NS) * NS)
         return max(instant, self.reading + 1) if when > self.time() else instant
 
+    def run_forever(self) -> None:
+        """As asyncio's own; an interrupt that lands in its first or last steps doesn't leave it running for ever."""
+        self._check_running()  # type: ignore[attr-defined]
+        hooks = sys.get_asyncgen_hooks()
+        try:
+            super().run_forever()
+        finally:
+            self._stopping, self._thread_id = False, None
+            events._set_running_loop(None)
+            sys.set_asyncgen_hooks(*hooks)
+
     def _run_once(self) -> None:
         """One turn, in place of asyncio's own: no selector to wait for, and instants are whole."""
         timers, ready = self._timers, self._ready  # type: ignore[attr-defined]
         while timers and timers[0][2]._cancelled:
             heapq.heappop(timers)
         due = bool(timers) and timers[0][0] <= self.now
-        self._turn(idle=not (ready or due or self._stopping))  # type: ignore[attr-defined]
+        self._turn(idle=not (ready or due or self._stopping))
         now = self.now
         while timers and timers[0][0] <= now:
             ready.append(heapq.heappop(timers)[2])
@@ -418,7 +430,7 @@ class VirtualLoop(base_events.BaseEventLoop):
         self, callback: Callable[..., object], *args: Any, context: Any = None
     ) -> asyncio.Handle:
         self._check_closed()  # type: ignore[attr-defined]
-        if self.is_running() and self._thread_id != threading.get_ident():  # type: ignore[attr-defined]
+        if self.is_running() and self._thread_id != threading.get_ident():
             name = short(threading.current_thread().name)
             raise self.end_with(
                 DeadlockError(
@@ -489,8 +501,9 @@ class VirtualLoop(base_events.BaseEventLoop):
         self._check_closed()  # type: ignore[attr-defined]
         if self.is_running():
             raise RuntimeError("a loop that is running can't recover: the run has to end first")
-        stalled = isinstance(self.limit_hit, LivelockError)
-        self._take_back(lambda callback: ends_the_run(callback) or (stalled and not is_asyncios(callback)))
+        self._forget_its_end()
+        if isinstance(self.limit_hit, LivelockError):
+            self._take_back(lambda callback: not is_asyncios(callback))
         failed = [task for task in self._tasks if not task.done() and task not in leave]
         for _ in range(3):
             for task in failed:
@@ -530,6 +543,12 @@ class VirtualLoop(base_events.BaseEventLoop):
             if handle._cancelled or not unwanted(handle._callback):
                 ready.append(handle)
 
+    def _forget_its_end(self) -> None:
+        """A run that was interrupted can't end the next one in its place."""
+        self._take_back(ends_the_run)
+        for task in self._tasks:
+            task.remove_done_callback(base_events._run_until_complete_cb)  # type: ignore[attr-defined]
+
     def clean_up(self) -> None:
         """Cancel what is left, within bounds, and break every cycle, so that runs leave no garbage.
 
@@ -540,6 +559,7 @@ class VirtualLoop(base_events.BaseEventLoop):
         self.max_turns = self.max_stall = 2_000
         self.max_ns = self.now + 10**6 * NS
         self.outside, self.limit_hit, self._record = None, None, False
+        self._forget_its_end()
         self._tell_unheard()
         try:
             with detached():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import itertools
 import os
 import signal
 import subprocess
@@ -493,6 +494,41 @@ class TestEndings:
         finally:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             signal.signal(signal.SIGVTALRM, before)
+
+    @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+    def test_an_interrupt_at_any_step_of_the_loop_is_survived(self):
+        """As it starts, turns and ends (trap 3): only the interrupt comes out, and all is as before."""
+        steps = {"run_until_complete", "run_forever", "_run_forever_setup", "_run_forever_cleanup", "_run_once"}
+        hooks = sys.get_asyncgen_hooks()
+
+        def interrupted(number):
+            """Whether step `number` was there, to be interrupted."""
+            left = number
+
+            def trace(frame, event, arg):
+                nonlocal left
+                if frame.f_code.co_name not in steps:
+                    return None
+                left -= event == "line"
+                if left == 0 and event == "line":
+                    sys.settrace(None)
+                    raise KeyboardInterrupt
+                return trace
+
+            before = sys.gettrace()
+            sys.settrace(trace)
+            try:
+                simulate(lambda: nap(1, "done"))
+            except KeyboardInterrupt:
+                pass
+            finally:
+                sys.settrace(before)
+            return left <= 0
+
+        count = next(number for number in itertools.count(1) if not interrupted(number))
+        assert count > 40
+        assert sys.get_asyncgen_hooks() == hooks
+        assert value(lambda: nap(1, "again")) == "again"
 
     def test_stop_means_what_it_always_means(self):
         """`loop.stop()` ends the loop before main: the library's error, and no limit's."""
