@@ -27,7 +27,6 @@ import random
 import signal
 import sys
 import threading
-import types
 import warnings
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -119,10 +118,9 @@ def load(path: Path) -> dict[str, Scenario]:
 
 def read(source: str, filename: str = "scenarios.py") -> dict[str, Scenario]:
     """The scenarios in a source text. Raises ScenarioError when one has no driver."""
-    module = types.ModuleType("scenarios")
-    module.__file__ = filename
-    exec(compile(source, filename, "exec"), module.__dict__)
-    found = {value.name: value for value in vars(module).values() if isinstance(value, Scenario)}
+    module: dict[str, Any] = {"__name__": "scenarios", "__file__": filename}
+    exec(compile(source, filename, "exec"), module)
+    found = {value.name: value for value in module.values() if isinstance(value, Scenario)}
     for name, item in found.items():
         if item.drive is None:
             raise ScenarioError(f"{filename}: scenario {name!r} has no driver; add one with @{name}.driver")
