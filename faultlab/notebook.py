@@ -14,6 +14,9 @@ import platform
 import sys
 from typing import Any
 
+from faultlab.clock.bound import bound_before_line, clock_names_bound_before, rebind_clocks
+from faultlab.clock.patches import install
+
 PULSE = 0.2
 """The heartbeat's period, in seconds: a stopped cell notices after so long at the latest."""
 FIX = "Run the set-up cell at the top of this notebook first: it makes the names that the other cells use."
@@ -23,11 +26,24 @@ _heartbeat: asyncio.Task[None] | None = None  # the loop itself holds tasks only
 
 
 def start() -> None:
-    """Print the versions, say what the clock is, and make the Stop button reach cells that await. Harmless anywhere."""
+    """Install the virtual clock, print the versions, and make the Stop button reach cells that await.
+
+    Names that a cell above bound to a clock (`from time import monotonic`) are bound anew to the virtual one, and
+    named; a clock that such a cell keeps elsewhere is named too. Harmless anywhere.
+
+    >>> start()
+    Python ... · course ... · the clock is virtual: waiting takes no time
+    """
     global _started
     _started = True
+    install()
     _beat()
     print(f"Python {platform.python_version()} · course {_version()} · the clock is virtual: waiting takes no time")
+    names = sys._getframe(1).f_globals
+    if changed := rebind_clocks(names):
+        print(f"From here on these names read the virtual clock too: {', '.join(changed)}")
+    if line := bound_before_line(clock_names_bound_before(names)):
+        print(line)
 
 
 def load_ipython_extension(shell: Any) -> None:

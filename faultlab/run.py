@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from faultlab.chance import seeded
 from faultlab.clock.errors import SimulationError
 from faultlab.clock.loop import VirtualLoop
+from faultlab.clock.patches import installed
 from faultlab.clock.running import run_virtual
 from faultlab.plain import plain, told
 from faultlab.service import line
@@ -92,7 +93,7 @@ def simulate(
     world.begin()
     loop = VirtualLoop(Here(world, errors), **limits)
     try:
-        with seeded(seed):
+        with installed(), seeded(seed):
             value = run_virtual(loop, main() if callable(main) else main)
     except BaseException as error:
         world.write(loop.now, "end", "", ending(error))

@@ -22,6 +22,7 @@ from autograder.notebook.standing import standing_in
 from faultlab.chance import seeded
 from faultlab.clock.errors import LivelockError
 from faultlab.clock.insides import detached
+from faultlab.clock.patches import installed
 from faultlab.clock.running import run_part
 from faultlab.plain import told
 from faultlab.scenario import TooLong, cpu_limit, listening
@@ -94,11 +95,11 @@ def running(cells: Iterable[CodeCell], wanted: Iterable[str] = (), seed: int = 0
     plan = Plan((plan.needed | forced) - plan.skipped, plan.spare - forced, plan.skipped)
     budget = _Budget()
     everything = Plan(set(range(len(cells))) - plan.skipped, set(), plan.skipped)
-    with _attempt(cells, plan, seed, budget) as ran:
+    with installed(), _attempt(cells, plan, seed, budget) as ran:
         if plan == everything or not any(kind == "NameError" for _, kind, _ in ran.errors):
             yield ran
             return
-    with _attempt(cells, everything, seed, budget) as ran:
+    with installed(), _attempt(cells, everything, seed, budget) as ran:
         yield ran
 
 

@@ -15,6 +15,7 @@ from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook, running
 from autograder.sandbox import wire
 from autograder.sandbox.wire import encodable
+from faultlab.clock.patches import install
 from faultlab.run import unpack
 from faultlab.scenario import perform, read
 from faultlab.world import Answer
@@ -36,6 +37,7 @@ class Line(Protocol):
 
 def main(sock: Line, payload: bytes) -> None:
     """Run a submission: `payload` holds its cells, the names wanted and the scenarios, `sock` leads to the world."""
+    install()
     given = wire.unpack(payload)
     drivers = list(read(given.scenarios).values())
     with running(given.cells, given.wanted, given.seed) as ran:
@@ -50,6 +52,7 @@ def main(sock: Line, payload: bytes) -> None:
 
 def warm() -> None:
     """What a child would do first, done once before children are forked."""
+    install()
     run_notebook([CodeCell("None", own=True)])
 
 

@@ -1,17 +1,35 @@
-"""What the virtual clock knows of asyncio's insides."""
+"""What the virtual clock knows of asyncio's insides: no other file of the laboratory touches an underscore of them.
+
+`loop.py` extends asyncio's own loop and timer, and uses what it inherits from these two.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 from asyncio import base_events, events, futures, tasks, timeouts
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
+
+running_loop: Callable[[], asyncio.AbstractEventLoop | None] = events._get_running_loop
+"""The loop that runs in this thread, None where none does."""
+
+_kept: list[asyncio.Task[Any]] = []
+
+
+# -- callbacks
 
 
 def ends_the_run(callback: Any) -> bool:
+    """Whether a callback is what `run_until_complete` stops the loop with."""
     return callback is base_events._run_until_complete_cb  # type: ignore[attr-defined]
+
+
+def forget_the_end(task: asyncio.Task[Any]) -> None:
+    """Let a task's end stop no loop."""
+    task.remove_done_callback(base_events._run_until_complete_cb)  # type: ignore[attr-defined]
 
 
 def is_asyncios(callback: Any) -> bool:
@@ -22,7 +40,13 @@ def is_asyncios(callback: Any) -> bool:
     )
 
 
+def submits_a_coroutine(callback: Any) -> bool:
+    """Whether a callback is that of `run_coroutine_threadsafe`, whose caller waits for a result."""
+    return getattr(callback, "__module__", "") == tasks.__name__
+
+
 def purpose_of(callback: Any) -> str:
+    """What a timer is for, in the timeline's words: sleep, timeout or timer."""
     inner = callback.func if isinstance(callback, functools.partial) else callback
     if inner is futures._set_result_unless_cancelled:  # type: ignore[attr-defined]
         return "sleep"
@@ -34,10 +58,48 @@ def purpose_of(callback: Any) -> str:
     return "timer"
 
 
+def take_back(ready: deque[Any], unwanted: Callable[[Any], bool]) -> None:
+    """Remove the handles of unwanted callbacks from those that wait for their turn."""
+    for _ in range(len(ready)):
+        handle = ready.popleft()
+        if handle.cancelled() or not unwanted(handle._callback):
+            ready.append(handle)
+
+
+# -- tasks
+
+
+def is_unheard(task: asyncio.Task[Any]) -> bool:
+    """Whether a task failed, and nobody has asked it how."""
+    return task._log_traceback
+
+
+def count_as_heard(task: asyncio.Task[Any]) -> None:
+    """Let a task that failed become garbage without a message."""
+    task._log_traceback = False
+
+
+def let_go_of_cancellation(task: asyncio.Task[Any]) -> None:
+    """Make a cancelled task forget its error, and with it the frames that the error refers to."""
+    task._make_cancelled_error()  # type: ignore[attr-defined]
+
+
+def keep_forever(task: asyncio.Task[Any]) -> None:
+    """Never let a task become garbage: one that swallows every cancellation swallows GeneratorExit too, and its
+    coroutine would run on in the garbage collector or at the interpreter's end, perhaps forever.
+    """
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    _kept.append(task)
+    with suppress(ImportError):
+        import ctypes
+
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))
+
+
 @contextmanager
 def detached() -> Iterator[None]:
     """Make this thread look as if no loop were running; inside a notebook's cell one always is."""
-    loop = events._get_running_loop()
+    loop = running_loop()
     task = None if loop is None else asyncio.current_task(loop)
     if loop is not None and task is not None:
         tasks._leave_task(loop, task)

@@ -20,22 +20,31 @@ import heapq
 import itertools
 import sys
 import threading
-from asyncio import base_events, events, tasks
+from asyncio import base_events, events
 from collections.abc import Callable, Collection, Coroutine, Mapping
-from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from faultlab.clock.errors import BeyondTheLimit, DeadlockError, LimitError, LivelockError, SimulationError
-from faultlab.clock.insides import detached, ends_the_run, is_asyncios, purpose_of
+from faultlab.clock.insides import (
+    count_as_heard,
+    detached,
+    ends_the_run,
+    forget_the_end,
+    is_asyncios,
+    is_unheard,
+    keep_forever,
+    let_go_of_cancellation,
+    purpose_of,
+    submits_a_coroutine,
+    take_back,
+)
+from faultlab.clock.patches import installed
+from faultlab.clock.threads import Clock
 from faultlab.clock.where import suspended
 from faultlab.plain import short
 from faultlab.timeline import NS
 
 T = TypeVar("T")
-
-
-EPOCH = 1_700_000_000.0
-"""What `time.time()` reads when a simulation starts, in seconds."""
 
 
 FOREVER = 10**18
@@ -123,7 +132,7 @@ class _Future(asyncio.Future[Any]):
         return self._number
 
 
-class VirtualLoop(base_events.BaseEventLoop):
+class VirtualLoop(base_events.BaseEventLoop, Clock):
     """An asyncio event loop on virtual time.
 
     `max_turns` bounds the turns of the loop, `max_stall` the turns without time moving on, `max_time` the simulated
@@ -169,6 +178,11 @@ class VirtualLoop(base_events.BaseEventLoop):
         # the latest deadline that has come, in seconds: by less than 1 ns it may be after `reading`
         self._reached = 0.0
 
+    def run_forever(self) -> None:
+        """Run until it is stopped; meanwhile what reads Python's clocks reads this one."""
+        with installed():
+            super().run_forever()
+
     # -- the clock
 
     def time(self) -> float:
@@ -179,6 +193,10 @@ class VirtualLoop(base_events.BaseEventLoop):
     def reading(self) -> int:
         """What a clock reads where code is running just now, in nanoseconds."""
         return self.now + self._ahead
+
+    def unfinished(self) -> set[asyncio.Task[Any]]:
+        """The tasks that aren't done."""
+        return {task for task in self._tasks if not task.done()}
 
     def _instant(self, when: float) -> int:
         """The whole nanosecond of a deadline in seconds: the nearest one, and a later one than now if it is to come."""
@@ -209,7 +227,7 @@ class VirtualLoop(base_events.BaseEventLoop):
         while timers and timers[0][0] <= now:
             ready.append(heapq.heappop(timers)[2])
         if self._dropped:
-            self._take_back(lambda callback: getattr(callback, "__self__", None) in self._dropped)
+            take_back(ready, lambda callback: getattr(callback, "__self__", None) in self._dropped)
         for _ in range(len(ready)):
             handle = ready.popleft()
             if not handle._cancelled:
@@ -440,7 +458,7 @@ class VirtualLoop(base_events.BaseEventLoop):
             )
         if not self.inline:
             return super().call_soon_threadsafe(callback, *args, context=context)
-        if getattr(callback, "__module__", "") == tasks.__name__:  # of `run_coroutine_threadsafe`, for its result
+        if submits_a_coroutine(callback):
             raise self.refuse(
                 "code in a thread asked the event loop for something and would wait for ever: on the virtual "
                 "clock threads run inline; await it in a coroutine instead"
@@ -492,7 +510,7 @@ class VirtualLoop(base_events.BaseEventLoop):
     def recover(self, *, leave: Collection[asyncio.Task[Any]] = ()) -> None:
         """Make the loop fit for another run after one that ended in an error. The clock stays where it is.
 
-        Limits count from here. Pending tasks are cancelled, except those in `leave`: `asyncio.all_tasks(loop)` before
+        Limits count from here. Pending tasks are cancelled, except those in `leave`: `loop.unfinished()` before
         the failed run, for instance. A cancelled task gets some turns to clean up, but no time; one that still refuses
         to end never runs again. After a livelock, callbacks that wait for their turn are dropped too.
 
@@ -503,7 +521,7 @@ class VirtualLoop(base_events.BaseEventLoop):
             raise RuntimeError("a loop that is running can't recover: the run has to end first")
         self._forget_its_end()
         if isinstance(self.limit_hit, LivelockError):
-            self._take_back(lambda callback: not is_asyncios(callback))
+            take_back(self._ready, lambda callback: not is_asyncios(callback))  # type: ignore[attr-defined]
         failed = [task for task in self._tasks if not task.done() and task not in leave]
         for _ in range(3):
             for task in failed:
@@ -511,7 +529,7 @@ class VirtualLoop(base_events.BaseEventLoop):
             self._take_turns(100, failed)
             failed = [task for task in failed if not task.done()]
         for task in failed:
-            _keep(task)
+            keep_forever(task)
         self._dropped.update(failed)
         self._tasks = [task for task in self._tasks if task not in self._dropped]
         self._renew()
@@ -535,19 +553,11 @@ class VirtualLoop(base_events.BaseEventLoop):
         self._turns = self._stall = self._spin = self._events = self._questions = 0
         self.max_ns = self.now + self._allowance
 
-    def _take_back(self, unwanted: Callable[[Any], bool]) -> None:
-        """Remove callbacks from those that wait for their turn."""
-        ready = self._ready  # type: ignore[attr-defined]
-        for _ in range(len(ready)):
-            handle = ready.popleft()
-            if handle._cancelled or not unwanted(handle._callback):
-                ready.append(handle)
-
     def _forget_its_end(self) -> None:
         """A run that was interrupted can't end the next one in its place."""
-        self._take_back(ends_the_run)
+        take_back(self._ready, ends_the_run)  # type: ignore[attr-defined]
         for task in self._tasks:
-            task.remove_done_callback(base_events._run_until_complete_cb)  # type: ignore[attr-defined]
+            forget_the_end(task)
 
     def clean_up(self) -> None:
         """Cancel what is left, within bounds, and break every cycle, so that runs leave no garbage.
@@ -575,11 +585,11 @@ class VirtualLoop(base_events.BaseEventLoop):
             pass
         finally:
             for task in self._tasks:
-                task._log_traceback = False
+                count_as_heard(task)
                 if not task.done():
-                    _keep(task)
+                    keep_forever(task)
                 elif task.cancelled():
-                    task._make_cancelled_error()  # type: ignore[attr-defined]  # lets go of the error, and its frames
+                    let_go_of_cancellation(task)
             if not self.is_running():
                 self.close()
             self._tasks.clear()
@@ -593,26 +603,11 @@ class VirtualLoop(base_events.BaseEventLoop):
         The loop's own have ended the run, so they have been told.
         """
         for task in self._tasks:
-            if task._log_traceback and isinstance(error := task.exception(), Exception):
-                task._log_traceback = False
+            if is_unheard(task) and isinstance(error := task.exception(), Exception):
+                count_as_heard(task)
                 if not isinstance(error, SimulationError):
                     text = f"the task {task.get_name()!r} failed and nobody awaited it"
                     self.call_exception_handler({"message": text, "exception": error, "task": task})
-
-
-def _keep(task: asyncio.Task[Any]) -> None:
-    """Never let a task become garbage: one that swallows every cancellation swallows GeneratorExit too, and its
-    coroutine would run on in the garbage collector or at the interpreter's end, perhaps forever.
-    """
-    task._log_destroy_pending = False  # type: ignore[attr-defined]
-    _kept.append(task)
-    with suppress(ImportError):
-        import ctypes
-
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))
-
-
-_kept: list[asyncio.Task[Any]] = []
 
 
 def _absent(name: str) -> Callable[..., Coroutine[Any, Any, Any]]:

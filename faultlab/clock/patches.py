@@ -1,62 +1,141 @@
-"""The functions of Python that read the clock, virtual while a virtual loop runs, real elsewhere."""
+"""Python's clocks, patched: virtual while a virtual loop runs in this thread, the computer's own elsewhere.
+
+A running loop has them installed for as long as it runs. `install` installs them for good: code that takes a function
+for itself (`from time import monotonic`) must find the patched one when it is imported.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import threading
 import time
-from asyncio import events, futures, tasks
-from collections.abc import Callable
+from asyncio import futures, runners, tasks
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from faultlab.clock import threads
-from faultlab.clock.loop import EPOCH, VirtualLoop
+from faultlab.clock import anyio_threads, threads
+from faultlab.clock.threads import Clock, running_clock
 from faultlab.timeline import NS
 
-_real = {
-    name: getattr(time, name)
-    for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep")
-}
+EPOCH = 1_700_000_000.0
+"""What `time.time()` reads when a simulation starts, in seconds."""
+READERS = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")
+
+_lock = threading.RLock()
+_standard: dict[tuple[Any, str], Any] = {}
+"""What stood where a patch is installed now."""
+_made: dict[tuple[Any, str], tuple[Any, Any]] = {}
+"""Each patch that was ever made, behind what it was made of: the next time it is the same object again."""
+_held = False
+_users = 0
 
 
-def running_loop() -> VirtualLoop | None:
-    loop = events._get_running_loop()
-    return loop if isinstance(loop, VirtualLoop) else None
+def install() -> None:
+    """Patch Python's clocks, `asyncio.run`, `asyncio.as_completed`, `asyncio.all_tasks` and what starts and pauses
+    threads, until `uninstall`. Without a virtual loop in this thread they do what they did before. Idempotent.
+    """
+    global _held
+    with _lock:
+        _patch()
+        _held = True
 
 
-def _reader(name: str) -> Callable[[], float | int]:
-    real = _real[name]
+def uninstall() -> None:
+    """Put back what `install` found; while a virtual loop runs, as soon as it ends. Idempotent.
+
+    What somebody else has patched since then is left to them.
+    """
+    global _held
+    with _lock:
+        _held = False
+        _restore()
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """Have the patches installed inside; afterwards they are gone, unless `install` or another user keeps them."""
+    global _users
+    with _lock:
+        if not _users:
+            _patch()
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            _restore()
+
+
+def _patch() -> None:
+    """Install whatever isn't; an interrupt may have come in between."""
+    for owner, name, make in _PATCHES:
+        place = owner, name
+        if place in _standard:
+            continue
+        real = getattr(owner, name)
+        found, made = _made.get(place, (None, None))
+        if real is made:  # somebody kept it, and put it back
+            real = found
+        elif real is not found:
+            made = make(real)
+            _made[place] = real, made
+        _standard[place] = real
+        setattr(owner, name, made)
+    anyio_threads.install()
+
+
+def _restore() -> None:
+    if _held or _users:
+        return
+    anyio_threads.uninstall()
+    while _standard:
+        (owner, name), real = next(reversed(_standard.items()))
+        if getattr(owner, name) is _made[owner, name][1]:
+            setattr(owner, name, real)
+        del _standard[owner, name]
+
+
+# -- what stands there instead
+
+
+def _reading(name: str) -> Callable[[Any], Any]:
     epoch = EPOCH if name.startswith("time") else 0.0
     whole = name.endswith("_ns")
 
-    def read() -> float | int:
-        loop = running_loop()
+    def reader(real: Callable[[], float]) -> Callable[[], float]:
+        def read() -> float:
+            loop = running_clock()
+            if loop is None:
+                return real()
+            return loop.reading + round(epoch * NS) if whole else loop.time() + epoch
+
+        read.__name__ = name
+        read.__doc__ = real.__doc__
+        return read
+
+    return reader
+
+
+def _sleeping(real: Callable[[float], None]) -> Callable[[float], None]:
+    def sleep(seconds: float, /) -> None:
+        loop = running_clock()
         if loop is None:
-            return real()  # type: ignore[no-any-return]
-        return loop.reading + round(epoch * NS) if whole else loop.time() + epoch
+            if seconds > 0:
+                threads.refuse_pause("time.sleep")
+            real(seconds)
+        else:
+            loop.block(seconds)
 
-    read.__name__ = name
-    read.__doc__ = real.__doc__
-    return read
-
-
-def _sleep(seconds: float) -> None:
-    loop = running_loop()
-    if loop is None:
-        if seconds > 0:
-            threads.refuse_pause("time.sleep")
-        _real["sleep"](seconds)
-    else:
-        loop.block(seconds)
+    return sleep
 
 
-_sleep.__name__ = "sleep"
-
-
-def _ordered_as_completed(real: Callable[..., Any]) -> Callable[..., Any]:
+def _in_order(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def as_completed(fs: Any, *, timeout: float | None = None) -> Any:
-        if running_loop() is not None and not futures.isfuture(fs) and not asyncio.iscoroutine(fs):
+        if running_clock() is not None and not futures.isfuture(fs) and not asyncio.iscoroutine(fs):
             # The standard one makes a set of coroutines; a dict drops doubles too, and keeps the order.
             fs = [asyncio.ensure_future(awaitable) for awaitable in dict.fromkeys(fs)]
         return real(fs, timeout=timeout)
@@ -64,13 +143,12 @@ def _ordered_as_completed(real: Callable[..., Any]) -> Callable[..., Any]:
     return as_completed
 
 
-def _ordered_all_tasks(real: Callable[..., Any]) -> Callable[..., Any]:
+def _of_one_loop(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def all_tasks(loop: Any = None) -> Any:
-        loop = running_loop() if loop is None else loop
-        if not isinstance(loop, VirtualLoop):
-            return real(loop)
-        return {task for task in loop._tasks if not task.done()}  # the standard one goes through a set of every loop's
+        loop = running_clock() if loop is None else loop
+        # The standard one goes through a set of every loop's.
+        return loop.unfinished() if isinstance(loop, Clock) else real(loop)
 
     return all_tasks
 
@@ -78,7 +156,7 @@ def _ordered_all_tasks(real: Callable[..., Any]) -> Callable[..., Any]:
 def _one_loop(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def run(main: Any, **options: Any) -> Any:
-        loop = running_loop()
+        loop = running_clock()
         if loop is not None and loop.inline:
             main.close()
             raise loop.refuse(
@@ -90,12 +168,12 @@ def _one_loop(real: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def install() -> None:
-    if getattr(time.sleep, "__module__", "") == __name__:
-        return
-    for name in _real:
-        setattr(time, name, _sleep if name == "sleep" else _reader(name))
-    threads.watch(running_loop)
-    asyncio.run = asyncio.runners.run = _one_loop(asyncio.run)
-    asyncio.as_completed = tasks.as_completed = _ordered_as_completed(asyncio.as_completed)
-    asyncio.all_tasks = tasks.all_tasks = _ordered_all_tasks(asyncio.all_tasks)
+_PATCHES: Sequence[tuple[Any, str, Callable[[Any], Any]]] = (
+    *((time, name, _reading(name)) for name in READERS),
+    (time, "sleep", _sleeping),
+    *threads.PATCHES,
+    *((place, "run", _one_loop) for place in (runners, asyncio)),
+    *((place, "as_completed", _in_order) for place in (tasks, asyncio)),
+    *((place, "all_tasks", _of_one_loop) for place in (tasks, asyncio)),
+)
+"""Where a function stands, its name, and what makes the patched one of it."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
-from faultlab.clock import threads
 from faultlab.clock.insides import detached
 from faultlab.clock.loop import T, VirtualLoop
+from faultlab.clock.patches import installed
 from faultlab.clock.where import drop_library_frames
 
 
@@ -17,17 +17,17 @@ def run_virtual(loop: VirtualLoop, main: Coroutine[Any, Any, T], *, name: str | 
     `name` is its task's, and so its lane's; an empty one keeps it out of the pictures. Raises what `main` raises, or a
     SimulationError when it can't end.
     """
-    try:
-        return run_part(loop, main, name=name)
-    finally:
-        loop.clean_up()
+    with installed():
+        try:
+            return run_part(loop, main, name=name)
+        finally:
+            loop.clean_up()
 
 
 def run_part(loop: VirtualLoop, main: Coroutine[Any, Any, T], *, name: str | None = None) -> T:
     """Run `main` to its end as `run_virtual` does, and keep the loop: its clock and its other tasks go on with the
     next part. After an error that isn't `main`'s own, `loop.recover()` comes first.
     """
-    threads.inline(VirtualLoop)
     loop.threads = [thread for thread in loop.threads if thread.is_alive()]  # of an earlier part
     with detached():
         try:

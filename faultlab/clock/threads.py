@@ -12,70 +12,88 @@ import asyncio
 import concurrent.futures
 import contextlib
 import functools
-import importlib
-import importlib.abc
-import importlib.util
 import queue
-import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
-from contextvars import copy_context
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from faultlab.clock.insides import running_loop
 
 PAUSE = "on the course's clock a pause must be asyncio's: await asyncio.sleep(...)"
 SHOWS, WAKES = 1.0, 0.1
 """Real seconds, at most: in the first a thread that was started ends, or shows that it pauses; in the second a thread
 that was there before (a kernel's, which prints) wakes code that waits for it.
 """
-ANYIO = "anyio._backends._asyncio"
 
 
-class Clock(Protocol):
-    """What is asked of a virtual loop here."""
+class Clock:
+    """A loop with a time of its own, `VirtualLoop`: what patched functions ask of it."""
 
+    ended_by: type[Exception]
+    """The class of errors that end a run."""
     threads: list[threading.Thread]
     """Those that this loop's code started."""
     limit_hit: Any
     """What has ended the run; None as long as nothing has."""
+    inline: bool
+    """Whether a thread's work is running inline."""
+    time: Callable[[], float]
+    """Seconds since the run began."""
+    is_closed: Callable[[], bool]
+    """Whether the run is over."""
 
     @property
-    def ended_by(self) -> type[Exception]:
-        """The class of errors that end a run."""
-
-    @property
-    def inline(self) -> bool:
-        """Whether a thread's work is running inline."""
-
-    def refuse(self, reason: str) -> Exception:
-        """End the run with this error, and return it."""
-
-    def is_closed(self) -> bool:
-        """Whether the run is over."""
+    def reading(self) -> int:
+        """Nanoseconds since the run began."""
+        raise NotImplementedError
 
     def block(self, seconds: float) -> None:
         """Let so many seconds pass."""
+        raise NotImplementedError
+
+    def refuse(self, reason: str) -> Exception:
+        """End the run with this error, and return it."""
+        raise NotImplementedError
+
+    def unfinished(self) -> set[asyncio.Task[Any]]:
+        """The tasks that aren't done."""
+        raise NotImplementedError
+
+
+def running_clock() -> Clock | None:
+    """The virtual loop that runs in this thread; None where none does."""
+    loop = running_loop()
+    return loop if isinstance(loop, Clock) else None
+
+
+class _Settled:
+    """Set once. Its wait isn't `Condition.wait`, which is patched."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Let go whoever waits."""
+        with contextlib.suppress(RuntimeError):  # it is set already
+            self._lock.release()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it is set, so long at most."""
+        if self._lock.acquire(timeout=seconds):
+            self.set()
 
 
 class _Own(threading.local):
     """In a thread that a virtual loop's code started: that loop, and what to set when it is known to pause."""
 
     clock: Callable[[], Clock | None] | None = None
-    settled: Any = None
+    settled: _Settled | None = None
 
 
 _own = _Own()
-
-
-def watch(running: Callable[[], Clock | None]) -> None:
-    """Make the `threading` module name what isn't on the virtual clock. `running` tells this thread's virtual loop."""
-    threading.Thread.start = _starting(threading.Thread.start, running)  # type: ignore[method-assign]
-    _thread.start_new_thread = _starting_bare(_thread.start_new_thread, running)
-    pool = concurrent.futures.ThreadPoolExecutor
-    pool.submit = _submitting(pool.submit, running)  # type: ignore[method-assign]
-    threading.Condition.wait = _waiting(threading.Condition.wait, running)  # type: ignore[method-assign]
-    queue.time = threading._time = time.monotonic  # type: ignore[attr-defined]  # they took the real one, on import
 
 
 def refuse_pause(what: str) -> None:
@@ -84,14 +102,15 @@ def refuse_pause(what: str) -> None:
     if clock is None or clock.is_closed():
         return
     error = clock.refuse(f"this pauses in a thread of its own ({what}): {PAUSE}")
-    _own.settled.set()
+    if _own.settled is not None:
+        _own.settled.set()
     raise error
 
 
-def _starting(real: Callable[[threading.Thread], None], running: Callable[[], Clock | None]) -> Any:
+def _starting(real: Callable[[threading.Thread], None]) -> Any:
     @functools.wraps(real)
     def start(self: threading.Thread) -> None:
-        clock = running()
+        clock = running_clock()
         if clock is None:
             real(self)
             return
@@ -101,7 +120,7 @@ def _starting(real: Callable[[threading.Thread], None], running: Callable[[], Cl
         if self.name.startswith("ThreadPoolExecutor"):  # its work is watched, piece by piece
             real(self)
             return
-        run, settled = self.run, threading.Event()
+        run, settled = self.run, _Settled()
 
         def watched() -> None:
             del self.run
@@ -114,14 +133,14 @@ def _starting(real: Callable[[threading.Thread], None], running: Callable[[], Cl
     return start
 
 
-def _starting_bare(real: Callable[..., int], running: Callable[[], Clock | None]) -> Any:
+def _starting_bare(real: Callable[..., int]) -> Any:
     @functools.wraps(real)
     def start_new_thread(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any = None, /) -> int:
-        clock = running()
+        clock = running_clock()
         work = functools.partial(function, *args, **(kwargs or {}))
         if clock is None:
             return real(work, ())
-        settled = threading.Event()
+        settled = _Settled()
         number = real(_run, (clock, settled, work))
         _await(settled, clock)
         return number
@@ -129,19 +148,19 @@ def _starting_bare(real: Callable[..., int], running: Callable[[], Clock | None]
     return start_new_thread
 
 
-def _run(clock: Clock, settled: threading.Event, work: Callable[[], Any]) -> None:
+def _run(clock: Clock, settled: _Settled, work: Callable[[], Any]) -> None:
     """A thread's work, watched. The error that has ended the run is told where the run ends, and not here."""
     with _watched(clock, settled), contextlib.suppress(clock.ended_by):
         work()
 
 
-def _submitting(real: Callable[..., Any], running: Callable[[], Clock | None]) -> Any:
+def _submitting(real: Callable[..., Any]) -> Any:
     @functools.wraps(real)
     def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
-        clock = running()
+        clock = running_clock()
         if clock is None:
             return real(self, fn, *args, **options)
-        settled = threading.Event()
+        settled = _Settled()
 
         def watched() -> Any:
             with _watched(clock, settled):
@@ -155,7 +174,7 @@ def _submitting(real: Callable[..., Any], running: Callable[[], Clock | None]) -
 
 
 @contextlib.contextmanager
-def _watched(clock: Clock, settled: threading.Event) -> Iterator[None]:
+def _watched(clock: Clock, settled: _Settled) -> Iterator[None]:
     _own.clock, _own.settled = weakref.ref(clock), settled
     try:
         yield
@@ -164,24 +183,19 @@ def _watched(clock: Clock, settled: threading.Event) -> Iterator[None]:
         settled.set()
 
 
-def _await(settled: threading.Event, clock: Clock) -> None:
+def _await(settled: _Settled, clock: Clock) -> None:
     """Give a thread the time to show that it pauses, so that the run ends here and not somewhere."""
-    with settled._cond:  # type: ignore[attr-defined]
-        if not settled.is_set():
-            _really_wait(settled._cond, SHOWS)  # type: ignore[attr-defined]
+    settled.wait(SHOWS)
     if clock.limit_hit is not None:
         raise clock.limit_hit
 
 
-_really_wait = threading.Condition.wait
-
-
-def _waiting(real: Callable[..., bool], running: Callable[[], Clock | None]) -> Any:
+def _waiting(real: Callable[..., bool]) -> Any:
     """`Condition.wait`, on which events, queues, semaphores and `Future.result` are built."""
 
     @functools.wraps(real)
     def wait(self: Any, timeout: float | None = None) -> bool:
-        clock = running()
+        clock = running_clock()
         if clock is None:
             if timeout is not None and timeout > 0:
                 refuse_pause("a threading wait with a time limit")
@@ -208,68 +222,17 @@ def _waiting(real: Callable[..., bool], running: Callable[[], Clock | None]) -> 
     return wait
 
 
-# -- anyio's threads
+def _on_the_clock(_: Any) -> Any:
+    """`queue` and `threading` took the real function when they were imported."""
+    return time.monotonic
 
 
-def inline(loops: type[asyncio.AbstractEventLoop]) -> None:
-    """On loops of this class anyio asks the loop's executor, whether it is imported already or will be.
-
-    `anyio.to_thread.run_sync`, with which Starlette runs endpoints that are no coroutines, doesn't ask the loop for an
-    executor but starts threads of its own.
-    """
-    if ANYIO in sys.modules:
-        _ask_the_loop(sys.modules[ANYIO], loops)
-    elif not any(isinstance(finder, _Later) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Later(loops))
-
-
-class _Later(importlib.abc.MetaPathFinder):
-    """Meets anyio's backend when a program imports it."""
-
-    def __init__(self, loops: type[asyncio.AbstractEventLoop]) -> None:
-        self.loops = loops
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """The backend's own spec, whose module is changed once it is loaded; None for every other module."""
-        if name != ANYIO:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.loader is not None:
-            real, loops = spec.loader.exec_module, self.loops
-
-            def exec_module(module: Any) -> None:
-                real(module)
-                _ask_the_loop(module, loops)
-
-            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec
-
-
-def _ask_the_loop(module: Any, loops: type[asyncio.AbstractEventLoop]) -> None:
-    backend = module.AsyncIOBackend
-    real = backend.run_sync_in_worker_thread
-    if getattr(real, "asks_the_loop", False):
-        return
-    anyio = importlib.import_module("anyio")
-    claim = getattr(importlib.import_module("anyio._core._eventloop"), "claim_worker_thread", None)
-
-    @functools.wraps(real)
-    async def run_sync_in_worker_thread(
-        func: Callable[..., Any], args: tuple[Any, ...], abandon_on_cancel: bool = False, limiter: Any = None
-    ) -> Any:
-        loop = asyncio.get_running_loop()
-        if not isinstance(loop, loops):
-            return await real(func, args, abandon_on_cancel, limiter)
-
-        def work() -> Any:
-            with claim(backend, loop) if claim else contextlib.nullcontext():  # for `anyio.from_thread`
-                return copy_context().run(func, *args)
-
-        await anyio.lowlevel.checkpoint()
-        async with limiter or backend.current_default_thread_limiter():
-            with anyio.CancelScope(shield=not abandon_on_cancel):
-                return await loop.run_in_executor(None, work)
-
-    run_sync_in_worker_thread.asks_the_loop = True  # type: ignore[attr-defined]
-    backend.run_sync_in_worker_thread = staticmethod(run_sync_in_worker_thread)
+PATCHES: Sequence[tuple[Any, str, Callable[[Any], Any]]] = (
+    (threading.Thread, "start", _starting),
+    (_thread, "start_new_thread", _starting_bare),
+    (concurrent.futures.ThreadPoolExecutor, "submit", _submitting),
+    (threading.Condition, "wait", _waiting),
+    (threading, "_time", _on_the_clock),
+    (queue, "time", _on_the_clock),
+)
+"""Where a function stands, its name, and what makes of it one that names whatever isn't on the virtual clock."""

@@ -34,7 +34,8 @@ from faultlab import (
     mark,
     simulate,
 )
-from faultlab.clock.loop import EPOCH, VirtualLoop
+from faultlab.clock.loop import VirtualLoop
+from faultlab.clock.patches import EPOCH
 from faultlab.clock.running import run_virtual
 
 ROOT = Path(__file__).parents[2]

@@ -140,7 +140,7 @@ def test_the_next_part_is_as_if_nothing_had_been(loop, failing, kind):
             run_part(loop, failing())
         before = loop.now
         loop.recover()
-        assert loop.now == before and asyncio.all_tasks(loop) == set()
+        assert loop.now == before and loop.unfinished() == set()
         assert run_part(loop, nap(4_000)) == pytest.approx(4_000)
 
 
@@ -164,12 +164,12 @@ def test_tasks_that_are_left_go_on(loop, failing, kind):
         await failing()
 
     run_part(loop, start())
-    alive = asyncio.all_tasks(loop)
+    alive = loop.unfinished()
     assert len(alive) == 1
     with pytest.raises(kind):
         run_part(loop, fail())
     loop.recover(leave=alive)
-    assert asyncio.all_tasks(loop) == alive
+    assert loop.unfinished() == alive
     before = len(ticks)
     leftover.clear()
     run_part(loop, nap(4_000))
@@ -191,7 +191,7 @@ def test_a_deadlocked_parts_tasks_can_be_left_too(loop):
 
     with pytest.raises(DeadlockError):
         run_part(loop, wait())
-    loop.recover(leave=asyncio.all_tasks(loop))
+    loop.recover(leave=loop.unfinished())
     run_part(loop, give())
     assert seen == [2]
 
