@@ -16,7 +16,6 @@ from typing import Any
 from faultlab.clock.patches import READERS
 
 CLOCKS = frozenset((*READERS, "sleep"))
-_FUNCTIONS = (types.FunctionType, staticmethod, classmethod)
 
 
 def clock_names_bound_before(namespace: Mapping[str, Any]) -> list[str]:
@@ -75,24 +74,23 @@ def _is_real(value: Any) -> bool:
 
 def _inside(name: str, value: Any) -> Iterator[str]:
     """Where a class or a function of the notebook holds a real clock function."""
-    if isinstance(value, type) and not _is_library(sys.modules.get(value.__module__)):
-        for attribute, held in list(vars(value).items()):
-            if _is_real(held.__func__ if isinstance(held, staticmethod) else held):
-                yield f"{name}.{attribute}"
-            elif isinstance(held, _FUNCTIONS):
-                yield from _defaults(name if attribute == "__init__" else f"{name}.{attribute}", held)
-    elif isinstance(value, types.FunctionType) and not _is_library(sys.modules.get(value.__module__)):
-        yield from _defaults(name, value)
-
-
-def _defaults(name: str, function: Any) -> Iterator[str]:
-    """`name(parameter)` for each default that is a real clock function."""
-    function = getattr(function, "__func__", function)
-    code = getattr(function, "__code__", None)
-    if code is None:
+    if not issubclass(type(value), (type, types.FunctionType)) or _is_library(_module_of(value)):
         return
+    if type(value) is types.FunctionType:
+        yield from _defaults(name, value)
+        return
+    for attribute, held in list(vars(value).items()):
+        inner = held.__func__ if type(held) in (staticmethod, classmethod) else held
+        if _is_real(inner):
+            yield f"{name}.{attribute}"
+        elif type(inner) is types.FunctionType:
+            yield from _defaults(name if attribute == "__init__" else f"{name}.{attribute}", inner)
+
+
+def _defaults(name: str, function: types.FunctionType) -> Iterator[str]:
+    """`name(parameter)` for each default that is a real clock function."""
     given = function.__defaults__ or ()
-    positional = code.co_varnames[: code.co_argcount]
+    positional = function.__code__.co_varnames[: function.__code__.co_argcount]
     named = dict(zip(positional[len(positional) - len(given) :], given, strict=True))
     named |= function.__kwdefaults__ or {}
     yield from (f"{name}({parameter})" for parameter, value in named.items() if _is_real(value))
@@ -100,13 +98,15 @@ def _defaults(name: str, function: Any) -> Iterator[str]:
 
 def _own_modules(namespace: Mapping[str, Any]) -> list[types.ModuleType]:
     """The modules that a notebook uses and that lie beside it."""
-    used = [value if isinstance(value, types.ModuleType) else _module_of(value) for value in namespace.values()]
-    modules = {id(one): one for one in used if one is not None and vars(one) is not namespace}
-    return [module for module in modules.values() if not _is_library(module) and module.__name__ != "__main__"]
+    modules = {id(module): module for value in namespace.values() if (module := _module_of(value)) is not None}
+    return [one for one in modules.values() if not _is_library(one) and one.__name__ != "__main__"]
 
 
 def _module_of(value: Any) -> types.ModuleType | None:
-    name = value.__module__ if isinstance(value, (type, types.FunctionType)) else None
+    """The module that a value is, or that a class or a function comes from."""
+    if issubclass(type(value), types.ModuleType):
+        return value  # type: ignore[no-any-return]
+    name = value.__module__ if issubclass(type(value), (type, types.FunctionType)) else None
     return sys.modules.get(name) if isinstance(name, str) else None
 
 
