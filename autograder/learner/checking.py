@@ -21,6 +21,7 @@ from autograder.judging.bench import Bench, explained, intended, played
 from autograder.judging.judge import JudgeError, Test
 from autograder.judging.mistakes import NAME, headlines, read_known
 from autograder.judging.result import Result
+from faultlab.clock.bound import bound_before_line, clock_names_bound_before
 from faultlab.pictures.sheet import clean
 from faultlab.scenario import ScenarioError
 
@@ -50,6 +51,8 @@ def check(exercise: str, *, hidden: bool = False, step: str | int | None = None)
     """
     namespace = sys._getframe(1).f_globals
     checked = judged(exercise, namespace, Path.cwd(), hidden=hidden, step=step)
+    if line := bound_before_line(clock_names_bound_before(namespace)):
+        print(line)
     if os.environ.get("NBGRADER_VALIDATING"):
         print(_in_words(checked.result), end="", file=sys.stderr)
     return checked

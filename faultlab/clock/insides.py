@@ -19,6 +19,11 @@ running_loop: Callable[[], asyncio.AbstractEventLoop | None] = events._get_runni
 _kept: list[asyncio.Task[Any]] = []
 
 
+def forget_running_loop() -> None:
+    """Let no loop count as running in this thread."""
+    events._set_running_loop(None)
+
+
 # -- callbacks
 
 

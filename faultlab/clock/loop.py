@@ -29,6 +29,7 @@ from faultlab.clock.insides import (
     count_as_heard,
     detached,
     ends_the_run,
+    forget_running_loop,
     forget_the_end,
     is_asyncios,
     is_unheard,
@@ -178,11 +179,6 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
         # the latest deadline that has come, in seconds: by less than 1 ns it may be after `reading`
         self._reached = 0.0
 
-    def run_forever(self) -> None:
-        """Run until it is stopped; meanwhile what reads Python's clocks reads this one."""
-        with installed():
-            super().run_forever()
-
     # -- the clock
 
     def time(self) -> float:
@@ -206,15 +202,19 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
         return max(instant, self.reading + 1) if when > self.time() else instant
 
     def run_forever(self) -> None:
-        """As asyncio's own; an interrupt that lands in its first or last steps doesn't leave it running for ever."""
+        """Run until it is stopped; meanwhile what reads Python's clocks reads this one.
+
+        An interrupt that lands in its first or last steps doesn't leave it running for ever.
+        """
         self._check_running()  # type: ignore[attr-defined]
         hooks = sys.get_asyncgen_hooks()
-        try:
-            super().run_forever()
-        finally:
-            self._stopping, self._thread_id = False, None
-            events._set_running_loop(None)
-            sys.set_asyncgen_hooks(*hooks)
+        with installed():
+            try:
+                super().run_forever()
+            finally:
+                self._stopping, self._thread_id = False, None
+                forget_running_loop()
+                sys.set_asyncgen_hooks(*hooks)
 
     def _run_once(self) -> None:
         """One turn, in place of asyncio's own: no selector to wait for, and instants are whole."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from autograder.course import Course
 from autograder.learner.checking import check, judged
 from faultlab import scenario as scenario_module
+from faultlab.clock import uninstall
 from tests.autograder.conftest import SECTION
 
 
@@ -33,6 +35,14 @@ class TestCheck:
         found = eval("check('sample')", namespace)
         assert repr(found) == "2.5" and "every behaviour was seen" in found._repr_html_()
         assert [b.test for b in found.result.behaviours] == ["small", "zero"]
+
+    def test_a_clock_that_was_bound_before(self, beside, monkeypatch, capsys):
+        """A name that was bound to a real clock is named above the table, whatever the answer earns."""
+        monkeypatch.chdir(beside)
+        uninstall()
+        namespace = {"check": check, "add": right, "monotonic": time.monotonic}
+        eval("check('sample')", namespace)
+        assert capsys.readouterr().out.startswith("monotonic was bound before the set-up cell ran")
 
     def test_partial_credit(self, beside):
         """What passes counts; what doesn't is explained."""
