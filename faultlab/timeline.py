@@ -16,7 +16,7 @@ cancel     call, service: the caller gave up before the answer
 sleep      timer (number), until (ns), what ("sleep", "timeout", "timer"): a task armed a timer
 wake       timer, how ("fired" or "cancelled")
 blocked    seconds: `time.sleep` stopped everybody
-world      what (outage, partition, hold, slow, ...), service, on (bool): the world changed
+world      what ("outage"), service, on (bool): the world changed
 mark       name, value: whatever the running code wants to show (a state, a permit, a result)
 end        how ("returned", "raised", "deadlock", "livelock", "limit", ...), and what there is to say of it
 =========  ==========================================================================================

@@ -87,13 +87,10 @@ class Answer(NamedTuple):
 
 
 @dataclass
-class _Fault:
-    what: str
+class _Outage:
     start: int
     end: int | None
-    reply: Reply | None = None
-    factor: float = 1.0
-    kept: list[int] = field(default_factory=list)
+    reply: Reply
 
     def covers(self, at: int) -> bool:
         return self.start <= at and (self.end is None or at < self.end)
@@ -107,10 +104,7 @@ class _Service:
     latency: float | Callable[[random.Random], float]
     random: random.Random
     calls: int = 0
-    faults: list[_Fault] = field(default_factory=list)
-
-    def fault(self, what: str, at: int) -> _Fault | None:
-        return next((fault for fault in self.faults if fault.what == what and fault.covers(at)), None)
+    outages: list[_Outage] = field(default_factory=list)
 
 
 class _Pending(NamedTuple):
@@ -132,7 +126,7 @@ class World:
         self._begun = False
         self._events: list[Event] = []
         self._services: dict[str, _Service] = {}
-        self._due: list[tuple[int, int, int | tuple[str, str, bool]]] = []
+        self._due: list[tuple[int, int, int | tuple[str, bool]]] = []
         self._order = 0
         self._pending: dict[int, _Pending] = {}
         self._lost: dict[int, tuple[str, str]] = {}
@@ -180,27 +174,13 @@ class World:
 
     def outage(self, service: str, start: float, end: float | None = None, reply: Reply | None = None) -> None:
         """From `start` to `end` (seconds) every new call fails at once, with `reply` if given."""
-        self._fault(service, "outage", start, end, reply=reply or error("ConnectionError"))
-
-    def partition(self, service: str, start: float, end: float | None = None) -> None:
-        """From `start` on neither calls nor answers get through; what is lost stays lost after the repair."""
-        self._fault(service, "partition", start, end)
-
-    def repair(self, service: str, at: float) -> None:
-        """End the open partition of a service."""
-        self._close(service, "partition", at)
-
-    def hold(self, service: str, start: float, end: float | None = None) -> None:
-        """From `start` on answers are kept back; they arrive together at the release."""
-        self._fault(service, "hold", start, end)
-
-    def release(self, service: str, at: float) -> None:
-        """End the open hold of a service."""
-        self._close(service, "hold", at)
-
-    def slow(self, service: str, start: float, end: float | None = None, *, factor: float = 10.0) -> None:
-        """From `start` to `end` latencies are `factor` times as long."""
-        self._fault(service, "slow", start, end, factor=factor)
+        if service not in self._services:
+            raise WorldError(f"there is no service {service!r}: create it before its outages")
+        begin, finish = round(start * NS), None if end is None else round(end * NS)
+        self._services[service].outages.append(_Outage(begin, finish, reply or error("ConnectionError")))
+        self._schedule(begin, (service, True))
+        if finish is not None:
+            self._schedule(finish, (service, False))
 
     def rounds(self, every: float) -> None:
         """Hold every answer to the next multiple of `every` seconds: thousands of runs then cost a few messages.
@@ -284,40 +264,17 @@ class World:
 
     # -- private
 
-    def _fault(self, service: str, what: str, start: float, end: float | None, **options: Any) -> None:
-        if service not in self._services:
-            raise WorldError(f"there is no service {service!r}: create it before its faults")
-        begin, finish = round(start * NS), None if end is None else round(end * NS)
-        self._services[service].faults.append(_Fault(what, begin, finish, **options))
-        self._schedule(begin, (what, service, True))
-        if finish is not None:
-            self._schedule(finish, (what, service, False))
-
-    def _close(self, service: str, what: str, at: float) -> None:
-        faults = self._services[service].faults if service in self._services else []
-        fault = next((fault for fault in faults if fault.what == what and fault.end is None), None)
-        if fault is None:
-            raise WorldError(f"service {service!r} has no open {what} to end")
-        fault.end = round(at * NS)
-        self._schedule(fault.end, (what, service, False))
-        for number in fault.kept:
-            self._schedule(fault.end, number)
-
-    def _schedule(self, at: int, what: int | tuple[str, str, bool]) -> None:
+    def _schedule(self, at: int, what: int | tuple[str, bool]) -> None:
         self._order += 1
         heapq.heappush(self._due, (max(at, self.now), self._order, what))
 
     def _decide(self, service: _Service, at: int, args: tuple[Plain, ...]) -> tuple[float, Reply]:
-        if service.faults:
-            if service.fault("partition", at):
-                return 0.0, hang()
-            outage = service.fault("outage", at)
-            if outage is not None and outage.reply is not None:
-                return outage.reply.after, outage.reply
+        outage = next((outage for outage in service.outages if outage.covers(at)), None)
+        if outage is not None:
+            return outage.reply.after, outage.reply
         reply = self._scripted(service, at, args)
         latency = service.latency(service.random) if callable(service.latency) else service.latency
-        slow = service.fault("slow", at) if service.faults else None
-        return (latency + reply.after) * (slow.factor if slow else 1.0), reply
+        return latency + reply.after, reply
 
     def _scripted(self, service: _Service, at: int, args: tuple[Plain, ...]) -> Reply:
         if callable(service.script):
@@ -373,17 +330,13 @@ class World:
         while (due := self._next()) is not None and due <= self.now:
             at, _, what = heapq.heappop(self._due)
             if isinstance(what, tuple):
-                self.write(at, "world", "", {"what": what[0], "service": what[1], "on": what[2]})
-            elif (answer := self._arrive(at, what)) is not None:
-                answers.append(answer)
+                self.write(at, "world", "", {"what": "outage", "service": what[0], "on": what[1]})
+            else:
+                answers.append(self._arrive(at, what))
         return answers
 
-    def _arrive(self, at: int, number: int) -> Answer | None:
-        pending = self._pending[number]
-        service = self._services[pending.service]
-        if service.faults and self._kept_back(at, number, pending, service):
-            return None
-        del self._pending[number]
+    def _arrive(self, at: int, number: int) -> Answer:
+        pending = self._pending.pop(number)
         answer = pending.answer
         data: dict[str, Plain] = {"call": number, "service": pending.service}
         if answer.kind == "ok":
@@ -392,18 +345,3 @@ class World:
             data |= {"error": answer.error, "args": list(answer.args)}
         self._events.append(Event(at, answer.kind, pending.lane, data))
         return answer
-
-    def _kept_back(self, at: int, number: int, pending: _Pending, service: _Service) -> bool:
-        """Whether an answer that is due doesn't get through: lost, or kept for the release."""
-        if service.fault("partition", at):
-            self._lost[number] = (pending.lane, pending.service)
-            del self._pending[number]
-            return True
-        held = service.fault("hold", at)
-        if held is None:
-            return False
-        if held.end is None:
-            held.kept.append(number)
-        else:
-            self._schedule(held.end, number)
-        return True

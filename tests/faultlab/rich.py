@@ -21,10 +21,7 @@ def build():
     world.service("cache", [hang()], latency=0.05)
     world.service("mail", lambda asked: error("TimeoutError") if asked.random.random() < 0.4 else ok(after=0.3))
     world.outage("cache", 1.0, 2.0)
-    world.partition("db", 3.0)
-    world.repair("db", 3.5)
-    world.hold("mail", 0.5, 0.9)
-    world.slow("db", 4.0, 6.0, factor=3)
+    world.outage("db", 3.0)
     return world
 
 

@@ -143,32 +143,6 @@ class TestFaults:
         world.outage("op", 1, 3, error("OSError", after=0.25))
         assert outcomes(world, [0.5, 1, 2.9, 3]) == [(1.5, "ok"), (1.25, "OSError"), (3.15, "OSError"), (4, "ok")]
 
-    def test_partition_and_repair(self, world):
-        """Neither calls nor answers get through, and what was lost stays lost."""
-        world.partition("op", 1)
-        world.repair("op", 5)
-        assert outcomes(world, [0, 0.5, 2, 5], patience=50) == [
-            (50, "TimeoutError"),
-            (50.5, "TimeoutError"),
-            (52, "TimeoutError"),
-            (6, "ok"),
-        ]
-
-    @pytest.mark.parametrize("opened", [True, False])
-    def test_hold_and_release(self, world, opened):
-        """Answers are kept back and arrive together; those before and after aren't touched."""
-        if opened:
-            world.hold("op", 1.5)
-            world.release("op", 4)
-        else:
-            world.hold("op", 1.5, 4)
-        assert outcomes(world, [0.2, 1, 2, 3.5]) == [(1.2, "ok"), (4, "ok"), (4, "ok"), (4.5, "ok")]
-
-    def test_slow(self, world):
-        """Latencies of calls that begin within are multiplied."""
-        world.slow("op", 1, 2, factor=5)
-        assert outcomes(world, [0.5, 1, 2]) == [(1.5, "ok"), (6, "ok"), (3, "ok")]
-
     def test_faults_are_on_the_timeline(self, world):
         """Their beginning and their end, at their instants."""
         world.outage("op", 1, 3)
@@ -179,11 +153,9 @@ class TestFaults:
         ]
 
     def test_faults_need_their_service(self, world):
-        """An unknown name, or nothing to end, says so."""
-        with pytest.raises(WorldError, match="create it before its faults"):
+        """An unknown name says so."""
+        with pytest.raises(WorldError, match="create it before its outages"):
             world.outage("nobody", 1)
-        with pytest.raises(WorldError, match="no open partition"):
-            world.repair("op", 1)
         with pytest.raises(WorldError, match="there is no service 'nobody'; there are: op"):
             called(world, service="nobody")
 
@@ -203,7 +175,6 @@ class TestLeases:
         """Whatever is pending: asking for an instant before the horizon gives nothing."""
         world = World(3)
         world.service("op", latency=lambda random: random.uniform(0, 200))
-        world.hold("op", 20, 90)
         for number in range(50):
             called(world, number=number)
         got, asked = 0, 0
