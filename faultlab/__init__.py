@@ -9,7 +9,7 @@ run.value, run.timeline
 """
 
 from faultlab.clock.errors import DeadlockError, LimitError, LivelockError, SimulationError
-from faultlab.pictures.figure import axes, figure, show
+from faultlab.pictures.figure import axes, show
 from faultlab.repeat import NotRepeatable, repeatable
 from faultlab.run import Run, live, simulate
 from faultlab.service import Service, mark
@@ -28,7 +28,6 @@ __all__ = [
     "World",
     "axes",
     "error",
-    "figure",
     "hang",
     "live",
     "mark",

@@ -15,7 +15,7 @@ from typing import Any
 from autograder.judging.result import Behaviour, Result, Standing
 from autograder.pages.document import document
 from autograder.version import VERSION
-from faultlab.pictures.lanes import scene
+from faultlab.pictures.scene import scene
 from faultlab.pictures.sheet import clean
 from faultlab.pictures.svg import compare_svg, svg
 from faultlab.pictures.words import safe

@@ -1,8 +1,8 @@
-"""Pictures for notebooks: the same sheets as matplotlib figures, a house style for plain charts, and `show`.
+"""Pictures for notebooks: `show`, and a house style for plain charts.
 
 What a notebook's author needs::
 
-    from faultlab import axes, figure, show
+    from faultlab import axes, show
     from faultlab.lanes import compare, lanes
     from faultlab.raster import Interval, in_flight, marked, occupancy, raster, slots
     from faultlab.explore import explore
@@ -34,16 +34,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from faultlab.pictures.lanes import lanes
-from faultlab.pictures.sheet import (
-    STYLES,
-    Bar,
-    Dots,
-    Line,
-    Sheet,
-    Text,
-    hatching,
-    with_words,
-)
+from faultlab.pictures.sheet import Sheet, with_words
 from faultlab.pictures.svg import svg
 from faultlab.pictures.words import safe, table_html
 from faultlab.timeline import Timeline
@@ -111,23 +102,6 @@ def display_html(markup: str, words: str) -> None:
     display({"text/html": markup, "text/plain": words}, raw=True)  # type: ignore[no-untyped-call]
 
 
-def figure(picture: Timeline | Sheet, **layout: Any) -> Figure:
-    """The picture as a matplotlib figure: same lanes, same colours, same words as its SVG; a pixel is a point."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    sheet = lanes(picture, **layout) if isinstance(picture, Timeline) else picture
-    fig = Figure(figsize=(sheet.width / 72, sheet.height / 72), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(fig)
-    ax = fig.add_axes((0.0, 0.0, 1.0, 1.0))
-    ax.set_xlim(0, sheet.width)
-    ax.set_ylim(sheet.height, 0)
-    ax.axis("off")
-    for depth, shape in enumerate(sheet.shapes):
-        _paint(ax, shape, depth)
-    return fig
-
-
 def axes(title: str = "", x: str = "", y: str = "", *, width: float = 7.2, height: float = 3.2) -> tuple[Figure, Axes]:
     """A figure and its axes in the house style (inches); its lines differ in colour and in dashes."""
     from cycler import cycler
@@ -175,72 +149,4 @@ def _img(fig: Figure, alt: str) -> str:
     return (
         f'<img alt="{safe(alt, 2000)}" width="{width}" height="{height}" style="background:#FFFFFF;max-width:none" '
         f'src="data:image/png;base64,{b64encode(data.getvalue()).decode("ascii")}">'
-    )
-
-
-# --- painting --------------------------------------------------------------------------------------------------------
-
-_MARKERS = {"o": "o", "x": "x", "^": "^", "s": "s"}
-
-
-def _paint(ax: Axes, shape: Bar | Dots | Line | Text, depth: int) -> None:
-    if isinstance(shape, Bar):
-        _paint_bar(ax, shape, depth)
-    elif isinstance(shape, Dots):
-        _paint_dots(ax, shape, depth)
-    elif isinstance(shape, Line):
-        xs, ys = zip(*shape.points, strict=True)
-        ax.plot(xs, ys, color=shape.color, linewidth=shape.width, zorder=depth, solid_capstyle="butt")
-    elif shape.text:
-        _paint_text(ax, shape, depth)
-
-
-def _paint_bar(ax: Axes, bar: Bar, depth: int) -> None:
-    from matplotlib.collections import LineCollection
-    from matplotlib.patches import Rectangle
-
-    style = STYLES[bar.style]
-    inset = 0.75 if style.stroke else 0.0
-    size = (max(bar.width - 2 * inset, 1.0), bar.height - 2 * inset)
-    look: dict[str, Any] = {"facecolor": style.fill, "alpha": style.opacity, "zorder": depth}
-    look |= {"edgecolor": style.stroke, "linewidth": 1.5} if style.stroke else {"linewidth": 0.0}
-    ax.add_patch(Rectangle((bar.x + inset, bar.y + inset), *size, **look))
-    lines = [((x0, y0), (x1, y1)) for x0, y0, x1, y1 in hatching(bar)]
-    if lines:
-        color = "#FFFFFF" if style.opacity == 1 else style.fill
-        hatch = LineCollection(lines, colors=color, linewidths=1.4, zorder=depth, capstyle="butt")
-        ax.add_collection(hatch, autolim=False)
-
-
-def _paint_dots(ax: Axes, dots: Dots, depth: int) -> None:
-    style = STYLES[dots.style]
-    color = style.stroke or style.fill
-    xs, ys = zip(*dots.points, strict=True)
-    look: dict[str, Any] = {"marker": style.marker, "s": (2 * dots.radius) ** 2, "zorder": depth}
-    if style.marker == "x":
-        look |= {"color": color, "linewidths": max(1.0, dots.radius * 0.5)}
-    elif style.stroke:
-        look |= {"facecolors": "none", "edgecolors": color, "linewidths": max(1.0, dots.radius * 0.5)}
-    else:
-        look |= {"color": color, "linewidths": 0}
-    ax.scatter(xs, ys, **look)
-
-
-def _paint_text(ax: Axes, text: Text, depth: int) -> None:
-    from matplotlib.patheffects import withStroke
-
-    ax.text(
-        text.x,
-        text.y,
-        text.text,
-        fontsize=text.size,
-        color=text.color,
-        zorder=depth,
-        ha={"start": "left", "middle": "center", "end": "right"}[text.anchor],
-        va="baseline",
-        fontweight="bold" if text.bold else "normal",
-        family="DejaVu Sans",
-        # A dollar sign in somebody's task name is no formula.
-        parse_math=False,
-        path_effects=[withStroke(linewidth=3, foreground="white")] if text.halo else None,
     )

@@ -6,25 +6,24 @@ Each picture is a pile of panels over one time axis. Like `lanes.py` this places
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
+from faultlab.pictures.axis import Axis, nice
 from faultlab.pictures.lanes import (
-    OUTCOME_STYLES,
     WIDTH,
     band_shape,
-    bands_of,
     gutter_for,
     lane_name,
     legend_of,
     strip,
     visible,
 )
+from faultlab.pictures.scene import OUTCOME_STYLES, bands_of
+from faultlab.pictures.series import Interval, Series
 from faultlab.pictures.sheet import (
     GRID,
     PALE,
     STYLES,
     TONES,
-    Axis,
     Bar,
     Dots,
     Line,
@@ -36,7 +35,6 @@ from faultlab.pictures.sheet import (
     dot_legend,
     fit,
     measure,
-    nice,
     number,
     plural,
     seconds,
@@ -46,19 +44,7 @@ from faultlab.pictures.sheet import (
 from faultlab.pictures.words import describe
 from faultlab.timeline import Call, Mark, Timeline
 
-Series = Sequence[tuple[float, float]]
-"""(instant in seconds, value) in order; the value holds until the next instant."""
-
 GUTTER = 120.0
-
-
-class Interval(NamedTuple):
-    """A slot held by a tenant, in seconds."""
-
-    slot: str
-    tenant: str
-    start: float
-    end: float
 
 
 def raster(
@@ -126,41 +112,6 @@ def slots(
     panels += [_steps(name, series) for name, series in (steps or {}).items()]
     said = _slot_words(held, names, end) if alt is None else alt
     return _page(axis, panels, (), tones, timeline, title, said)
-
-
-def occupancy(
-    timeline: Timeline, service: str | None = None, *, tenant: Callable[[Call], str] = lambda call: call.lane
-) -> list[Interval]:
-    """Calls as slots held: each takes the lowest slot that is free. `tenant` says who a call belongs to."""
-    free_at: list[float] = []
-    held: list[Interval] = []
-    for call in timeline.calls(service):
-        end = call.end if call.end is not None else timeline.duration
-        slot = next((index for index, free in enumerate(free_at) if free <= call.start), len(free_at))
-        if slot == len(free_at):
-            free_at.append(end)
-        free_at[slot] = end
-        held.append(Interval(f"slot {slot + 1}", tenant(call), call.start, end))
-    return held
-
-
-def in_flight(timeline: Timeline, service: str | None = None) -> list[tuple[float, float]]:
-    """How many calls are under way, as a line in steps."""
-    changes: dict[float, int] = {0.0: 0}
-    for call in timeline.calls(service):
-        changes[call.start] = changes.get(call.start, 0) + 1
-        if call.end is not None:
-            changes[call.end] = changes.get(call.end, 0) - 1
-    level, series = 0, []
-    for at in sorted(changes):
-        level += changes[at]
-        series.append((at, float(level)))
-    return series
-
-
-def marked(timeline: Timeline, name: str, *, lane: str | None = None) -> list[tuple[float, float]]:
-    """The numbers that the code showed under this name (a queue's length, a counter), as a line in steps."""
-    return [(mark.at, float(mark.value)) for mark in timeline.marks(name, lane=lane)]
 
 
 def tones_of(names: Iterable[str], given: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -1,26 +1,14 @@
-"""What figures and `show` promise: the same picture as the SVG, never without words."""
+"""What `show` and charts promise: never a picture without words."""
 
 from __future__ import annotations
 
 import re
 from base64 import b64decode
-from io import BytesIO
 
 import pytest
-from matplotlib.colors import to_hex
 
-from faultlab.pictures.figure import axes, figure, rendered, show
-from faultlab.pictures.lanes import lanes
-from faultlab.pictures.raster import raster
-from faultlab.pictures.sheet import STYLES
+from faultlab.pictures.figure import axes, rendered, show
 from faultlab.pictures.svg import svg
-
-
-def png(fig) -> bytes:
-    """A figure's bytes."""
-    data = BytesIO()
-    fig.savefig(data, metadata={"Software": None})
-    return data.getvalue()
 
 
 @pytest.fixture
@@ -35,40 +23,12 @@ def displayed(monkeypatch):
     return shown
 
 
-def test_same_lanes_and_colours(busy):
-    """The figure has the sheet's size, words and bars, in the sheet's colours."""
-    sheet = lanes(busy, title="A run that costs $5 and $6")
-    fig = figure(sheet)
-    ax = fig.axes[0]
-    assert [round(72 * inches) for inches in fig.get_size_inches()] == [sheet.width, sheet.height]
-    assert [text.get_text() for text in ax.texts] == [text.text for text in sheet.texts]
-    fills = [to_hex(patch.get_facecolor()).upper() for patch in ax.patches]
-    assert fills == [STYLES[bar.style].fill for bar in sheet.bars]
-    assert not any(text.get_parse_math() for text in ax.texts)
-
-
-def test_same_bytes(busy):
-    """The same timeline gives the same picture, byte for byte."""
-    assert png(figure(busy)) == png(figure(busy))
-
-
-def test_raster(pen):
-    """Dots have the shapes of their outcomes."""
-    for turn, error in enumerate(["", "ValueError", "cancel"]):
-        pen.call("alice", turn, 0.1, error)
-    pen.call("bob", 3, None)
-    fig = figure(raster(pen.timeline))
-    assert len(fig.axes[0].collections) == 2 * 4  # the dots and their legend
-    png(fig)
-
-
-def test_not_pyplots(busy):
+def test_not_pyplots():
     """Figures don't show themselves, and don't pile up in pyplot."""
     from matplotlib import pyplot
 
     before = pyplot.get_fignums()
     axes("Title")
-    figure(busy)
     assert pyplot.get_fignums() == before
 
 

@@ -7,18 +7,13 @@ from itertools import pairwise
 
 import pytest
 
-from faultlab.pictures.lanes import compare, lanes, scene
-from faultlab.pictures.raster import (
-    Interval,
-    in_flight,
-    marked,
-    occupancy,
-    raster,
-    slots,
-)
+from faultlab.pictures.axis import Axis, nice
+from faultlab.pictures.lanes import compare, lanes
+from faultlab.pictures.raster import raster, slots
+from faultlab.pictures.scene import scene
+from faultlab.pictures.series import Interval, in_flight, marked, occupancy
 from faultlab.pictures.sheet import (
     STYLES,
-    Axis,
     Bar,
     Line,
     Sheet,
@@ -27,7 +22,6 @@ from faultlab.pictures.sheet import (
     fit,
     hatching,
     measure,
-    nice,
     seconds,
 )
 from faultlab.pictures.words import describe, table_html

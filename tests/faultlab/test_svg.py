@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from faultlab.pictures.raster import occupancy, raster, slots
+from faultlab.pictures.raster import raster, slots
+from faultlab.pictures.series import occupancy
 from faultlab.pictures.svg import compare_svg, svg
 from faultlab.timeline import Timeline
 
