@@ -21,6 +21,7 @@ import time
 from itertools import cycle
 from pathlib import Path
 
+from autograder.authoring.examples import answers, cell_text
 from autograder.course import Course
 from autograder.grading.demo import write_submission
 
@@ -57,9 +58,9 @@ def copy_of_course(root: Path, section_name: str, count: int) -> Course:
         copy(here.root / name, root / name)
     course = Course(root)
     section = course.section(section_name)
-    answers = sorted([*section.folder.glob("right/*.py"), *section.folder.glob("wrong/*.py")])
-    for number, path in zip(range(count), cycle(answers), strict=False):
-        text = f"# submission {number}\n{path.read_text()}"
+    paths = [*answers(section, "right"), *answers(section, "wrong")]
+    for number, path in zip(range(count), cycle(paths), strict=False):
+        text = f"# submission {number}\n{cell_text(section, path)}"
         write_submission(section, course.submitted / f"s{number:03}" / section.name, text)
     run(course, "autograder", "build", section.name)
     return course

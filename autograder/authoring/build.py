@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autograder.authoring import problems
+from autograder.authoring.examples import answers, misfits
 from autograder.authoring.handbook import NAME, handbook
 from autograder.authoring.make import authors_errors, make
 from autograder.authoring.rule import NO_RULES, Built, Rules
@@ -75,6 +76,8 @@ def _looked_at(course: Course, section: Section, rules: Rules, tell: Tell, *, ch
         if broken := problems.broken_cells(section, notebook):
             return _Seen([*found, *broken, _waiting(section, "its text, its points, its answers")])
         found += [problem for rule in (*TEXT, *rules.text) for problem in rule(section, notebook)]
+        if unfit := list(misfits(section)):
+            return _Seen([*found, *unfit, _waiting(section, "what it builds, its points, its answers")])
         built = make(section) if check else make(section, tell)
     except BuildError as error:
         found += [f"{section.name}: {error}", _waiting(section, "what it builds, its points, its answers")]
@@ -223,8 +226,8 @@ def _checked(course: Course, rules: Rules, force: bool, tell: Tell, section: Sec
 
 def _much(section: Section) -> str:
     """What there is to check, so that one knows what takes so long."""
-    right, wrong = (len(problems.answers(section, folder)) for folder in ("right", "wrong"))
+    right, wrong = (len(answers(section, folder)) for folder in ("right", "wrong"))
     if not right + wrong:
         return "its text"
-    answers = f"{problems.counted(right, 'right answer')}, {problems.counted(wrong, 'typical mistake')}"
-    return f"its solution, {answers} and liars"
+    there = f"{problems.counted(right, 'right answer')}, {problems.counted(wrong, 'typical mistake')}"
+    return f"its solution, {there} and liars"

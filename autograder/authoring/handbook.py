@@ -2,7 +2,7 @@
 
     routes.md                routes through the course, in which order to release
     <section>/teaching.md    a demonstration, a question for discussion
-    <section>/wrong/*.py     their headlines are the misconceptions to expect
+    <section>/wrong/*        their headlines are the misconceptions to expect
     lecture.md               the lecture's headings and listings; each must be carried by some cell, marked
                              `lecture="heading or listing; another"` in its header
 
@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from autograder.authoring.examples import wrong_answers
 from autograder.course import Course, Section
-from autograder.judging.mistakes import headline_of
 
 NAME = "TEACHING.md"
 _MADE = "<!-- Made by `autograder build` from solutions/: change it there. -->"
@@ -42,7 +42,7 @@ def _about(section: Section) -> tuple[str, list[str]]:
         line = f"{section.name}: no teaching.md; write a five-minute demonstration and a question for discussion there"
         return f"## {section.name}", [line]
     words = f"## {section.name}\n\n{own.read_text(encoding='utf-8').strip()}"
-    mistakes = [headline_of(path) for path in sorted((section.folder / "wrong").glob("*.py"))]
+    mistakes = [answer.headline for answer in wrong_answers(section)]
     if mistakes:
         words += "\n\n### Misconceptions to expect\n\n" + "\n".join(f"* {mistake}" for mistake in mistakes)
     return words, []

@@ -9,9 +9,11 @@ import json
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autograder.authoring.examples import answers, wrong_answers
 from autograder.authoring.leaks import leaks
 from autograder.course import Course, Section
 from autograder.notebook.cells import names
@@ -30,7 +32,7 @@ LONGEST_CELL = 30
 CONTRACT = "contract.toml"
 """What each behaviour is worth, visible and hidden together."""
 
-_TEXT = {".py", ".toml", ".md"}
+_TEXT = {".py", ".diff", ".toml", ".md"}
 
 
 # --- the section's folder
@@ -64,9 +66,8 @@ def incomplete(section: Section) -> list[str]:
             what = f"{RIGHT_ANSWERS} other right answers are needed, and {found} are there"
             problems.append(f"{section.name}: {what}; write right/*.py, each the text of the student's cell")
         if not answers(section, "wrong"):
-            problems.append(
-                f"{section.name}: no typical mistake; write wrong/*.py, each the text of the student's cell"
-            )
+            what = "write wrong/*.py, each the text of the student's cell, or *.diff, changes of the solution"
+            problems.append(f"{section.name}: no typical mistake; {what}")
     return problems
 
 
@@ -76,16 +77,20 @@ def misworded(section: Section) -> list[str]:
         return []
     known = set(points_by_test(section.tests)[0]) | set(points_by_test(section.hidden)[0])
     problems = []
-    for path in answers(section, "wrong"):
-        first = path.read_text(encoding="utf-8").partition("\n")[0]
-        if not first.startswith("# ") or first.startswith("# fails:"):
-            problems.append(f"{at(section, path)}: line 1 must be what the student should hear: # Sleeps for ever")
-        if not (failing := fails(path)):
-            problems.append(f"{at(section, path)}: line 2 must name the behaviours that fail: # fails: limit, fifo")
-        elif known and (unknown := sorted(failing - known)):
+    for answer in wrong_answers(section):
+        where = at(section, answer.path)
+        if not answer.headline:
+            problems.append(f"{where}: line 1 must be what the student should hear: # Sleeps for ever")
+        if not answer.fails:
+            problems.append(f"{where}: line 2 must name the behaviours that fail: # fails: limit, fifo")
+        elif known and (unknown := sorted(answer.fails - known)):
             there = f"there are: {', '.join(sorted(known))}"
-            problems.append(f"{at(section, path)}: no behaviour is called {', '.join(unknown)}; {there}")
-    return problems
+            problems.append(f"{where}: no behaviour is called {', '.join(unknown)}; {there}")
+    return problems + [
+        f"{at(section, one.path)}: {other.path.name} has the same name; delete one of them"
+        for one, other in pairwise(wrong_answers(section))
+        if one.path.stem == other.path.stem
+    ]
 
 
 def mispriced(section: Section) -> list[str]:
@@ -124,19 +129,6 @@ def contract(section: Section) -> dict[str, float]:
     if odd:
         raise ValueError(f"{odd[0]} has no number of points")
     return {test: float(worth) for test, worth in found.items()}
-
-
-def answers(section: Section, folder: str) -> list[Path]:
-    """The files in `right/` or `wrong/`, in order."""
-    return sorted((section.folder / folder).glob("*.py"))
-
-
-def fails(path: Path) -> set[str]:
-    """The behaviours that a typical mistake says it fails."""
-    second = [*path.read_text(encoding="utf-8").splitlines(), "", ""][1]
-    if not second.startswith("# fails:"):
-        return set()
-    return {name.strip() for name in second.removeprefix("# fails:").split(",") if name.strip()}
 
 
 # --- the notebook's text

@@ -1,13 +1,12 @@
 """The rules that every section of the course keeps to, as `autograder build` and `build --check` hold them."""
 
-from autograder.authoring import problems
 from autograder.authoring.liars import believed
 from autograder.authoring.rule import Rules
-from autograder.authoring.trials import playable, right_answers, wrong_answers
+from autograder.authoring.trials import mistaken_answers, playable, problems, right_answers
 
 RULES = Rules(
     folder=(problems.incomplete, problems.misworded, problems.mispriced),
     text=(problems.long_cells, problems.unexplained),
-    solution=(playable, wrong_answers),
+    solution=(playable, mistaken_answers),
     answers=(right_answers, believed),
 )

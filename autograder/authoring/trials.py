@@ -6,10 +6,10 @@ import copy
 import inspect
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autograder.authoring import problems
+from autograder.authoring.examples import answers, cell_text, wrong_answers
 from autograder.authoring.worked import answered, answering, given_texts, solved
 from autograder.course import Course, Section
 from autograder.judging.bench import Bench, played
@@ -18,7 +18,6 @@ from autograder.judging.mistakes import (
     NAME,
     Mistake,
     digest_of,
-    headline_of,
     judged_mistakes,
     known_in,
     losses,
@@ -76,21 +75,21 @@ def mistakes(section: Section, notebook: bytes, tell: Tell = lambda line: None) 
     Judging them takes a while, and is told before it begins: as long as nothing that matters has changed, what was
     released stays. `notebook` is the one with its solution.
     """
-    paths = problems.answers(section, "wrong")
-    texts = [path.read_text(encoding="utf-8") for path in paths]
+    wrong = wrong_answers(section)
+    texts = [one.text for one in wrong]
     judged_by = [path.read_text(encoding="utf-8") for path in (section.tests, section.scenarios)]
     digest = digest_of([VERSION, *judged_by, *given_texts(section, notebook), *texts])
     for kept in (section.released / NAME, judged_mistakes(section)):
         if made_from(kept) == digest:
             return kept.read_bytes()
-    tell(f"{section.name}: judging {problems.counted(len(paths), 'typical mistake')} (once; cached)")
+    tell(f"{section.name}: judging {problems.counted(len(wrong), 'typical mistake')} (once; cached)")
     bench = Bench.at(str(section.exercise), section.folder)
     judge = bench.judge(hidden=False)
     found = []
-    for path, text in zip(paths, texts, strict=True):
+    for one, text in zip(wrong, texts, strict=True):
         names = answered(section, notebook, text)
         plays = [judge.judge(played(bench, judge.tests, names, number)) for number in range(PLAYS)]
-        found += [Mistake(headline_of(path), sign) for sign in signs([losses(behaviours) for behaviours in plays])]
+        found += [Mistake(one.headline, sign) for sign in signs([losses(behaviours) for behaviours in plays])]
     return written(digest, found)
 
 
@@ -133,7 +132,7 @@ def right_answers(course: Course, section: Section, tell: Tell) -> list[str]:
     if section.exercise is None:
         return []
     worked: dict[str, str | None] = {"the solution": None}
-    worked |= {f"right/{path.name}": path.read_text("utf-8") for path in problems.answers(section, "right")}
+    worked |= {f"right/{path.name}": cell_text(section, path) for path in answers(section, "right")}
     bench, notebook = Bench.at(section.exercise, section.folder), solved(section)
     found = []
     for name, text in worked.items():
@@ -167,7 +166,7 @@ def _unsteady(
             yield from [(how, list(tests))] if tests else []
 
 
-def wrong_answers(section: Section, built: Built) -> list[str]:
+def mistaken_answers(section: Section, built: Built) -> list[str]:
     """Typical mistakes that pass a behaviour which they say they fail, a line each.
 
     What they lose of the visible tests is known from the build; the few that only hidden tests find are judged here.
@@ -179,21 +178,21 @@ def wrong_answers(section: Section, built: Built) -> list[str]:
     lost: dict[str, set[str]] = {}
     for mistake in known_in(built.release[NAME].decode()):  # the first sign of each is what `check` sees
         lost.setdefault(mistake.headline, {test for test, _ in mistake.losses})
-    for path in problems.answers(section, "wrong"):
-        left = problems.fails(path) - lost.get(headline_of(path), set())
+    for wrong in wrong_answers(section):
+        left = wrong.fails - lost.get(wrong.headline, set())
         if left:
-            left -= _lost(section, built.source[name], path)
+            left -= _lost(section, built.source[name], wrong.text)
         if left:
-            where = problems.at(section, path)
+            where = problems.at(section, wrong.path)
             found.append(f"{where}: passes {', '.join(sorted(left))}; correct its second line, or tighten these tests")
     return found
 
 
-def _lost(section: Section, notebook: bytes, path: Path) -> set[str]:
+def _lost(section: Section, notebook: bytes, text: str) -> set[str]:
     """The behaviours that an answer loses, visible or hidden."""
     bench = Bench.at(str(section.exercise), section.folder)
     judge = bench.judge(hidden=True)
-    names = answered(section, notebook, path.read_text(encoding="utf-8"))
+    names = answered(section, notebook, text)
     return {behaviour.test for behaviour in judge.judge(played(bench, judge.tests, names)) if not behaviour.passed}
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from autograder.authoring.examples import answers as written
+from autograder.authoring.examples import cell_text
 from autograder.course import Course, Section
 
 REAL_LIFE = {
@@ -34,8 +36,8 @@ def make_class(course: Course, folder: Path, shown: Mapping[str, int] = SHOWN) -
 def answers(section: Section, shown: Mapping[str, int] = SHOWN) -> Iterator[tuple[str, str | None]]:
     """A student's id and the text of the student's cell: some of what is in `right/` and `wrong/`, and real life."""
     for kind, number in shown.items():
-        for path in _spread(sorted((section.folder / kind).glob("*.py")), number):
-            yield f"{kind}_{path.stem}", path.read_text(encoding="utf-8")
+        for path in _spread(written(section, kind), number):
+            yield f"{kind}_{path.stem}", cell_text(section, path)
     for student, answer in REAL_LIFE.items():
         yield f"some_{student}", answer
 

@@ -80,11 +80,6 @@ def _fitting(left: frozenset[Loss], known: Iterable[Mistake]) -> list[Mistake]:
     return [mistake for mistake in known if mistake.losses and _without_numbers(mistake.losses) <= told]
 
 
-def headline_of(path: Path) -> str:
-    """The first line of a file in `wrong/`."""
-    return path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("#").strip()
-
-
 def read_known(path: Path) -> list[Mistake]:
     """The mistakes that the build wrote down; none where there is no such file."""
     return known_in(path.read_text(encoding="utf-8")) if path.exists() else []

@@ -32,8 +32,10 @@ class Nearby:
 def nearby(tests: Path, submission: str | None) -> Nearby:
     """For a bare pytest: the submission, else the solution where the source is, else the notebook beside the tests.
 
-    A submission is a notebook, or a `.py` file with the text of the student's cell. Raises UsageError.
+    A submission is a notebook, or a file such as those in `right/` and `wrong/`. Raises UsageError.
     """
+    from autograder.authoring.examples import FORMS, cell_text
+
     folder = tests.parent.parent if tests.parent.name == "hidden" else tests.parent
     exercise = tests.stem.removeprefix("test_")
     path = Path(submission) if submission else folder / f"{exercise}.ipynb"
@@ -41,10 +43,10 @@ def nearby(tests: Path, submission: str | None) -> Nearby:
     refuse_submission(path)
     bench = Bench.at(exercise, folder)
     section = section_of(folder)
-    if section is not None and section.source.is_file() and (path.suffix == ".py" or not path.exists()):
+    if section is not None and section.source.is_file() and (path.suffix in FORMS or not path.exists()):
         from autograder.authoring.worked import answered, solved
 
-        text = path.read_text(encoding="utf-8") if submission else None
+        text = cell_text(section, path) if submission else None
         return Nearby(bench, answered(section, solved(section), text))
     try:
         cells = read(read_regular(path))

@@ -70,7 +70,9 @@ def show_progress(course: Course, folder: Path | None, html: Path | None) -> int
 
 def compare_answers(course: Course, exercise: str, folder: Path | None) -> int:
     """Other right answers, once one's own passes."""
+    from autograder.authoring.examples import answers, cell_text
     from autograder.learner.lab import learners_folder
+    from autograder.notebook.source import solution
 
     section = next((section for section in course.sections if section.exercise == exercise), None)
     if section is None:
@@ -83,10 +85,10 @@ def compare_answers(course: Course, exercise: str, folder: Path | None) -> int:
         _out.print(f"first make your own answer pass: {own}")
         return 1
     _out.rule("the worked answer")
-    _out.print(Text(_worked(section)))
-    for path in sorted((section.folder / "right").glob("*.py")):
+    _out.print(Text(solution(section)))
+    for path in answers(section, "right"):
         _out.rule(path.stem.replace("_", " "))
-        _out.print(Text(path.read_text(encoding="utf-8")))
+        _out.print(Text(cell_text(section, path)))
     return 0
 
 
@@ -181,10 +183,3 @@ def _progress_page(rows: Sequence[tuple[Section, tuple[str, str]]]) -> str:
     passed = sum(said == "passed" for _, (_, said) in rows)
     graded = sum(section.exercise is not None for section, _ in rows)
     return document("Progress", f"<p>{passed} of {graded} exercises passed</p>{table}")
-
-
-def _worked(section: Section) -> str:
-    from autograder.notebook.source import author_notebook
-
-    cell = next(cell for cell in author_notebook(section).cells if "exercise" in cell.metadata)
-    return "\n".join(line for line in cell.source.splitlines() if "SOLUTION" not in line)

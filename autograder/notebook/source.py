@@ -10,6 +10,7 @@ import ast
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,13 +52,17 @@ def source_notebook(section: Section) -> NotebookNode:
 
 def author_notebook(section: Section) -> NotebookNode:
     """The notebook as its author wrote it, marks in the cells' metadata. Raises BuildError."""
-    import jupytext
-
     try:
-        notebook: NotebookNode = jupytext.reads(section.source.read_text(encoding="utf-8"), fmt="py:percent")
-        return notebook
+        return _in_cells(section.source.read_text(encoding="utf-8"))
     except OSError as error:
         raise BuildError(f"{section.source}: {error.strerror}; write the notebook there") from None
+
+
+def _in_cells(text: str) -> NotebookNode:
+    import jupytext
+
+    notebook: NotebookNode = jupytext.reads(text, fmt="py:percent")
+    return notebook
 
 
 def points(tests: Path) -> float:
@@ -139,14 +144,20 @@ def with_toolkits(section: Section, cells: Iterable[NotebookNode]) -> Iterator[N
             unknown = [name for name in named if name not in solutions]
             if unknown:
                 raise BuildError(f"the toolkit names {unknown[0]!r}, which is no exercise of this course")
-            parts = [_solution(solutions[name]) for name in named]
+            parts = [solution(solutions[name]) for name in named]
             cell.source = "\n\n\n".join([*filter(None, [cell.source.strip()]), *parts])
         yield cell
 
 
-def _solution(section: Section) -> str:
+def solution(section: Section) -> str:
     """The exercise's cell with its solution, without the marks."""
-    cell = next(cell for cell in author_notebook(section).cells if "exercise" in cell.metadata)
+    return _solution_in(section.source.read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=16)
+def _solution_in(text: str) -> str:
+    """Kept, because every typical mistake asks for it."""
+    cell = next(cell for cell in _in_cells(text).cells if "exercise" in cell.metadata)
     return "\n".join(
         line for line in cell.source.splitlines() if f"### {BEGIN_SOLUTION}" != line.strip() != f"### {END_SOLUTION}"
     )

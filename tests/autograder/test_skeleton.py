@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from autograder.authoring import build, problems
+from autograder.authoring.examples import WrongAnswer, answers, cell_text
 from autograder.authoring.rules import RULES
 from autograder.authoring.skeleton import EXAMPLE, TEMPLATE, new_section, what_next
 from autograder.authoring.worked import answered, solved
@@ -61,10 +62,10 @@ class TestNewSection:
     def test_its_answers_are_graded(self, written: Section) -> None:
         """Its right answers get all points, its wrong ones lose some."""
         worth = sum(problems.contract(written).values())
-        right, wrong = (problems.answers(written, folder) for folder in ("right", "wrong"))
+        right, wrong = (answers(written, folder) for folder in ("right", "wrong"))
         assert len(right) == len(wrong) == 3
-        assert [points(written, path.read_text()) for path in right] == [worth] * 3
-        assert all(points(written, path.read_text()) < worth for path in wrong)
+        assert [points(written, cell_text(written, path)) for path in right] == [worth] * 3
+        assert all(points(written, cell_text(written, path)) < worth for path in wrong)
 
     def test_its_notebook_runs(self, written: Section) -> None:
         """Every cell, the picture of the incident included."""
@@ -76,9 +77,9 @@ class TestNewSection:
         """Right answers have full marks, and wrong ones fail what they say, under other seeds too."""
         bench = Bench.at(str(written.exercise), written.folder)
         judge, notebook = bench.judge(hidden=True), solved(written)
-        for path in [*problems.answers(written, "right"), *problems.answers(written, "wrong")]:
-            names = answered(written, notebook, path.read_text())
-            expected = problems.fails(path) if path.parent.name == "wrong" else set()
+        for path in [*answers(written, "right"), *answers(written, "wrong")]:
+            names = answered(written, notebook, cell_text(written, path))
+            expected = WrongAnswer(written, path).fails if path.parent.name == "wrong" else set()
             for seed in range(5):
                 runs = {one: play(bench.scenarios[one.name], one.options, names, seed=seed) for one in judge.scenarios}
                 lost = {one.test: one.message for one in judge.judge(runs) if not one.passed}

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from autograder.authoring.examples import wrong_answers
 from autograder.authoring.worked import solved
 from autograder.course import Course, Section
 from autograder.grading.demo import write_submission
@@ -192,7 +193,7 @@ def test_right_answer(fresh, open_notebook, tmp_path: Path) -> None:
 def test_wrong_answer(fresh, open_notebook, tmp_path: Path) -> None:
     """A typical mistake is told in words, and on a picture of both runs."""
     section = SECTIONS[0]
-    text = next(iter(sorted((section.folder / "wrong").glob("*.py")))).read_text(encoding="utf-8")
+    text = wrong_answers(section)[0].text
     found = handed_in(section, text, tmp_path / "wrong")
     missing = next(one for one in found["behaviours"] if not one["passed"])
     page = open_notebook(fresh(section))

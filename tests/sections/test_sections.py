@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from autograder.authoring.examples import WrongAnswer, answers, cell_text, misfits
 from autograder.course import Section
 from autograder.judging.judge import Judge
 from autograder.judging.mistakes import NAME, headlines, read_known
@@ -18,7 +19,7 @@ def ids(value: Section | Path) -> str:
 
 
 def files(folder: str) -> list[tuple[Section, Path]]:
-    return [(section, path) for section in SECTIONS for path in sorted((section.folder / folder).glob("*.py"))]
+    return [(section, path) for section in SECTIONS for path in answers(section, folder)]
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=ids)
@@ -55,6 +56,12 @@ def test_hidden_repeats_visible(section):
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=ids)
+def test_every_change_fits(section):
+    """No answer that is written as a change is about lines that the solution no longer has."""
+    assert list(misfits(section)) == []
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=ids)
 def test_few_groups(section):
     """Each group of scenarios costs a fresh sandbox, for every submission: five at most."""
     assert len({one.group for one in load(section.scenarios).values()}) <= 5
@@ -63,7 +70,7 @@ def test_few_groups(section):
 @pytest.mark.parametrize(("section", "path"), files("right"), ids=ids)
 def test_right_is_full(section, path, record_property):
     """Another right answer gets full marks."""
-    behaviours = judge(section, path.read_text(encoding="utf-8"))
+    behaviours = judge(section, cell_text(section, path))
     record_property("answer", (section.name, "right", path.stem, failed(behaviours)))
     lost = [behaviour for behaviour in behaviours if behaviour.points < behaviour.max_points]
     assert not lost, explained(lost)
@@ -73,17 +80,16 @@ def test_right_is_full(section, path, record_property):
 def test_wrong_is_told(section, path, record_property):
     """A typical mistake loses the behaviours that it names, and points, unless these are worth nothing; the student
     hears its first line."""
-    text = path.read_text(encoding="utf-8")
-    headline, second, *_ = text.splitlines()
-    assert headline.startswith("# ") and second.startswith("# fails: "), "two lines: # headline, # fails: ids"
-    expected = [name.strip() for name in second.removeprefix("# fails: ").split(",")]
-    behaviours = judge(section, text)
+    wrong = WrongAnswer(section, path)
+    headline, expected = wrong.headline, wrong.fails
+    assert headline and expected, "two lines: # headline, # fails: ids"
+    behaviours = judge(section, wrong.text)
     record_property("answer", (section.name, "mistake", path.stem, failed(behaviours)))
     heard = headlines(behaviours, read_known(section.released / NAME))
-    assert any(headline.removeprefix("# ") in words for words in heard), f"the student hears: {heard}"
-    unknown = set(expected) - {behaviour.test for behaviour in behaviours}
+    assert any(headline in words for words in heard), f"the student hears: {heard}"
+    unknown = expected - {behaviour.test for behaviour in behaviours}
     assert not unknown, f"no behaviour is called {', '.join(sorted(unknown))}"
-    assert set(expected) <= set(failed(behaviours)), explained(behaviours)
+    assert expected <= set(failed(behaviours)), explained(behaviours)
     worth = sum(behaviour.max_points for behaviour in behaviours if behaviour.test in expected)
     lost = sum(behaviour.max_points - behaviour.points for behaviour in behaviours)
     assert lost > 0 if worth else lost == 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from autograder.authoring.examples import WrongAnswer, cell_text
 from autograder.authoring.worked import answered
 from autograder.course import Section
 from autograder.judging.bench import Bench, played
@@ -21,7 +22,7 @@ def judge_under(section: Section, path: Path | None, number: int) -> list[Behavi
     """Visible and hidden behaviours of an answer (None: the solution) under the seeds of this number."""
     bench = Bench.at(str(section.exercise), section.folder)
     judge = bench.judge(hidden=True)
-    names = answered(section, notebook(section), None if path is None else path.read_text(encoding="utf-8"))
+    names = answered(section, notebook(section), None if path is None else cell_text(section, path))
     return judge.judge(played(bench, judge.tests, names, number))
 
 
@@ -56,7 +57,7 @@ def test_right_is_full_under_many_seeds(section: Section, path: Path) -> None:
 @pytest.mark.parametrize(("section", "path"), files("wrong"), ids=ids)
 def test_wrong_is_caught_whatever_is_drawn(section: Section, path: Path) -> None:
     """A typical mistake loses the behaviours that it names under other seeds too."""
-    expected = path.read_text(encoding="utf-8").splitlines()[1].removeprefix("# fails: ").split(",")
+    expected = WrongAnswer(section, path).fails
     for number in FEW:
         behaviours = judge_under(section, path, number)
-        assert {name.strip() for name in expected} <= set(failed(behaviours)), f"seed {number}: {explained(behaviours)}"
+        assert expected <= set(failed(behaviours)), f"seed {number}: {explained(behaviours)}"
