@@ -1,8 +1,9 @@
 """The rules that every section of the course keeps to, as `autograder build` and `build --check` hold them."""
 
+from autograder.authoring import problems
 from autograder.authoring.liars import believed
 from autograder.authoring.rule import Rules
-from autograder.authoring.trials import mistaken_answers, playable, problems, right_answers
+from autograder.authoring.trials import mistaken_answers, playable, right_answers
 
 RULES = Rules(
     folder=(problems.incomplete, problems.misworded, problems.mispriced),

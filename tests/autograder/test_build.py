@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from autograder.authoring import build
 from autograder.authoring.rule import Rules
 from autograder.authoring.rules import RULES
-from autograder.authoring.trials import build, right_answers
+from autograder.authoring.trials import right_answers
 from autograder.course import Course, Section
 from autograder.errors import NothingHandedIn, UsageError
 from autograder.notebook.handin import open_submission

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from autograder.authoring.trials import build, warmups
+from autograder.authoring import build
+from autograder.authoring.trials import warmups
 from autograder.course import Course
 from autograder.notebook.source import BuildError, author_notebook, source_notebook
 
