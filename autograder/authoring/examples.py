@@ -6,16 +6,16 @@
 A mistake begins with two lines: what the student should hear, and which behaviours must fail. A `.diff` goes on as
 diffs do, because everybody can read one and every editor colours it, but without the numbers of lines:
 
-    # Takes everything that it catches for a failure worth another try
-    # fails: bugs
+    # Shields the call: whoever gives up leaves it running
+    # fails: cancelled
     @@ Client.call
          try:
     -        return await op()
-    +        return await shield(op())
+    +        return await asyncio.shield(op())
 
 `@@` begins a change; the function or class behind it, which may be left out, is where to look. The lines marked with a
-blank or `-` must stand there exactly once, and those with a blank or `+` stand there afterwards. So an
-answer holds through every change of the solution but one of these very lines, and then it is named, not guessed at.
+blank or `-` must stand there exactly once, and those with a blank or `+` stand there afterwards. So an answer holds
+through every change of the solution but one of these very lines, and then it is named, and nothing is guessed.
 """
 
 from __future__ import annotations
@@ -155,11 +155,12 @@ def _placed(lines: list[str], places: dict[str, tuple[int, int]], number: int, p
     first, last = places[place]
     starts = [n for n in range(first, last - len(old) + 1) if lines[n : n + len(old)] == old]
     if len(starts) != 1:
-        there = lines[first:last]
-        missing = next((line for line in old if line not in there), next(filter(None, old)))
+        missing = next((line for line in old if line not in lines[first:last]), "")
+        what = repr((missing or next(filter(None, old))).strip())
+        what += " with the lines below it" if not missing and len(old) > 1 else ""
         often = f"{len(starts)} times in" if starts else "nowhere in"
         do = "add a line that tells them apart" if starts else "write what stands there now, or drop this file"
-        raise Misfit(f"{where}: {missing.strip()!r} stands {often} {place or 'the solution'}, not once; {do}")
+        raise Misfit(f"{where}: {what} stands {often} {place or 'the solution'}, not once; {do}")
     return _Change(starts[0], starts[0] + len(old), [line[1:] for line in hunk if line[:1] != "-"], number)
 
 

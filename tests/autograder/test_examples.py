@@ -77,6 +77,10 @@ class TestChanged:
                 "@@\n-        self.seen += 1\n",
                 "line 3: 'self.seen += 1' stands 2 times in the solution, not once",
             ),
+            (
+                "@@ Pool\n         self.seen += 1\n-        self.free -= 1\n",
+                "line 3: 'self.seen += 1' with the lines below it stands nowhere in Pool, not once; write",
+            ),
             ("@@ Pool.give\n-    pass\n", "line 3: the solution has no Pool.give; it has Pool, Pool.take, Pool.free, "),
             ("@@ Pool\n+    pass\n", "line 3: only adds; name a line of the solution before or after it"),
             ("@@ make\n    return later\n", "line 3: 'return later' stands nowhere in make"),
