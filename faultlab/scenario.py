@@ -38,6 +38,8 @@ from faultlab.clock.loop import Outside, VirtualLoop
 from faultlab.clock.running import run_virtual
 from faultlab.plain import plain, told
 from faultlab.run import Here, ending
+from faultlab.script import in_order as in_order
+from faultlab.script import read_script as read_script
 from faultlab.service import Service, mark
 from faultlab.timeline import Timeline
 from faultlab.world import World
@@ -187,6 +189,12 @@ class Lab:
     def start(self, name: str, function: Callable[..., Any], *args: Any, **options: Any) -> asyncio.Task[Any]:
         """`outcome` in a task of its own, named `name`."""
         return asyncio.create_task(self.outcome(name, function, *args, **options), name=name)
+
+    async def until(self, instant: float) -> None:
+        """Wait until this instant of the loop's clock. Whatever comes in one instant comes in one turn of the loop."""
+        wait = instant - asyncio.get_running_loop().time()
+        if wait > 1e-6:
+            await asyncio.sleep(wait)
 
     async def settle(self, *tasks: asyncio.Task[Any]) -> None:
         """Wait until all of these tasks are over, however they end."""

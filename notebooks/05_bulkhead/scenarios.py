@@ -90,11 +90,9 @@ def visits(world, concurrent, arrivals, takes, failing=None, cancelled=None, loo
 @visits.driver
 async def _(lab, concurrent, options, steps):
     bulkhead = lab.answer("Bulkhead")(concurrent, **options)
-    clock = asyncio.get_running_loop().time
     tasks = {}
     for at, what, name in steps:
-        if at > clock():
-            await asyncio.sleep(at - clock())
+        await lab.until(at)
         if what == "look":
             looked_at(lab, bulkhead)
             continue

@@ -20,14 +20,9 @@ import asyncio
 import itertools
 import re
 
-from faultlab.scenario import scenario
+from faultlab.scenario import in_order, read_script, scenario
 from faultlab.world import error, hang, ok
 
-CALL = re.compile(
-    r"(?:(?P<many>\d+) x )?(?P<who>\w+)(?: on (?P<breaker>\w+))? at (?P<at>[\d.]+): "
-    r"(?P<how>works|fails|hangs|raises|works at once|raises at once)(?: with (?P<what>\w+))?"
-    r"(?: after (?P<takes>[\d.]+))?(?:, cancelled at (?P<cancelled>[\d.]+))?"
-)
 BETWEEN = re.compile(r"(?P<least>[\d.]+) to (?P<most>[\d.]+)")
 EITHER = re.compile(r"[\w.]+(?: or [\w.]+)+")
 FALSY = {"None": None, "zero": 0, "False": False, "nothing": [], "silence": ""}
@@ -67,33 +62,26 @@ def _drawn(script, rounds, draw):
 
 def _told(world, service, lines):
     """One round: its steps, and the last second of it."""
-    replies, steps, end = {}, [], 0.0
-    for line in lines:
-        if line.startswith("look at "):
-            steps.append([float(line.removeprefix("look at ")), "look", "", ""])
-            continue
-        call = CALL.fullmatch(line)
-        if call is None:
-            raise ValueError(f"the script's line {line!r} can't be read")
-        at, name = float(call["at"]), call["who"]
-        for who in [f"{name}{index}" for index in range(1, int(call["many"]) + 1)] if call["many"] else [name]:
-            replies[who] = _reply(call)
-            steps.append([at, "at once" if call["how"].endswith("at once") else "call", who, call["breaker"] or "it"])
-            if call["cancelled"]:
-                steps.append([float(call["cancelled"]), "cancel", who, ""])
-        end = max(end, at + float(call["takes"] or 0))
+    calls = read_script(lines)
+    ends = {call.who: call.ends[0] for call in calls if call.ends}
+    replies = {who: _reply(end) for who, end in ends.items()}
     world.service(service, lambda call: replies[call.args[0]])
-    steps.sort(key=lambda step: step[0])
-    return steps, max(end, steps[-1][0])
+    steps = in_order(calls)
+    for step in steps:
+        if step[1] == "call" and ends[step[2]].how.endswith("at once"):
+            step[1] = "at once"
+    return steps, max([steps[-1][0], *(call.at + (call.ends[0].after or 0.0) for call in calls if call.ends)])
 
 
-def _reply(call):
-    takes, what = float(call["takes"] or 0), call["what"]
-    if call["how"] == "hangs":
+def _reply(end):
+    takes, what = end.after or 0.0, end.what
+    if end.how == "hangs":
         return hang()
-    if call["how"].startswith("works"):
+    if end.how in ("works", "works at once"):
         return ok(FALSY[what], after=takes) if what in FALSY else ok(after=takes)
-    return error("ConnectionError" if what is None or what in FALSY else what, after=takes)
+    if end.how in ("fails", "raises", "raises at once"):
+        return error("ConnectionError" if not what or what in FALSY else what, after=takes)
+    raise ValueError(f"no call ends so: {end.how!r}")
 
 
 @story.driver
@@ -107,18 +95,17 @@ async def _play(lab, number, service, steps, options, end):
     begin = asyncio.get_running_loop().time()
     breakers, tasks = {}, {}
     for at, what, who, name in steps:
-        if (wait := begin + at - asyncio.get_running_loop().time()) > 1e-6:  # a crowd comes in one instant and one turn
-            await asyncio.sleep(wait)
+        await lab.until(begin + at)
         if what == "cancel":
             tasks[who].cancel()
         elif what == "look":
-            lab.mark(f"look {number}", _word(breakers["it"].state), lane="state")
+            lab.mark(f"look {number}", _word(breakers[name].state), lane="state")
         else:
             if name not in breakers:
                 breakers[name] = lab.answer("CircuitBreaker")(**options)
             op = await (_at_once if what == "at once" else _asking)(lab, number, service, who)
             tasks[who] = asyncio.create_task(_caller(lab, number, breakers[name], op), name=who)
-    await asyncio.sleep(begin + end - asyncio.get_running_loop().time())
+    await lab.until(begin + end)
 
 
 def _options(lab, options, ignored, watched):

@@ -125,9 +125,8 @@ async def drive(lab, options, hooks, endings, plan, until):
         options = options | {"on_close": [lab.service(name, name) for name in hooks]}
     server = lab.answer("GracefulServer")(handler, **options)
     clients = {}
-    clock = asyncio.get_running_loop().time
     for at, what, who in [*plan, (until, "end", "")]:
-        await asyncio.sleep(max(0.0, at - clock()))
+        await lab.until(at)
         if what == "ask":
             lab.mark("asks", lane=who)
             clients[who] = lab.start(who, server.handle, who)
