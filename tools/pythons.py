@@ -136,7 +136,7 @@ def debian(version: str) -> Path:
     print(f"Python {version} comes from Debian (about a minute) ...", flush=True)
     half = root.with_name(f"{root.name}.half")
     shutil.rmtree(half, ignore_errors=True)
-    command = ["debootstrap", "--variant=minbase", f"--include=python{version},git", "sid", str(half)]
+    command = ["debootstrap", "--variant=minbase", f"--include=python{version}", "sid", str(half)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         raise SystemExit(f"{done.stdout[-2000:]}\ndebootstrap failed: is there a Python {version} in Debian's sid?")
