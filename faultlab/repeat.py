@@ -27,10 +27,16 @@ class NotRepeatable(Exception):
 def repeatable(experiment: Callable[[], Run[T]]) -> Run[T]:
     """Run an experiment twice; return its first run, or fail at the first event that differs.
 
-    `repeatable(lambda: simulate(main(), seed=3))`. The experiment makes its own world and coroutine each time.
-    What differs only between processes doesn't show: there, compare `timeline.to_json()` after a restart.
+    experiment: makes its own world and coroutine each time, and returns the run.
 
+    What differs only between processes doesn't show: there, compare `timeline.to_json()` after a restart.
     Raises NotRepeatable when the timelines differ, and whatever the experiment raises.
+
+    >>> import random
+    >>> async def main():
+    ...     mark("drawn", random.randrange(100))
+    >>> repeatable(lambda: simulate(main(), seed=3)).timeline.marks("drawn")[0].value
+    30
     """
     first, second = experiment(), experiment()
     for index, (one, other) in enumerate(zip_longest(first.timeline, second.timeline)):

@@ -79,15 +79,28 @@ def simulate(
     catch: bool = False,
     **limits: Any,
 ) -> Run[T]:
-    """Run a coroutine on a fresh virtual clock and return its value and its timeline.
+    """Run a coroutine on a fresh virtual clock, where waiting takes no time.
 
-    A plain call, in a script as in a notebook's cell (a loop already running there goes on afterwards), and inside
-    another simulation. Random numbers drawn in it come from `seed` (see `chance.py`). `world` has the services;
-    `errors` maps names of errors that the world answers with to classes, besides the built-in ones.
-    `limits` are those of `VirtualLoop`. With `catch` an exception is kept in `.error` and `.value` is None.
+    A plain call, in a script as in a notebook's cell (a loop that already runs there continues afterwards), and inside
+    another simulation.
 
-    Raises what the coroutine raises, and DeadlockError, LivelockError or LimitError (all SimulationError, with the
-    `timeline` up to there) when it can't end.
+    main: the coroutine, or a function that returns it.
+    seed: where random numbers drawn in the run come from (see `chance.py`), and of the world if none is given.
+    world: has the services; each run needs a new one.
+    errors: classes for the names of errors that the world answers with, besides the built-in ones.
+    catch: keep an exception in `.error`; then `.value` is None.
+    limits: those of `VirtualLoop`, such as `max_time=3600` (simulated seconds).
+
+    Returns a Run: the coroutine's `value` and the `timeline` of what happened. Raises what the coroutine raises.
+    Raises DeadlockError, LivelockError or LimitError when the run can't end: all are SimulationError, and have the
+    `timeline` up to there.
+
+    >>> async def main():
+    ...     await asyncio.sleep(9.5)
+    ...     return "nine and a half seconds later"
+    >>> run = simulate(main())
+    >>> run.value, run.timeline.duration
+    ('nine and a half seconds later', 9.5)
     """
     world = World(seed) if world is None else world
     world.begin()
@@ -189,9 +202,20 @@ class Live:
 
 
 async def live(main: Awaitable[T], *, world: World | None = None, errors: Mapping[str, Any] | None = None) -> Run[T]:
-    """Run a coroutine on the real clock against the same world: `await live(main(), world=world)`.
+    """Run a coroutine on the real clock against a world, in the loop that runs: `await live(main(), world=world)`.
 
-    Raises what the coroutine raises.
+    main: the coroutine.
+    world: has the services; each run needs a new one.
+    errors: classes for the names of errors that the world answers with, besides the built-in ones.
+
+    Returns a Run as `simulate` does; the timeline's instants are seconds of real time since the run began, so they
+    don't repeat. Raises what the coroutine raises.
+
+    >>> world = World()
+    >>> payments = world.service("payments", [ok("paid")], latency=0.01)
+    >>> run = asyncio.run(live(payments(), world=world))
+    >>> run.value, run.timeline.duration >= 0.01
+    ('paid', True)
     """
     world = World() if world is None else world
     world.begin()

@@ -104,9 +104,29 @@ def played(name: str, parameters: Mapping[str, Any]) -> Played:
 
 
 def scenario(setup: Setup | None = None, *, group: str = "main", fixed: bool = False) -> Any:
-    """Decorator: the half that sets the scene.
+    """Decorator: the half that sets the scene, a function of the world and of what a test varies.
 
-    Scenarios of one `group` share a process when grading. A `fixed` one has the same seed for every submission.
+    The function gives the world its services and returns the brief, a dict: what the driver is told.
+
+    group: scenarios of one group share a process when grading.
+    fixed: whether it has the same seed for every submission, as statistics over many runs need it.
+
+    Returns a Scenario, whose `driver` decorates the other half.
+
+    >>> @scenario
+    ... def flaky(world, failures=2):
+    ...     world.service("op", [error("ConnectionError")] * failures, then=ok("done"))
+    ...     return {"tries": failures + 1}
+    >>> @flaky.driver
+    ... async def _(lab, tries):
+    ...     await lab.outcome("result", lab.answer("retry"), lab.service("op"), tries)
+    >>> async def retry(operation, tries):
+    ...     for _ in range(tries - 1):
+    ...         with contextlib.suppress(ConnectionError):
+    ...             return await operation()
+    ...     return await operation()
+    >>> play(flaky, {"failures": 3}, {"retry": retry}).marks("result")[0].value
+    {'how': 'returned', 'value': 'done'}
     """
     if setup is not None:
         return Scenario(setup.__name__, setup, group, fixed=fixed)
@@ -227,7 +247,11 @@ class Lab:
 
 
 def play(item: Scenario, parameters: Mapping[str, Any], namespace: Mapping[str, Any], *, seed: int = 0) -> Timeline:
-    """Play one scenario against the names of a notebook, with the world in this process."""
+    """Play one scenario against the names of a notebook, with the world in this process.
+
+    parameters: those of the scenario's first half. seed: the world's. Returns the timeline; whatever happens stands
+    there, and only KeyboardInterrupt is raised.
+    """
     world = World(seed)
     brief = item.setup(world, **parameters) or {}
     perform(item, brief, namespace, Here(world, namespace), seed=world.child_seed)
@@ -241,14 +265,13 @@ def perform(
     outside: Outside,
     *,
     seed: int,
-    cpu_seconds: float = CPU_SECONDS,
 ) -> None:
     """Run a scenario's driver against `outside`, and write down how it ended. Raises only KeyboardInterrupt."""
     assert item.drive is not None
     loop = VirtualLoop(outside, max_stall=STALL, max_events=EVENTS, max_questions=QUESTIONS)
     loop.set_exception_handler(lambda _, context: heard.append(str(context.get("exception") or context["message"])))
     heard: list[str] = []
-    with listening(heard), seeded(seed), uncollected(), cpu_limit(cpu_seconds) as limit:
+    with listening(heard), seeded(seed), uncollected(), cpu_limit(CPU_SECONDS) as limit:
         try:
             run_virtual(loop, _drive(item.drive, Lab(namespace), brief), name="")
             end: dict[str, Any] = {"how": "returned"}
@@ -261,7 +284,7 @@ def perform(
         except BaseException as error:
             end = ending(error)
     if limit.hit:
-        end = {"how": "endless", "message": f"still computing after {cpu_seconds:g} s of CPU time"}
+        end = {"how": "endless", "message": f"still computing after {CPU_SECONDS:g} s of CPU time"}
     for text in dict.fromkeys(heard):
         outside.write(loop.now, "note", "", {"what": "warning", "text": text[:300]})
     outside.write(loop.now, "end", "", end)
@@ -279,7 +302,7 @@ def listening(heard: list[str]) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
-            warnings.showwarning = lambda message, *rest, **options: heard.append(str(message))
+            warnings.showwarning = lambda message, *_, **__: heard.append(str(message))
             yield
     finally:
         sys.stdout, sys.stderr = out, err
@@ -323,7 +346,7 @@ def cpu_limit(seconds: float) -> Iterator[_Limit]:
         yield limit
         return
 
-    def alarm(number: int, frame: Any) -> None:
+    def alarm(*_: Any) -> None:
         limit.hit = True
         raise TooLong(f"still computing after {seconds:g} s of CPU time")
 

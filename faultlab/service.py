@@ -56,7 +56,17 @@ class Service:
 def mark(name: str, value: Any = None, *, lane: str | None = None) -> None:
     """Show something on the timeline of the running simulation: a state, a permit, a result.
 
+    name: what is shown, at most 200 letters.
+    value: plain data; of other objects the class's name is shown (see `plain.py`).
+    lane: who shows it, in the pictures; the running task's name unless given.
+
     Outside a simulation it does nothing, so that the same code also runs on its own.
+
+    >>> async def main():
+    ...     await asyncio.sleep(1.5)
+    ...     mark("state", "open", lane="breaker")
+    >>> simulate(main).timeline.marks("state")
+    [Mark(at=1.5, lane='breaker', name='state', value='open')]
     """
     try:
         loop = asyncio.get_running_loop()

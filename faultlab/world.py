@@ -45,12 +45,23 @@ TOKEN = "\0token"
 
 
 def ok(value: Plain = TOKEN, *, after: float = 0.0) -> Reply:
-    """A success: `value` (a fresh token unless given) after `after` seconds."""
+    """A success: `value` (a fresh token unless given) after `after` seconds.
+
+    >>> ok("paid", after=0.2).value
+    'paid'
+    """
     return Reply("ok", after, value)
 
 
 def error(name: str = "ConnectionError", *args: Plain, after: float = 0.0, **attributes: Plain) -> Reply:
-    """A failure with an error of this class name, a fresh token as its argument unless others are given."""
+    """A failure after `after` seconds: an error of this class name.
+
+    args: the error's arguments, a fresh token unless given.
+    attributes: what is set on the error, such as `status=503`.
+
+    >>> error("TimeoutError", "too slow", after=0.2).args
+    ('too slow',)
+    """
     return Reply("error", after, error=name, args=args or (TOKEN,), attributes=attributes or None)
 
 
@@ -114,10 +125,21 @@ class _Pending(NamedTuple):
 
 
 class World:
-    """Services and their faults on one clock, and the pen that writes the timeline.
+    """Services and their outages on one clock, and the pen that writes the timeline. It has one run.
 
-    `seed` decides everything that is drawn: latencies, failures, tokens. Each service draws from its own stream, apart
-    from the `random` module's.
+    seed: decides everything that is drawn: latencies, failures, tokens. Each service draws from its own stream, apart
+        from the `random` module's.
+
+    >>> world = World(seed=1)
+    >>> payments = world.service("payments", [error("ConnectionError", "down")], then=ok("paid"), latency=0.05)
+    >>> async def main():
+    ...     try:
+    ...         return await payments("order 7")
+    ...     except ConnectionError:
+    ...         return await payments("order 7")
+    >>> run = simulate(main(), world=world)
+    >>> run.value, [(call.outcome, call.end) for call in run.timeline.calls("payments")]
+    ('paid', [('error', 0.05), ('ok', 0.1)])
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -158,11 +180,26 @@ class World:
         then: Reply | None = None,
         latency: float | Callable[[random.Random], float] = 0.0,
     ) -> Service:
-        """A service that answers its calls by `script`, in order, and then with `then` (a success unless given).
+        """Add a service; returns what the code under study calls: `await service(...)`.
 
-        `script` may also be a function from an `Asked` to a `Reply`. `latency` in seconds, or a function of the
-        service's random stream, comes on top of each reply's own `after`. Returns what
-        the code under study calls: `await service(...)`.
+        name: the service's, on the timeline and in pictures.
+        script: the replies to its calls, in order; or a function from an `Asked` to a `Reply`.
+        then: the reply when the script is over; a success with a fresh token unless given.
+        latency: seconds, or a function that draws them from the service's random stream; on top of a reply's `after`.
+
+        A function that returns no Reply ends the run with a WorldError; what else it raises reaches the caller as a
+        TypeError.
+
+        >>> world = World(seed=1)
+        >>> flaky = world.service("flaky", lambda asked: hang() if asked.index == 0 else ok(asked.args), latency=0.1)
+        >>> async def main():
+        ...     try:
+        ...         return await asyncio.wait_for(flaky(), timeout=2)
+        ...     except TimeoutError:
+        ...         return await flaky("again")
+        >>> run = simulate(main, world=world)
+        >>> run.value, run.timeline.duration
+        (('again',), 2.1)
         """
         self._services[name] = _Service(name, script, then, latency, self.stream(f"service/{name}"))
         return Service(name)
@@ -173,7 +210,10 @@ class World:
         return list(self._services)
 
     def outage(self, service: str, start: float, end: float | None = None, reply: Reply | None = None) -> None:
-        """From `start` to `end` (seconds) every new call fails at once, with `reply` if given."""
+        """Let every new call fail at once from `start` to `end` (seconds), for good without an end.
+
+        reply: how they fail; a ConnectionError unless given. Raises WorldError when there is no such service.
+        """
         if service not in self._services:
             raise WorldError(f"there is no service {service!r}: create it before its outages")
         begin, finish = round(start * NS), None if end is None else round(end * NS)

@@ -44,7 +44,7 @@ def uninstall() -> None:
 class _Later(importlib.abc.MetaPathFinder):
     """Meets anyio's backend when a program imports it."""
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+    def find_spec(self, name: str, _path: Any = None, _target: Any = None) -> Any:
         """The backend's own spec, whose module is changed once it is loaded; None for every other module."""
         if name != BACKEND:
             return None

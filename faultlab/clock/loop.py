@@ -134,16 +134,30 @@ class _Future(asyncio.Future[Any]):
 
 
 class VirtualLoop(base_events.BaseEventLoop, Clock):
-    """An asyncio event loop on virtual time.
+    """An asyncio event loop on virtual time: `run_virtual(VirtualLoop(), main())`.
 
-    `max_turns` bounds the turns of the loop, `max_stall` the turns without time moving on, `max_time` the simulated
-    seconds, `max_events` what the code may put on the timeline, `max_questions` how often the world may be asked for
-    the next instant. `record` writes sleeps to the timeline.
+    outside: the world that answers calls and keeps the timeline; without one a call raises SimulationError.
+    max_turns: the turns that the loop may take, and
+    max_stall: those without time moving on; LivelockError beyond.
+    max_time: the simulated seconds that may pass.
+    max_events: how much the code may put on the timeline.
+    max_questions: how often the world may be asked for the next instant. LimitError beyond each of these.
+    record: whether sleeps are written to the timeline.
+
+    >>> from faultlab.clock import run_virtual
+    >>> loop = VirtualLoop(max_time=60)
+    >>> run_virtual(loop, asyncio.sleep(59, "just in time"))
+    'just in time'
+    >>> loop.time()
+    59.0
+    >>> run_virtual(VirtualLoop(max_time=60), asyncio.sleep(61))
+    Traceback (most recent call last):
+    faultlab.clock.errors.LimitError: more than 60 simulated seconds passed (at t=61 s)...
     """
 
     ended_by = SimulationError
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (limits, each by name)
         self,
         outside: Outside | None = None,
         *,
@@ -412,9 +426,9 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
     # -- threads, signals, and what the virtual world doesn't have
 
     def run_in_executor(  # type: ignore[override]
-        self, executor: Any, func: Callable[..., Any], *args: Any
+        self, _executor: Any, func: Callable[..., Any], *args: Any
     ) -> Any:
-        """Run `func` here and now; its result arrives after the time that it slept."""
+        """Run `func` here and now, whichever the executor; its result arrives after the time that it slept."""
         future = self.create_future()
         end, value, error = self._work(func, args)
 
@@ -611,7 +625,7 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
 
 
 def _absent(name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
-    async def refuse(self: VirtualLoop, *args: Any, **options: Any) -> Any:
+    async def refuse(self: VirtualLoop, *_: Any, **__: Any) -> Any:
         raise self.end_with(
             SimulationError(
                 f"loop.{name}() needs the real world, which the virtual clock hasn't got: "

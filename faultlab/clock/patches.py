@@ -35,6 +35,17 @@ _users = 0
 def install() -> None:
     """Patch Python's clocks, `asyncio.run`, `asyncio.as_completed`, `asyncio.all_tasks` and what starts and pauses
     threads, until `uninstall`. Without a virtual loop in this thread they do what they did before. Idempotent.
+
+    A run does this itself for as long as it lasts. Call it before an import that takes a clock for itself.
+
+    >>> install()
+    >>> from time import monotonic
+    >>> async def main():
+    ...     await asyncio.sleep(3)
+    ...     return monotonic()
+    >>> simulate(main).value
+    3.0
+    >>> uninstall()
     """
     global _held
     with _lock:

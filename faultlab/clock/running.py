@@ -12,10 +12,19 @@ from faultlab.clock.where import drop_library_frames
 
 
 def run_virtual(loop: VirtualLoop, main: Coroutine[Any, Any, T], *, name: str | None = None) -> T:
-    """Run `main` to its end on `loop`, inline, whether or not a loop is already running in this thread.
+    """Run a coroutine to its end on a virtual loop, whether or not a loop is already running in this thread.
 
-    `name` is its task's, and so its lane's; an empty one keeps it out of the pictures. Raises what `main` raises, or a
-    SimulationError when it can't end.
+    loop: a new one; it is closed afterwards, and what is left of its tasks is cancelled.
+    main: the coroutine.
+    name: its task's, and so its lane's; an empty one keeps it out of the pictures.
+
+    Returns what `main` returns. Raises what it raises, or a SimulationError when it can't end.
+
+    >>> async def main():
+    ...     await asyncio.sleep(30)
+    ...     return asyncio.get_running_loop().time()
+    >>> run_virtual(VirtualLoop(), main())
+    30.0
     """
     with installed():
         try:

@@ -31,12 +31,24 @@ def explore(
     until: float | None = None,
     **sliders: Any,
 ) -> None:
-    """Sliders for the parameters of a pure function that returns a run, a timeline, a sheet or an SVG string.
+    """Show sliders around a run: move one, and it runs again.
 
-    Each slider is written as what it may be: (low, high) or (low, high, step) in whole or broken numbers, a list of
-    choices, a dict of words and values, True or False for a box to tick, or any ipywidget. It starts at the parameter's
-    default, else at the low end or the first choice. `labels` gives names for people, units included ("base delay, s").
-    `height` (pixels) fixes the picture's size and `until` (seconds) its axis. `alt` says what is to be seen.
+    run: a pure function of the sliders' values; returns a run, a timeline, a sheet or an SVG string.
+    alt: what is to be seen.
+    labels: names for people, units included ("base delay, s").
+    height: the picture's, in pixels. until: its axis's end, in seconds.
+    sliders: each as what it may be: (low, high) or (low, high, step), a list of choices, a dict of words and values,
+        True or False for a box to tick, or any ipywidget. It starts at the parameter's default, otherwise at the low
+        end or the first choice.
+
+    Returns nothing. Raises ValueError for what is no slider, or no parameter of `run`, TypeError for what is no
+    picture, and whatever the first run raises.
+
+    >>> def nap(length=2):
+    ...     return simulate(asyncio.sleep(length))
+    >>> explore(nap, alt="A nap.", labels={"length": "length, s"}, length=(1, 9))
+    VBox(children=(IntSlider(value=2, description='length, s', ...
+    A nap.
     """
     import ipywidgets
     from IPython.display import display
@@ -53,9 +65,7 @@ def explore(
 
     still, events, said = draw()
     name = f"faultlab-still-{hashlib.sha256(still.encode()).hexdigest()[:12]}"
-    box = (_size(still, "width") or 720) + 24, (height or _size(still, "height") or 360) + 52
-    screen = ipywidgets.HTML(layout={"width": f"{box[0]}px", "max_width": "100%", "height": f"{box[1]}px"})
-    table = ipywidgets.HTML()
+    screen, table = _screen(still, height), ipywidgets.HTML()
     hide = f"<style>.{name}{{display:none}}</style>"
 
     def put(markup: str, events: str, said: str) -> None:
@@ -75,6 +85,14 @@ def explore(
     display(ipywidgets.VBox([*controls.values(), screen, table]))  # type: ignore[no-untyped-call]
     caption = f"<p>At the start: {safe(said, 400)}. Run this cell to move the sliders.</p>"
     display_html(f'<div class="{name}" style="overflow-x:auto">{caption}{still}{events}</div>', alt)
+
+
+def _screen(still: str, height: int | None) -> Any:
+    """Where pictures of this one's size are shown: of fixed size, so that nothing jumps."""
+    import ipywidgets
+
+    wide, high = (_size(still, "width") or 720) + 24, (height or _size(still, "height") or 360) + 52
+    return ipywidgets.HTML(layout={"width": f"{wide}px", "max_width": "100%", "height": f"{high}px"})
 
 
 def _markup(result: Any, alt: str, height: int | None, until: float | None) -> tuple[str, str]:

@@ -50,12 +50,20 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 def show(
     picture: Timeline | Sheet | Figure | str, alt: str = "", *, table: bool = True, fold: str = "", **layout: Any
 ) -> None:
-    """Display a timeline, a sheet, an SVG string or a matplotlib figure, with words for who can't see it.
+    """Display a timeline, a sheet, an SVG string or a matplotlib figure, with words for readers who can't see it.
 
-    A timeline is laid out as lanes, with `layout` as `faultlab.lanes.lanes` takes it; timelines and sheets have their
-    events beneath as a folded table, unless `table` is false. `fold` is the line behind which the picture stays hidden
-    until somebody opens it: after a question, so that running all cells spoils nothing. Raises ValueError for a chart
-    without `alt`.
+    picture: a timeline is laid out as lanes.
+    alt: what is to be seen; a timeline and a sheet describe themselves without it, a chart can't.
+    table: whether the events of a timeline or a sheet stand beneath, as a folded table.
+    fold: a line behind which the picture stays hidden until it is opened: after a question, so that running all cells
+        spoils nothing.
+    layout: what `faultlab.lanes.lanes` takes, for a timeline: `title`, `until` (seconds), `order`, ...
+
+    Returns nothing; without a notebook it prints the words. Raises ValueError for a chart without `alt`, and for a
+    string that is no SVG.
+
+    >>> show(simulate(asyncio.sleep(2)).timeline, title="A nap")
+    sleep over 2 s: 1 sleep, 2 s in all.
     """
     markup, words = rendered(picture, alt, table=table, **layout)
     if fold:
@@ -103,7 +111,18 @@ def display_html(markup: str, words: str) -> None:
 
 
 def axes(title: str = "", x: str = "", y: str = "", *, width: float = 7.2, height: float = 3.2) -> tuple[Figure, Axes]:
-    """A figure and its axes in the house style (inches); its lines differ in colour and in dashes."""
+    """A figure and its axes in the house style: lines differ in colour and in dashes.
+
+    title, x, y: the words at the top, and those of the two axes with their units.
+    width, height: inches.
+
+    Returns the figure, for `show`, and its axes, to plot on. It isn't pyplot's, so nothing shows by itself.
+
+    >>> fig, ax = axes("Time waited", "attempt", "seconds")
+    >>> _ = ax.plot([1, 2, 3], [0.1, 0.2, 0.4], label="doubling")
+    >>> show(fig, alt="The pause doubles with each attempt.")
+    The pause doubles with each attempt.
+    """
     from cycler import cycler
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -37,7 +37,7 @@ WIDTH = 720
 LIMIT = 12
 
 
-def lanes(
+def lanes(  # noqa: PLR0913  (options, each by name)
     timeline: Timeline,
     *,
     title: str = "",
@@ -52,11 +52,25 @@ def lanes(
     gutter: float | None = None,
     legend: bool = True,
 ) -> Sheet:
-    """A timeline as lanes.
+    """A timeline as lanes, one for each task or client.
 
-    `height` in pixels fixes the picture's size (lanes get thinner, words go, then lanes are counted in words);
-    without it the picture grows, up to `limit` lanes. `since` and `until` (seconds) fix the axis. `gutter` is the room
-    for the lanes' names in pixels. Marks named in `lines` are drawn as lines through all lanes.
+    title: words above it.
+    alt: what is to be seen; without it the events are described.
+    width: pixels.
+    height: pixels: lanes get thinner, words go, then lanes are counted in words. Without it the picture grows with
+        its lanes.
+    since, until: the axis's ends, in seconds.
+    order: names of lanes that come first.
+    lines: names of marks that are drawn as lines through all lanes.
+    limit: the most lanes; the rest is counted in words.
+    gutter: pixels at the left for the lanes' names.
+    legend: whether the styles are explained beneath.
+
+    Returns a Sheet, for `show`.
+
+    >>> sheet = lanes(simulate(asyncio.sleep(2)).timeline, title="A nap", until=3)
+    >>> sheet.title, sheet.alt
+    ('A nap', 'sleep over 2 s: 1 sleep, 2 s in all.')
     """
     what = scene(timeline, order=order, lines=lines)
     axis = Axis(
@@ -68,7 +82,7 @@ def lanes(
     room = None if height is None else height - top - strip_height - 36 - key_height - 2
     plan = _plan(what, room, limit)
     start = top + strip_height
-    drawn, bottom = _draw_lanes(what, axis, plan, start)
+    drawn, bottom = _draw_lanes(axis, plan, start)
     if room is not None:
         bottom = max(bottom, start + room)
     grid, scale = axis.drawn(start, bottom)
@@ -82,7 +96,7 @@ def lanes(
     return Sheet(width, total, tuple(shapes), clean(title) or "Timeline", said, ((title or "Timeline", timeline),))
 
 
-def compare(
+def compare(  # noqa: PLR0913  (options, each by name)
     own: Timeline,
     intended: Timeline,
     *,
@@ -91,7 +105,17 @@ def compare(
     width: int = WIDTH,
     limit: int = 8,
 ) -> Sheet:
-    """Two timelines under each other on the same axis: what was done, and what was meant."""
+    """Two timelines under each other on the same axis: what was done, and what was meant.
+
+    titles: words above each. alt: what is to be seen; without it both are described. width: pixels. limit: the most
+    lanes of each.
+
+    Returns a Sheet, for `show`.
+
+    >>> nap, rest = (simulate(asyncio.sleep(length)).timeline for length in (2, 3))
+    >>> compare(nap, rest).alt
+    'Your run: sleep over 2 s: 1 sleep, 2 s in all. Intended run: sleep over 3 s: 1 sleep, 3 s in all.'
+    """
     both = (own, intended)
     until = max(timeline.duration for timeline in both) or 1.0
     scenes = [scene(timeline) for timeline in both]
@@ -226,7 +250,7 @@ def _follows(before: Span, after: Span) -> bool:
     return after.start >= before.end and not (before.start == before.end == after.start == after.end)
 
 
-def _draw_lanes(what: Scene, axis: Axis, plan: _Plan, top: float) -> tuple[list[Shape], float]:
+def _draw_lanes(axis: Axis, plan: _Plan, top: float) -> tuple[list[Shape], float]:
     shapes: list[Shape] = []
     y = top
     for name in plan.lanes:

@@ -47,7 +47,7 @@ from faultlab.timeline import Call, Mark, Timeline
 GUTTER = 120.0
 
 
-def raster(
+def raster(  # noqa: PLR0913  (options, each by name)
     timeline: Timeline,
     *,
     title: str = "",
@@ -66,9 +66,27 @@ def raster(
 ) -> Sheet:
     """Every call as a dot at its start: clients from top to bottom, colour and shape by outcome, arrivals below.
 
-    `height` is the dots' share in pixels. `bin` is the width of a count in seconds (0 leaves the counts out). `state`
-    names the mark whose values become ribbons above; `states` may give a state its style ("ok", "failed", "tone2").
-    `steps` are lines below, by name. Clients after the first `limit` are counted, not drawn.
+    title: words above it.
+    alt: what is to be seen; without it the events are described.
+    width: pixels. height: the dots' share of it, pixels.
+    since, until: the axis's ends, in seconds.
+    service: show the calls of this one only.
+    who: what the callers are, in the plural.
+    bin: the width of a count of arrivals, in seconds; 0 leaves the counts out.
+    state: the name of the mark whose values become ribbons above.
+    states: a style for a state ("ok", "failed", "tone2").
+    steps: lines below, by name: (instant in seconds, value) pairs.
+    limit: the most clients; the rest is counted, and not drawn.
+
+    Returns a Sheet, for `show`. Raises ValueError for a style that doesn't exist.
+
+    >>> world = World()
+    >>> op = world.service("op", latency=0.1)
+    >>> async def herd():
+    ...     await asyncio.gather(*(op.for_lane(f"client {number}")() for number in range(50)))
+    >>> sheet = raster(simulate(herd, world=world).timeline, bin=0.1)
+    >>> sheet.alt
+    '50 lanes over 100 ms: 50 calls to op, 50 answered.'
     """
     calls = timeline.calls(service)
     end = until if until is not None else timeline.duration or 1.0
@@ -84,7 +102,7 @@ def raster(
     return _page(axis, panels, outcomes, tones, timeline, title, said)
 
 
-def slots(
+def slots(  # noqa: PLR0913  (options, each by name)
     intervals: Iterable[Interval],
     *,
     title: str = "",
@@ -98,10 +116,22 @@ def slots(
     limit: int = 24,
     timeline: Timeline | None = None,
 ) -> Sheet:
-    """Slots as lanes, filled by who holds them; `steps` (a queue's length, a load) as lines below.
+    """Slots as lanes, filled by the tenants that hold them.
 
-    `order` names all slots, so that those never held are seen too. `tenants` may give a tenant its style ("tone0" ...).
-    With a `timeline` its world's faults lie behind.
+    intervals: who held which slot, as `occupancy` returns it.
+    title: words above it.
+    alt: what is to be seen; without it each tenant's share is told.
+    width: pixels. since, until: the axis's ends, in seconds.
+    order: the names of slots that come first, also of those that were never held.
+    tenants: a style for a tenant ("tone0" to "tone5").
+    steps: lines below, by name: (instant in seconds, value) pairs.
+    limit: the most slots; the rest is counted in words.
+    timeline: the world's outages in it lie behind.
+
+    Returns a Sheet, for `show`. Raises ValueError for a style that doesn't exist.
+
+    >>> slots([Interval("slot 1", "red", 0, 3), Interval("slot 2", "blue", 1, 2)]).alt
+    '2 slots over 3 s; of the time held: red 75%, blue 25%.'
     """
     held = sorted(intervals, key=lambda one: (one.start, one.slot))
     end = until if until is not None else max([one.end for one in held], default=1.0)
@@ -133,7 +163,7 @@ Panel = Callable[[Axis, float], tuple[list[Shape], float]]
 """Draws itself at a height and says how much of it it took."""
 
 
-def _page(
+def _page(  # noqa: PLR0913  (all that stands on a page)
     axis: Axis,
     panels: Sequence[Panel],
     outcomes: Iterable[str],
@@ -144,7 +174,7 @@ def _page(
 ) -> Sheet:
     width = round(axis.right) + 16
     top = 24 if title else 6
-    bands = list(bands_of(timeline, timeline.duration)) if timeline else []
+    bands = list(bands_of(timeline)) if timeline else []
     words, strip_height = strip(bands, axis, top)
     start = y = float(top + strip_height)
     drawn: list[Shape] = []
@@ -185,7 +215,9 @@ def _dots(calls: Sequence[Call], height: int, limit: int, who: str) -> Panel:
     return draw
 
 
-def _clients(names: Sequence[str], shown: int, pitch: float, who: str, axis: Axis, y: float) -> list[Shape]:
+def _clients(  # noqa: PLR0913  (who they are, and where)
+    names: Sequence[str], shown: int, pitch: float, who: str, axis: Axis, y: float
+) -> list[Shape]:
     if names and pitch >= 14:
         return [lane_name(name, y + (index + 0.5) * pitch + 4, axis.left) for index, name in enumerate(names[:shown])]
     height = shown * pitch

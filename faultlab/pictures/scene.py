@@ -75,11 +75,11 @@ def scene(timeline: Timeline, *, order: Sequence[str] = (), lines: Sequence[str]
     names = [name for name in order if name in present]
     # a task that only set timers, or whose calls stand in another lane, would be an empty row
     names += [name for name in present if name in seen and name not in set(names)]
-    bands = [*bands_of(timeline, end), *(Band(m.at, m.at, "end", _mark_words(m)) for m in marks if m.name in lines)]
+    bands = [*bands_of(timeline), *(Band(m.at, m.at, "end", _mark_words(m)) for m in marks if m.name in lines)]
     return Scene(tuple(names), tuple(spans), tuple(points), tuple(bands), end)
 
 
-def bands_of(timeline: Timeline, end: float) -> Iterable[Band]:
+def bands_of(timeline: Timeline) -> Iterable[Band]:
     """What concerned everybody: the world's faults, blocking sleeps, an end that wasn't a return."""
     for words, start, stop in faults_of(timeline):
         yield Band(start, max(stop, start), "world", words)

@@ -23,7 +23,10 @@ class Interval(NamedTuple):
 def occupancy(
     timeline: Timeline, service: str | None = None, *, tenant: Callable[[Call], str] = lambda call: call.lane
 ) -> list[Interval]:
-    """Calls as slots held: each takes the lowest slot that is free. `tenant` says who a call belongs to."""
+    """Calls as slots held: each takes the lowest slot that is free.
+
+    service: the calls of this one only. tenant: whose a call is; its lane's unless given.
+    """
     free_at: list[float] = []
     held: list[Interval] = []
     for call in timeline.calls(service):

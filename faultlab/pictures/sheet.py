@@ -159,7 +159,7 @@ def hatching(bar: Bar) -> list[tuple[float, float, float, float]]:
     if direction == "|":
         return [(x + step, y, x + step, y + height) for step in _steps(width, 5.0)]
     if direction in ("/", "\\"):
-        return [_slanted(x, y, width, height, step, direction) for step in _steps(width + height, 6.0)]
+        return [_slanted(bar, step) for step in _steps(width + height, 6.0)]
     return []
 
 
@@ -330,12 +330,11 @@ def _steps(length: float, step: float) -> list[float]:
     return [step * index for index in range(1, int((length - 0.01) / step) + 1)]
 
 
-def _slanted(
-    x: float, y: float, width: float, height: float, step: float, direction: str
-) -> tuple[float, float, float, float]:
+def _slanted(bar: Bar, step: float) -> tuple[float, float, float, float]:
     """One line at 45 degrees that meets the bar `step` pixels along its edge."""
+    x, y, width, height = bar[:4]
     low, high = max(0.0, step - height), min(step, width)
     from_low, from_high = step - low, step - high
-    if direction == "/":
+    if STYLES[bar.style].hatch == "/":
         return x + low, y + from_low, x + high, y + from_high
     return x + low, y + height - from_low, x + high, y + height - from_high

@@ -102,7 +102,7 @@ def _text(text: Text) -> str:
     return f"<text {look}>{words}</text>"
 
 
-def _circle(x: float, y: float, r: float) -> str:
+def _circle(x: float, y: float, _r: float) -> str:
     return f"M{_n(x)} {_n(y)}h0"
 
 

@@ -28,10 +28,19 @@ def predict(
     why: str = "",
     picture: Picture | None = None,
 ) -> None:
-    """Ask for one of `choices` (values, or words and their values) before `run()` tells which one it is.
+    """Ask for one of several answers, and then tell which one is right.
 
-    `why` is said afterwards. `picture` gets the value that was chosen and returns what is shown then.
-    Raises ValueError when what `run` returns is none of the choices.
+    question: what is asked; code in backticks.
+    choices: values, or words and their values.
+    run: returns the right value; it is run at once.
+    why: what is said after the answer.
+    picture: a function from the value that was chosen to a timeline, a sheet or an SVG string, shown then.
+
+    Returns nothing. Raises ValueError when what `run` returns is none of the choices.
+
+    >>> predict("When do three naps of 2 s end, taken together?", ["after 2 s", "after 6 s"], lambda: "after 2 s")
+    VBox(children=...
+    When do three naps of 2 s end, taken together?
     """
     named = dict(choices) if isinstance(choices, Mapping) else {_said(choice): choice for choice in choices}
     right = run()
@@ -50,7 +59,7 @@ def predict(
     _ask(question, box, answer, f"<ul>{listed}</ul>", _reveal(f"It is {words}.", why, picture, right))
 
 
-def estimate(
+def estimate(  # noqa: PLR0913  (options, each by name)
     question: str,
     run: Callable[[], float],
     *,
@@ -59,7 +68,21 @@ def estimate(
     why: str = "",
     picture: Picture | None = None,
 ) -> None:
-    """Ask for a number; right is what lies within `tolerance` (a share) of what `run()` returns, in `unit`."""
+    """Ask for a number, and then tell it.
+
+    question: what is asked; code in backticks.
+    run: returns the number; it is run at once.
+    unit: the number's.
+    tolerance: how far from it an answer may be, as a share of it.
+    why: what is said after the answer.
+    picture: a function from the number that was given to a timeline, a sheet or an SVG string, shown then.
+
+    Returns nothing.
+
+    >>> estimate("How long do three naps take, one after the other?", lambda: 3 * 2, unit="s")
+    VBox(children=...
+    How long do three naps take, one after the other?
+    """
     right = float(run())
     words = f"{right:,.4g} {unit}".strip()
 
@@ -83,10 +106,21 @@ def arrange(
     *,
     why: str = "",
 ) -> None:
-    """Ask for the order of `lines`, which are given in a right one and shown in another.
+    """Ask for the order of some lines of code.
 
-    `trial` gets the lines as one text and returns what is wrong with it, "" when nothing is: more than one order may
-    be right. Raises ValueError when the given order isn't.
+    question: what is asked; code in backticks.
+    lines: in a right order; they are shown in one that doesn't work.
+    trial: a function from the lines, as one text, to what is wrong with them, "" when nothing is: more than one order
+        may be right.
+    why: what is said when the order works.
+
+    Returns nothing. Raises ValueError when the order given doesn't work, or when any order does.
+
+    >>> def trial(code):
+    ...     return "" if code.startswith("a") else "b before a"
+    >>> arrange("What comes first?", ["a = 1", "b = a"], trial)
+    VBox(children=...
+    What comes first?
     """
     if wrong := trial("\n".join(lines)):
         raise ValueError(f"{question!r}: the order given isn't right: {wrong}")
@@ -110,9 +144,17 @@ def arrange(
 
 
 def mended(trial: Callable[[], str], *, well: str = "Mended.", hint: str = "", picture: Picture | None = None) -> bool:
-    """Say whether the cell above is mended: `trial()` returns what is still wrong, "" when nothing is.
+    """Say whether the cell above is fixed.
 
-    Never raises: what the trial raises is what is wrong. Returns whether all is well.
+    trial: returns what is still wrong, "" when nothing is; what it raises is wrong, too.
+    well: what is said when nothing is wrong. hint: what may be unfolded otherwise.
+    picture: a function from whether all is well to a timeline, a sheet or an SVG string.
+
+    Returns whether all is well, and never raises.
+
+    >>> mended(lambda: "" if 0.1 + 0.2 == 0.3 else "0.1 + 0.2 isn't 0.3")
+    ✗ Not yet: 0.1 + 0.2 isn't 0.3
+    False
     """
     try:
         wrong = trial()
@@ -132,7 +174,9 @@ def safe_lines(text: str) -> str:
     return "\n".join(row[: len(row) - len(row.lstrip())] + safe(row.lstrip(), 300) for row in rows)
 
 
-def _ask(question: str, box: Any, answer: Callable[[str], str], listed: str, static: str, *, always: str = "") -> None:
+def _ask(  # noqa: PLR0913  (all that a warm-up shows)
+    question: str, box: Any, answer: Callable[[str], str], listed: str, static: str, *, always: str = ""
+) -> None:
     """Show the question with its widget, and for where no kernel answers the question with its answer folded."""
     import ipywidgets
     from IPython.display import display

@@ -84,7 +84,7 @@ class TestCheck:
 
     def test_an_answer_without_an_end(self, beside, monkeypatch):
         """It is stopped by its CPU time, and after two the rest isn't played."""
-        monkeypatch.setattr(scenario_module.perform, "__kwdefaults__", {"cpu_seconds": 0.2})
+        monkeypatch.setattr(scenario_module, "CPU_SECONDS", 0.2)
 
         def add(a, b):
             while True:

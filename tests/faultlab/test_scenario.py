@@ -10,6 +10,7 @@ import warnings
 import pytest
 
 from faultlab import Service, World, error, ok, simulate
+from faultlab import scenario as scenario_module
 from faultlab.run import Here
 from faultlab.scenario import Lab, ScenarioError, asked, perform, play, played, read, scenario
 
@@ -120,7 +121,7 @@ class TestEndings:
         assert end["how"] == "limit" and "more than" in end["message"]
 
     @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no alarm")
-    def test_a_pure_loop_is_stopped(self):
+    def test_a_pure_loop_is_stopped(self, monkeypatch):
         """Whatever it catches: the alarm is no Exception, and it comes again (trap 5)."""
 
         async def endless():
@@ -132,7 +133,8 @@ class TestEndings:
                     pass
 
         before = signal.getsignal(signal.SIGVTALRM)
-        end = ending(endless, cpu_seconds=0.05)[-1].data
+        monkeypatch.setattr(scenario_module, "CPU_SECONDS", 0.05)
+        end = ending(endless)[-1].data
         assert end["how"] == "endless" and "0.05 s of CPU time" in end["message"]
         assert signal.getsignal(signal.SIGVTALRM) == before
 
