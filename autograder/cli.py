@@ -52,7 +52,7 @@ class _Terminated(KeyboardInterrupt):
     """SIGTERM: as Ctrl-C, but for the exit code."""
 
 
-def _terminate(number: int, frame: object) -> None:
+def _terminate(_number: int, _frame: object) -> None:
     raise _Terminated
 
 
@@ -158,9 +158,9 @@ def grade(folder: Path | None, json_file: Path | None, **options: Any) -> int:
     Ends with 0 when every submission has its verdict and is written, with 1 when something couldn't be written, or
     with --strict when a person has to look at a submission, and with 2 for wrong usage.
     """
-    from autograder.grading.classroom import grade_course
+    from autograder.grading.classroom import Options, grade_course
 
-    return grade_course(_course(folder), folder, json_file, **options)
+    return grade_course(_course(folder), folder, json_file, Options(**options))
 
 
 @main.command()

@@ -190,7 +190,7 @@ class Course:
             raise UsageError(f"there is no section {name!r}; there are: {known}")
         return sections[name]
 
-    def select(self, names: Sequence[str] = ()) -> list[Section]:
+    def select(self, names: Sequence[str]) -> list[Section]:
         """The sections of these names, all when none is given. Raises UsageError for an unknown one."""
         return [self.section(name) for name in names] if names else self.sections
 

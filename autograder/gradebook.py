@@ -141,7 +141,7 @@ class FeedbackExporter(Exporter):
             self.log.critical("%s", problem)
             sys.exit(1)
 
-    def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> Any:
+    def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> Any:  # noqa: ARG002  (nbconvert calls it so)
         """The page of the graded copy that `filename` is, with what the gradebook says of it."""
         from autograder.pages.feedback import copy_page
 

@@ -38,7 +38,7 @@ def build(
     check: bool = False,
     force: bool = False,
     rules: Rules = NO_RULES,
-    tell: Tell = lambda line: None,
+    tell: Tell = lambda _: None,
     jobs: int = 1,
 ) -> list[str]:
     """Build these sections (all), register them in the gradebook, and return what is wrong, a line each.
@@ -52,7 +52,7 @@ def build(
     if not any(section.source.is_file() for section in chosen):
         raise UsageError(f"{course.solutions} holds no section: there is nothing to build from")
     found = [] if sections else problems.orphans(course)
-    work = partial(_checked if check else _written, course, rules, force)
+    work = partial(_checked, rules) if check else partial(_written, rules, force)
     with side_by_side(jobs if check else 1, tell) as each:
         for one in each(work, chosen):
             found += one
@@ -66,7 +66,7 @@ class _Seen(NamedTuple):
     built: Built | None = None
 
 
-def _looked_at(course: Course, section: Section, rules: Rules, tell: Tell, *, check: bool) -> _Seen:
+def _looked_at(section: Section, rules: Rules, tell: Tell, *, check: bool) -> _Seen:
     """All that is wrong with a section but for what is written and released. What can't be looked at is named."""
     if found := problems.unreadable(section):
         return _Seen([*found, _waiting(section, "everything else")])
@@ -85,7 +85,7 @@ def _looked_at(course: Course, section: Section, rules: Rules, tell: Tell, *, ch
     if section.exercise is not None and not section.scenarios.is_file():
         return _Seen([*found, _waiting(section, "its answers")], built)
     judged = [partial(_held, section, built, rules, tell, again=check)]
-    judged += [partial(rule, course, section, tell) for rule in rules.answers] if check else []
+    judged += [partial(rule, section, tell) for rule in rules.answers] if check else []
     for rule in judged:
         try:
             with authors_errors(section):
@@ -137,9 +137,9 @@ def _engine() -> str:
     return code.hexdigest()
 
 
-def _written(course: Course, rules: Rules, force: bool, tell: Tell, section: Section) -> list[str]:
+def _written(rules: Rules, force: bool, tell: Tell, section: Section) -> list[str]:
     """Write a section's files, unless something is wrong with it; its problems."""
-    found, built = _looked_at(course, section, rules, tell, check=False)
+    found, built = _looked_at(section, rules, tell, check=False)
     if built is not None:
         found = found + problems.leaked(section, built.release)
         found += [] if force else _worked_in(section, built)
@@ -212,10 +212,10 @@ def _worked_in(section: Section, built: Built) -> list[str]:
     return [f"{problems.at(section, path)}: somebody has worked in it, so it isn't replaced; {run}"] if changed else []
 
 
-def _checked(course: Course, rules: Rules, force: bool, tell: Tell, section: Section) -> list[str]:
+def _checked(rules: Rules, tell: Tell, section: Section) -> list[str]:
     """Everything that is wrong with a section and with what was released of it; changes nothing."""
     tell(f"{section.name}: checking {_much(section)}")
-    found, built = _looked_at(course, section, rules, tell, check=True)
+    found, built = _looked_at(section, rules, tell, check=True)
     if built is not None:
         there = {path: (section.released / path).read_bytes() for path in problems.present(section.released)}
         found = found + problems.stale(section, built.release) + problems.extra(section, built.release)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from autograder.authoring import parrot
 from autograder.authoring.worked import answered, solved
-from autograder.course import Course, Section
+from autograder.course import Section
 from autograder.judging.bench import Bench, seed_of
 from autograder.judging.result import Behaviour
 from autograder.sandbox.session import Task
@@ -47,7 +47,7 @@ class Lie(NamedTuple):
         return sum(self.earned.values())
 
 
-def believed(course: Course, section: Section, tell: Tell) -> list[str]:
+def believed(section: Section, tell: Tell) -> list[str]:
     """Liars that earn more than their exercise declares, a line each. Tells the highest."""
     if section.exercise is None:
         return []
@@ -125,11 +125,11 @@ def claimants() -> dict[str, Says]:
     return constants | {"echo": _echo, "last input": partial(_before, [None])} | coins
 
 
-def _same(value: Any, args: tuple[Any, ...]) -> Any:
+def _same(value: Any, _args: tuple[Any, ...]) -> Any:
     return value
 
 
-def _toss(draw: random.Random, args: tuple[Any, ...]) -> bool:
+def _toss(draw: random.Random, _args: tuple[Any, ...]) -> bool:
     return draw.random() < 0.5
 
 
@@ -154,11 +154,11 @@ def pretending(value: Any, says: Says) -> Any:
     if not callable(value):
         return value
     if inspect.isgeneratorfunction(inspect.unwrap(value)):  # it makes a context manager
-        return lambda *args, **options: contextlib.nullcontext(says(args))
+        return lambda *args, **_options: contextlib.nullcontext(says(args))
     if not inspect.iscoroutinefunction(value):
-        return lambda *args, **options: says(args)
+        return lambda *args, **_options: says(args)
 
-    async def later(*args: Any, **options: Any) -> Any:
+    async def later(*args: Any, **_options: Any) -> Any:
         return says(args)
 
     return later
@@ -168,10 +168,10 @@ _CALLED = {"__call__", "__enter__", "__exit__", "__aenter__", "__aexit__"}
 
 
 def _class(kind: type, says: Says) -> type:
-    def listen(self: Any, *args: Any, **options: Any) -> None:
+    def listen(_self: Any, *args: Any, **_options: Any) -> None:
         says(args)
 
-    found: dict[str, Any] = {"__init__": listen, "__getattr__": lambda self, name: says(())}
+    found: dict[str, Any] = {"__init__": listen, "__getattr__": lambda _self, _name: says(())}
     for name, value in inspect.getmembers_static(kind):
         if callable(value) and (not name.startswith("__") or name in _CALLED):
             found[name] = _method(pretending(value, says))
@@ -179,4 +179,4 @@ def _class(kind: type, says: Says) -> type:
 
 
 def _method(function: Any) -> Any:
-    return lambda self, *args, **options: function(*args, **options)
+    return lambda _self, *args, **options: function(*args, **options)

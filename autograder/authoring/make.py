@@ -19,7 +19,7 @@ STUDENT_FILES = ("scenarios.py",)
 what is judged beforehand: `intended.json`, the solution's timelines, and `mistakes.json`, what typical ones lose."""
 
 
-def make(section: Section, tell: Tell = lambda line: None) -> Built:
+def make(section: Section, tell: Tell = lambda _: None) -> Built:
     """The section's files, in memory. Raises BuildError."""
     from autograder.nbgrader.release import release
 

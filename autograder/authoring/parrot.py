@@ -25,7 +25,7 @@ Script = Callable[[list[Event], int], list[Event]]
 """What to tell of a transcript; the number is the first horizon, in nanoseconds."""
 
 
-def whole(events: list[Event], horizon: int) -> list[Event]:
+def whole(events: list[Event], _horizon: int) -> list[Event]:
     """The transcript as it was, calls at their instants included."""
     return events
 

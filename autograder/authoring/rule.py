@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from autograder.course import Course, Section
+from autograder.course import Section
 from autograder.side_by_side import Tell
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ CellCheck = Callable[[Section, "NotebookNode"], list[str]]
 SolutionCheck = Callable[[Section, "Built"], list[str]]
 
 
-Check = Callable[[Course, Section, Tell], list[str]]
+Check = Callable[[Section, Tell], list[str]]
 
 
 class Rules(NamedTuple):

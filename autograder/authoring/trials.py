@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from autograder.authoring import problems
 from autograder.authoring.examples import answers, cell_text, wrong_answers
 from autograder.authoring.worked import answered, answering, given_texts, solved
-from autograder.course import Course, Section
+from autograder.course import Section
 from autograder.judging.bench import Bench, played
 from autograder.judging.judge import SHOWN_EVENTS
 from autograder.judging.mistakes import (
@@ -69,7 +69,7 @@ def _match_parameters(bench: Bench) -> None:
                     raise ScenarioError(line) from None
 
 
-def mistakes(section: Section, notebook: bytes, tell: Tell = lambda line: None) -> bytes:
+def mistakes(section: Section, notebook: bytes, tell: Tell) -> bytes:
     """What each file in `wrong/` loses of the visible tests under several seeds, for the headline that a student hears.
 
     Judging them takes a while, and is told before it begins: as long as nothing that matters has changed, what was
@@ -126,7 +126,7 @@ def playable(section: Section, built: Built) -> list[str]:
     return found
 
 
-def right_answers(course: Course, section: Section, tell: Tell) -> list[str]:
+def right_answers(section: Section, _tell: Tell) -> list[str]:
     """Right answers without full marks, and those, the solution too, that are seen otherwise when scenarios come
     alone, in order or reversed, a line each."""
     if section.exercise is None:

@@ -30,37 +30,40 @@ from autograder.pages.report import write_index, write_report
 from autograder.pages.roll import Roll
 
 
-def grade_course(
-    course: Course,
-    folder: Path | None,
-    json_file: Path | None,
-    *,
-    section: str | None,
-    student: str | None,
-    jobs: int | None,
-    seed: int,
-    force: bool,
-    limit: float,
-    allow_unsandboxed: bool,
-    strict: bool = False,
-    dry_run: bool = False,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options of `autograder grade`, as its help tells them."""
+
+    section: str | None
+    student: str | None
+    jobs: int | None
+    seed: int
+    force: bool
+    limit: float
+    """Wall-clock seconds that one submission may take."""
+    allow_unsandboxed: bool
+    strict: bool
+    dry_run: bool
+
+
+def grade_course(course: Course, folder: Path | None, json_file: Path | None, options: Options) -> int:
     """`autograder grade`. Returns the exit code."""
     everyone = with_exercise(course.submissions(folder))
+    section, student = options.section, options.student
     some = section is not None or student is not None
     chosen = with_exercise(course.submissions(folder, section=section, student=student)) if some else everyone
     if not chosen:
         raise UsageError(_nothing(folder or course.submitted, section, student, others=bool(everyone)))
-    setting = Setting(seed, jobs or os.cpu_count() or 1, allow_unsandboxed, limit=limit)
-    if dry_run:
-        return _plan(course, chosen, setting, force=force)
+    setting = Setting(options.seed, options.jobs or os.cpu_count() or 1, options.allow_unsandboxed, limit=options.limit)
+    if options.dry_run:
+        return _plan(course, chosen, setting, force=options.force)
     with Rows(json_file) as rows, course.lock():
         _build_missing(course, chosen)
-        run = _Run(course, setting, rows, force=force)
+        run = _Run(course, setting, rows, force=options.force)
         run.grade(chosen)
         rows.sort()
         finals = run.finals()
-        whole = _whole(course, run, everyone, finals)
+        whole = _whole(run, everyone, finals)
         _show(run, whole, by_student=student is not None)
         problems = run.writer.problems
         if rows.problem:
@@ -72,7 +75,7 @@ def grade_course(
             problems.add(cannot_write(error))
     for line in problems.lines():
         progress.tell(f"autograder: {line}")
-    return 1 if problems.found or (strict and run.roll.in_need) else 0
+    return 1 if problems.found or (options.strict and run.roll.in_need) else 0
 
 
 def _nothing(place: Path, section: str | None, student: str | None, *, others: bool) -> str:
@@ -83,7 +86,7 @@ def _nothing(place: Path, section: str | None, student: str | None, *, others: b
     return f"nothing to grade: there is no submission{of}{to} in {place}"
 
 
-def grade_demo(course: Course, *, jobs: int | None, allow_unsandboxed: bool, strict: bool = False) -> int:
+def grade_demo(course: Course, *, jobs: int | None, allow_unsandboxed: bool, strict: bool) -> int:
     """`autograder demo`: wrong and right answers of every section as a class. Returns the exit code."""
     from autograder.grading.demo import make_class
 
@@ -202,7 +205,7 @@ def _stale_points(keys: Keys, steps: Iterable[Step]) -> str:
     return f"the points of {', '.join(stale)} changed{said}; run: autograder build {names}" if stale else ""
 
 
-def _whole(course: Course, run: _Run, everyone: Iterable[Submission], finals: dict[tuple[str, str], Standing]) -> Roll:
+def _whole(run: _Run, everyone: Iterable[Submission], finals: dict[tuple[str, str], Standing]) -> Roll:
     """Everybody whose folder is there: this run's results, and for the others what the ledger holds."""
     others = [one for one in everyone if (one.section.name, one.student) not in run.roll.briefs]
     whole = run.roll

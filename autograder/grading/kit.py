@@ -84,5 +84,5 @@ def kit_for_points(section: Section) -> Kit:
 
 
 @cache
-def _kit_at(section: Section, saved: tuple[int, ...]) -> Kit:
+def _kit_at(section: Section, saved: tuple[int, ...]) -> Kit:  # noqa: ARG001  (the cache goes by it)
     return Kit.of(section)

@@ -50,7 +50,7 @@ class Ledger:
 
     course: Course
 
-    def step(self, submission: Submission, keys: Keys, *, force: bool = False) -> Step:
+    def step(self, submission: Submission, keys: Keys, *, force: bool) -> Step:
         """What the next grading has to do about this submission."""
         entry = self.entry(submission.student, submission.section)
         if entry is None:

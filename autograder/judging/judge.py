@@ -112,7 +112,7 @@ class Judge:
     def _judged(
         self, timelines: Mapping[Played, Timeline], intended: Mapping[Played, Timeline], tests: list[Test]
     ) -> Iterator[Behaviour]:
-        self._config.stash[SOURCE] = lambda item, wanted: timelines.get(wanted, NEVER_RUN)
+        self._config.stash[SOURCE] = lambda _, wanted: timelines.get(wanted, NEVER_RUN)
         self.exhausted, until = False, time.process_time() + CPU_SECONDS
         if tests:  # the submission before may have been judged by others of these tests
             self._session._setupstate.teardown_exact(tests[0].item.parent)  # type: ignore[arg-type]

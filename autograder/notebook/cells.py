@@ -91,12 +91,12 @@ _PLAIN: dict[str, Callable[..., ast.AST]] = {
     "ListComp": ast.GeneratorExp,
     "SetComp": ast.GeneratorExp,
     "DictComp": lambda key, value, generators: ast.GeneratorExp(_all(key, value), generators),
-    "AnnAssign": lambda target, annotation, value, **rest: ast.Assign([target], _all(annotation, value)),
+    "AnnAssign": lambda target, annotation, value, **_: ast.Assign([target], _all(annotation, value)),
     # `ast.unparse` can't write down every such string.
     "JoinedStr": lambda values: _all(*values),
-    "FormattedValue": lambda value, format_spec, **rest: _all(value, format_spec),
+    "FormattedValue": lambda value, format_spec, **_: _all(value, format_spec),
     "TemplateStr": lambda values: _all(*values),
-    "Interpolation": lambda value, format_spec, **rest: _all(value, format_spec),
+    "Interpolation": lambda value, format_spec, **_: _all(value, format_spec),
 }
 
 

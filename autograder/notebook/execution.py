@@ -236,7 +236,7 @@ class _Budget:
             return
         spent, patience = time.process_time(), max(1, LOOKS // 3)
 
-        def look(number: int, frame: Any) -> None:
+        def look(_number: int, _frame: Any) -> None:
             nonlocal spent, patience
             now = time.process_time()
             if now - spent < 0.001:  # as little as not even a process that is starved of its processor
@@ -276,5 +276,5 @@ def _no_checks() -> dict[str, types.ModuleType]:
     modules = {}
     for place, name, said in (("checking", "check", None), ("own", "own_answer", unknown)):
         modules[f"autograder.learner.{place}"] = module = types.ModuleType(f"autograder.learner.{place}")
-        setattr(module, name, lambda *args, said=said, **options: said)
+        setattr(module, name, lambda *_args, said=said, **_options: said)
     return modules

@@ -86,17 +86,17 @@ class _Magics:
     def __call__(self, *args: Any, **options: Any) -> None:
         """Nothing."""
 
-    def run_line_magic(self, name: str, line: str, *rest: Any) -> None:
+    def run_line_magic(self, name: str, line: str, *_rest: Any) -> None:
         """Run the statement of `%time`, ignore the others."""
         if name == "time":
             self._run(line)
 
-    def run_cell_magic(self, name: str, line: str, cell: str) -> None:
+    def run_cell_magic(self, name: str, line: str, cell: str) -> None:  # noqa: ARG002  (IPython's own)
         """Run the body of those that run one, ignore the others. `%%timeit` binds no name."""
         if name in ("time", "prun", "capture"):
             self._run(cell)
 
-    def getoutput(self, *args: Any, **options: Any) -> list[str]:
+    def getoutput(self, *_args: Any, **_options: Any) -> list[str]:
         """Empty."""
         return []
 

@@ -8,6 +8,8 @@ one: see `guest.py`.
 
 # mypy: disable-error-code="no-untyped-call"
 # (much of IPython is without annotations)
+# ruff: noqa: ARG002
+# (IPython calls these methods so)
 
 from __future__ import annotations
 
@@ -97,7 +99,7 @@ class NotebookShell(InteractiveShell):
     compiler_class = _Compiler
     display_pub_class = _Nowhere
     displayhook_class = _Unseen
-    tell: Tell = staticmethod(lambda kind, name: None)
+    tell: Tell = staticmethod(lambda _kind, _name: None)
 
     def __init__(self) -> None:
         config = Config()
@@ -275,7 +277,7 @@ class NotebookLoop(VirtualLoop):
         """What `nest_asyncio.apply()` does for a kernel's loop."""
         self.nests = True
 
-        def run(main: Any, *, debug: Any = None, loop_factory: Any = None) -> Any:
+        def run(main: Any, *, debug: Any = None, loop_factory: Any = None) -> Any:  # noqa: ARG001  (asyncio.run's own)
             if asyncio._get_running_loop() is self:
                 return self.run_until_complete(main)
             with asyncio.Runner(debug=debug) as runner:
@@ -306,7 +308,7 @@ class NoKeyboard(EOFError):
     """A cell asks for input."""
 
 
-def _no_keyboard(prompt: object = "") -> NoReturn:
+def _no_keyboard(_prompt: object = "") -> NoReturn:
     raise NoKeyboard("input() has nobody to ask while a notebook is graded")
 
 
@@ -325,7 +327,7 @@ def current(made: NotebookShell, loop: NotebookLoop) -> Iterator[None]:
     nested.apply = loop.nest  # type: ignore[attr-defined]
     modules = {"__main__": made.user_module, "nest_asyncio": nested, "nest_asyncio2": nested}
     InteractiveShell._instance = made  # type: ignore[assignment]
-    sys.breakpointhook = lambda *args, **options: made.tell("breakpoint", "")
+    sys.breakpointhook = lambda *_args, **_options: made.tell("breakpoint", "")
     sys.path.insert(0, "")
     try:
         with made.builtin_trap, standing_in(modules):

@@ -124,7 +124,7 @@ def _with_checks(section: Section, cells: Iterable[NotebookNode]) -> Iterator[No
             yield cell
             continue
         exercises.append(name)
-        yield _student_cell(section, cell, name)
+        yield _student_cell(cell, name)
         yield _check_cell(f"{name}_score", f'check("{name}")', points(section.tests))
         hidden = f"# More tests of {name} run here when it is graded: same behaviours, other values.\n"
         hidden += f'### {BEGIN_HIDDEN}\ncheck("{name}", hidden=True)\n### {END_HIDDEN}'
@@ -163,7 +163,7 @@ def _solution_in(text: str) -> str:
     )
 
 
-def _student_cell(section: Section, cell: NotebookNode, name: str) -> NotebookNode:
+def _student_cell(cell: NotebookNode, name: str) -> NotebookNode:
     if not isinstance(name, str) or not name.isidentifier():
         raise BuildError(f"exercise={name!r} is no name; write letters, digits and _")
     if cell.cell_type != "code" or BEGIN_SOLUTION not in cell.source or END_SOLUTION not in cell.source:

@@ -156,10 +156,10 @@ def _picture(behaviour: Behaviour) -> str:
     return compare_svg(behaviour.timeline, behaviour.intended)
 
 
-def page(result: Result, standing: Standing | None = None) -> str:
+def page(result: Result) -> str:
     """A whole page for one student, from a result: nothing fetched, no script allowed."""
     parts = {hidden: part_html(result, hidden=hidden) for hidden in (False, True) if result.part(hidden=hidden)}
-    standing = standing or Standing(result.score, result.max_score, result.score)
+    standing = Standing(result.score, result.max_score, result.score)
     return _page(result.student, result.section, standing, parts or {False: part_html(result)})
 
 

@@ -26,8 +26,6 @@ class Exit:
     """As os.waitstatus_to_exitcode(): a signal is negative."""
     cpu: float
     """Seconds."""
-    max_rss: int
-    """KiB."""
     spent: Spent = ""
     """The limit on time, of the processor or of the wall clock, that ended it."""
     failure: str = ""

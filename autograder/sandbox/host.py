@@ -296,7 +296,7 @@ class Box:
         # The kernel's limit counts ticks, its statistics count more finely: on a busy machine they stay well below.
         elif status == -signal.SIGKILL and cpu >= 0.5 * limits.cpu:
             spent = "cpu"
-        return Exit(message["exit"], status, cpu, message["max_rss"], spent, message["failure"], message["starved"])
+        return Exit(message["exit"], status, cpu, spent, message["failure"], message["starved"])
 
     def _last_words(self) -> str:
         self._log.seek(0)

@@ -128,7 +128,7 @@ class Plain:
         status = running.process.wait()
         running.leave()
         shutil.rmtree(running.folder, ignore_errors=True)
-        return Exit(child.id, status, _cpu_of_children() - running.before, 0, _SPENT.get(status, ""))
+        return Exit(child.id, status, _cpu_of_children() - running.before, _SPENT.get(status, ""))
 
     def close(self) -> None:
         """End all of it."""

@@ -7,9 +7,8 @@ on in another child, a few times over.
 from __future__ import annotations
 
 import contextlib
-import gc
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -20,7 +19,7 @@ from autograder.sandbox.limits import Budget, Mishap, TooMuch
 from autograder.sandbox.session import Session, Task
 from autograder.sandbox.tiers import SandboxUnavailable
 from autograder.sandbox.wire import Given, Tampered, pack
-from faultlab.scenario import Played, Scenario
+from faultlab.scenario import Played, Scenario, uncollected
 from faultlab.timeline import Event, Timeline
 
 GRACE = 20.0
@@ -88,20 +87,12 @@ def _play_group(
     for _ in range(FRESH_STARTS):
         if played.endless >= PATIENCE:
             return
-        session, mishap = _play_in_a_child(box, given, left, budget, played)
-        if mishap == KILLED:
-            played.killed += 1
-            if played.killed == 1:
-                session, mishap = _play_in_a_child(box, given, left, budget, played)
-                played.killed += mishap == KILLED
-        for (one, _), timeline in zip(left, session.timelines, strict=False):
-            played.timelines[one] = timeline
+        session, mishap = _play_unless_killed(box, given, left, budget, played)
+        played.timelines.update(zip((one for one, _ in left), session.timelines, strict=False))
         if session.cell_errors is not None:
             played.cell_errors, played.cell_notes = session.cell_errors, session.cell_notes
         left = left[len(session.timelines) :]
-        if mishap is None:
-            return
-        if mishap[0] == "endless":
+        if mishap is None or mishap[0] == "endless":
             return
         if mishap[0] != "limit":
             played.mishaps.append(mishap)
@@ -113,6 +104,18 @@ def _play_group(
     how, message = mishap
     for one, _ in left:
         played.timelines[one] = Timeline((Event(0, "end", "", {"how": how, "message": message}),))
+
+
+def _play_unless_killed(
+    box: Sandbox, given: Given, left: list[tuple[Played, Task]], budget: Budget, played: Outcome
+) -> tuple[Session, Mishap | None]:
+    """Play in a child; the first one that is killed from outside is replaced by another."""
+    session, mishap = _play_in_a_child(box, given, left, budget, played)
+    played.killed += mishap == KILLED
+    if mishap == KILLED and played.killed == 1:
+        session, mishap = _play_in_a_child(box, given, left, budget, played)
+        played.killed += mishap == KILLED
+    return session, mishap
 
 
 def _play_in_a_child(
@@ -136,7 +139,7 @@ def converse(box: Sandbox, session: Session, payload: bytes, *, patience: int = 
     mishap: Mishap | None = None
     with contextlib.closing(child):
         try:
-            with _no_collection():
+            with uncollected():  # collecting all of our garbage isn't the child's doing; its share is capped
                 mishap = _listen(child, session, patience, limits.total + GRACE)
         finally:
             box.kill(child)
@@ -147,19 +150,6 @@ def converse(box: Sandbox, session: Session, payload: bytes, *, patience: int = 
     mishap = mishap or _died(end, session.budget)
     session.give_up(*mishap)
     return mishap
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Keep the garbage collector away: walking through all of our own memory isn't the child's doing. What a child can
-    make us keep is capped."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _listen(child: Child, session: Session, patience: int, seconds: float) -> Mishap | None:

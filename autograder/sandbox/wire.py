@@ -313,23 +313,25 @@ def check_plain(value: Any, depth: int = 0) -> None:
     """Raises Tampered unless `value` is plain data of bounded depth and size."""
     if depth > DEPTH:
         raise Tampered("a value nested too deep")
-    if value is None or isinstance(value, bool):
-        return
-    if isinstance(value, int):
-        if not -(2**63) <= value < 2**63:
-            raise Tampered("a number out of range")
-    elif isinstance(value, float):
-        if value - value != 0:
-            raise Tampered("a number that is none")
-    elif isinstance(value, str):
-        if len(value) > STRING:
-            raise Tampered("a string too long")
-    elif isinstance(value, list):
+    if isinstance(value, list):
         for item in value:
             check_plain(item, depth + 1)
     elif isinstance(value, dict):
         for key, item in value.items():
             check_plain(key, depth + 1)
             check_plain(item, depth + 1)
-    else:
-        raise Tampered(f"a {type(value).__name__}")
+    elif problem := _problem_of(value):
+        raise Tampered(problem)
+
+
+def _problem_of(value: Any) -> str:
+    """What is wrong with a value that holds no others; empty when nothing is."""
+    if value is None or isinstance(value, bool):
+        return ""
+    if isinstance(value, int):
+        return "" if -(2**63) <= value < 2**63 else "a number out of range"
+    if isinstance(value, float):
+        return "" if value - value == 0 else "a number that is none"
+    if isinstance(value, str):
+        return "" if len(value) <= STRING else "a string too long"
+    return f"a {type(value).__name__}"

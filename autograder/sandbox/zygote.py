@@ -158,40 +158,53 @@ def serve(control: socket.socket, home: Home) -> NoReturn:
     poller = select.poll()
     poller.register(control, select.POLLIN)
     while True:
-        left = min((child.left for child in running.values()), default=None)
-        patience = None if left is None else max(0, int(min(left, GLANCE) * 1000) + 1)
-        for ready, _ in poller.poll(patience):
+        for ready, _ in poller.poll(until_next_look(running)):
             if ready != control.fileno():
                 poller.unregister(ready)
                 control.send(json.dumps(reap(home, ready, running.pop(ready))).encode())
-                continue
-            message, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 2)
-            if not message:
-                for pidfd in running:
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                for child in running.values():
-                    os.waitpid(child.pid, 0)
-                    home.confined.ended(child.pid)
-                os._exit(0)
-            request = json.loads(message)
-            if "kill" in request:
-                for pidfd in [pidfd for pidfd, child in running.items() if child.id == request["kill"]]:
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             else:
-                try:
-                    pidfd, child = launch(home, request, descriptors)
-                except OSError as error:  # no process left, no namespace left: not this submission's fault
-                    control.send(json.dumps(never_lived(request["launch"], error)).encode())
-                else:
-                    running[pidfd] = child
-                    poller.register(pidfd, select.POLLIN)
-                for descriptor in descriptors:
-                    os.close(descriptor)
+                obey(control, home, poller, running)
         for pidfd, child in running.items():
             child.late = child.late or child.left <= 0
             child.greedy = child.greedy or child.page_tables > child.limits.page_tables
             if child.late or child.greedy:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
+def until_next_look(running: dict[int, Running]) -> int | None:
+    """Milliseconds until a child has to be looked at again; None when there is none."""
+    left = min((child.left for child in running.values()), default=None)
+    return None if left is None else max(0, int(min(left, GLANCE) * 1000) + 1)
+
+
+def obey(control: socket.socket, home: Home, poller: select.poll, running: dict[int, Running]) -> None:
+    """Do what the judge asks for; where its end is closed, kill everything and end."""
+    message, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 2)
+    if not message:
+        end_all(home, running)
+    request = json.loads(message)
+    if "kill" in request:
+        for pidfd in [pidfd for pidfd, child in running.items() if child.id == request["kill"]]:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        return
+    try:
+        pidfd, child = launch(home, request, descriptors)
+    except OSError as error:  # no process left, no namespace left: not this submission's fault
+        control.send(json.dumps(never_lived(request["launch"], error)).encode())
+    else:
+        running[pidfd] = child
+        poller.register(pidfd, select.POLLIN)
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def end_all(home: Home, running: dict[int, Running]) -> NoReturn:
+    for pidfd in running:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    for child in running.values():
+        os.waitpid(child.pid, 0)
+        home.confined.ended(child.pid)
+    os._exit(0)
 
 
 def launch(home: Home, request: dict[str, Any], descriptors: list[int]) -> tuple[int, Running]:
@@ -241,7 +254,6 @@ def reap(home: Home, pidfd: int, child: Running) -> dict[str, Any]:
         "exit": child.id,
         "status": os.waitstatus_to_exitcode(status),
         "cpu": usage.ru_utime + usage.ru_stime,
-        "max_rss": usage.ru_maxrss,
         "late": child.late,
         "failure": failure.decode(errors="replace"),
         "starved": starved or child.greedy,
@@ -256,7 +268,7 @@ def cpu_time(pid: int) -> float:
 def never_lived(number: int, error: OSError) -> dict[str, Any]:
     """The end of a child that couldn't be forked."""
     failure = f"fork: {line(error)}"
-    return {"exit": number, "status": 1, "cpu": 0.0, "max_rss": 0, "late": False, "failure": failure, "starved": False}
+    return {"exit": number, "status": 1, "cpu": 0.0, "late": False, "failure": failure, "starved": False}
 
 
 def be_the_child(home: Home, request: dict[str, Any], limits: Limits, talk: int, payload: int, report: int) -> NoReturn:

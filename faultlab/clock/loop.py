@@ -157,7 +157,7 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
 
     ended_by = SimulationError
 
-    def __init__(  # noqa: PLR0913  (limits, each by name)
+    def __init__(
         self,
         outside: Outside | None = None,
         *,

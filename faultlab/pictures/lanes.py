@@ -37,7 +37,7 @@ WIDTH = 720
 LIMIT = 12
 
 
-def lanes(  # noqa: PLR0913  (options, each by name)
+def lanes(
     timeline: Timeline,
     *,
     title: str = "",
@@ -96,7 +96,7 @@ def lanes(  # noqa: PLR0913  (options, each by name)
     return Sheet(width, total, tuple(shapes), clean(title) or "Timeline", said, ((title or "Timeline", timeline),))
 
 
-def compare(  # noqa: PLR0913  (options, each by name)
+def compare(
     own: Timeline,
     intended: Timeline,
     *,

@@ -47,7 +47,7 @@ from faultlab.timeline import Call, Mark, Timeline
 GUTTER = 120.0
 
 
-def raster(  # noqa: PLR0913  (options, each by name)
+def raster(
     timeline: Timeline,
     *,
     title: str = "",
@@ -102,7 +102,7 @@ def raster(  # noqa: PLR0913  (options, each by name)
     return _page(axis, panels, outcomes, tones, timeline, title, said)
 
 
-def slots(  # noqa: PLR0913  (options, each by name)
+def slots(
     intervals: Iterable[Interval],
     *,
     title: str = "",
@@ -163,7 +163,7 @@ Panel = Callable[[Axis, float], tuple[list[Shape], float]]
 """Draws itself at a height and says how much of it it took."""
 
 
-def _page(  # noqa: PLR0913  (all that stands on a page)
+def _page(
     axis: Axis,
     panels: Sequence[Panel],
     outcomes: Iterable[str],
@@ -215,9 +215,7 @@ def _dots(calls: Sequence[Call], height: int, limit: int, who: str) -> Panel:
     return draw
 
 
-def _clients(  # noqa: PLR0913  (who they are, and where)
-    names: Sequence[str], shown: int, pitch: float, who: str, axis: Axis, y: float
-) -> list[Shape]:
+def _clients(names: Sequence[str], shown: int, pitch: float, who: str, axis: Axis, y: float) -> list[Shape]:
     if names and pitch >= 14:
         return [lane_name(name, y + (index + 0.5) * pitch + 4, axis.left) for index, name in enumerate(names[:shown])]
     height = shown * pitch

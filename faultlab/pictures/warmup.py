@@ -59,7 +59,7 @@ def predict(
     _ask(question, box, answer, f"<ul>{listed}</ul>", _reveal(f"It is {words}.", why, picture, right))
 
 
-def estimate(  # noqa: PLR0913  (options, each by name)
+def estimate(
     question: str,
     run: Callable[[], float],
     *,
@@ -174,9 +174,7 @@ def safe_lines(text: str) -> str:
     return "\n".join(row[: len(row) - len(row.lstrip())] + safe(row.lstrip(), 300) for row in rows)
 
 
-def _ask(  # noqa: PLR0913  (all that a warm-up shows)
-    question: str, box: Any, answer: Callable[[str], str], listed: str, static: str, *, always: str = ""
-) -> None:
+def _ask(question: str, box: Any, answer: Callable[[str], str], listed: str, static: str, *, always: str = "") -> None:
     """Show the question with its widget, and for where no kernel answers the question with its answer folded."""
     import ipywidgets
     from IPython.display import display

@@ -45,7 +45,7 @@ def holding(student: str, data: Callable[[], bytes]) -> Case:
     return Case(student, lambda root: notebook(root, student).write_bytes(data()), says="no notebook in the file")
 
 
-def linked(student: str, target: str, *, level: int, says: str = "a link") -> Case:
+def linked(student: str, target: str, *, level: int) -> Case:
     """A link in the place of the notebook, its folder or the student's: `target` is relative to all students'."""
 
     def place(root: Path) -> None:
@@ -57,7 +57,7 @@ def linked(student: str, target: str, *, level: int, says: str = "a link") -> Ca
             path.rmdir()
         path.symlink_to(os.path.relpath(root / target, path.parent))
 
-    return Case(student, place, says=says)
+    return Case(student, place, says="a link")
 
 
 def bomb() -> bytes:

@@ -119,8 +119,8 @@ def test_the_limit_is_told_on_the_command_line(monkeypatch: pytest.MonkeyPatch, 
     """`grade --limit 7` gives each submission seven seconds; 120 unless told otherwise."""
     seen: list[float] = []
 
-    def grade_course(*given: Any, limit: float, **options: Any) -> int:
-        seen.append(limit)
+    def grade_course(course: Any, folder: Any, json_file: Any, options: classroom.Options) -> int:
+        seen.append(options.limit)
         return 0
 
     monkeypatch.setattr(classroom, "grade_course", grade_course)

@@ -40,7 +40,7 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def full_marks(course: Course, section: Section, tell: Tell) -> list[str]:
+def full_marks(section: Section, tell: Tell) -> list[str]:
     tell(f"{section.name} was looked at")
     return [f"{section.name}: the solution gets 2 of 3 points"]
 
@@ -275,11 +275,11 @@ class TestCheck:
     def test_right_answers_keep_nothing_between_scenarios(self, course: Course) -> None:
         """One that does is named, with the behaviours that depend on what was played before."""
         section = course.section(SECTION)
-        assert right_answers(course, section, print) == []
-        assert right_answers(course, course.section("91_plain"), print) == []
+        assert right_answers(section, print) == []
+        assert right_answers(course.section("91_plain"), print) == []
         keeps = "calls = []\ndef add(a, b):\n    calls.append(a)\n    return a + b if len(calls) == 1 else None\n"
         (section.folder / "right" / "keeps.py").write_text(keeps)
-        in_order, backwards = right_answers(course, section, print)
+        in_order, backwards = right_answers(section, print)
         assert (
             "scenarios in order, right/keeps.py is judged otherwise" in in_order and "alone: zero, small;" in in_order
         )

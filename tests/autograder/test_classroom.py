@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner
@@ -386,8 +386,12 @@ class TestRows:
 class TestAgain:
     """What decides an entry is noticed; what decides only what is written of it costs no grading."""
 
+    OPTIONS: ClassVar = {"seed": ["--seed", "7"], "limit": ["--limit", "60"], "sandbox": ["--allow-unsandboxed"]}
+
     def change(self, course: Course, what: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """Make the change; returns options of the command."""
+        if what in self.OPTIONS:
+            return self.OPTIONS[what]
         section = course.section(SECTION)
         if what == "submission":
             hand_in(course, *CLASS)
@@ -408,12 +412,6 @@ class TestAgain:
             monkeypatch.setattr(keys, "_libraries", lambda: "another one")
         elif what == "secret":
             (course.root / ".course-secret").write_text("f" * 64)
-        elif what == "seed":
-            return ["--seed", "7"]
-        elif what == "limit":
-            return ["--limit", "60"]
-        elif what == "sandbox":
-            return ["--allow-unsandboxed"]
         return []
 
     @pytest.mark.parametrize(

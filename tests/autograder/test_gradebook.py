@@ -29,7 +29,6 @@ from autograder.notebook.handin import open_submission
 
 SECTION = "90_sample"
 RIGHT = "def add(a, b):\n    return a + b"
-PICTURE = "<svg viewBox='0 0 1 1' role='img' aria-label='a picture'></svg>"
 
 FAKES = """
 import json

@@ -26,7 +26,7 @@ class TestCeilings:
         """One line: the most that a liar earned, which one, and what is declared; nothing of sections without one."""
         told: list[str] = []
         sections = [pristine.section(name) for name in (SECTION, "91_plain")]
-        assert [believed(pristine, section, told.append) for section in sections] == [[], []]
+        assert [believed(section, told.append) for section in sections] == [[], []]
         (line,) = told
         assert line == f"{SECTION}: most points that a liar earned: 3 (transcript under another seed); declared: 3"
 
@@ -34,7 +34,7 @@ class TestCeilings:
         """Which liar, for which behaviours, and where to declare it."""
         section = course.section(SECTION)
         edit(section.hidden, "LIARS = 3\n", "LIARS = 2.5\n")
-        (problem,) = believed(course, section, print)
+        (problem,) = believed(section, print)
         for words in (
             "(transcript under another seed)",
             "3 points",
@@ -50,7 +50,7 @@ class TestCeilings:
         section = course.section(SECTION)
         edit(section.hidden, "LIARS = 3\n", "")
         assert declared(section) == 0
-        assert believed(course, section, print)
+        assert believed(section, print)
 
     def test_who_earns_what(self, pristine):
         """Who says nothing or a constant, or tosses a coin, earns nothing of sums; who says 0 earns the one that is."""

@@ -52,10 +52,10 @@ def page_of(course: Course, student: str = "ada") -> str:
     return (course.feedback / student / SECTION / "sample.html").read_text(encoding="utf-8")
 
 
-def enter(course: Course, comment: str = "Well done.", points: float = 2.25) -> None:
+def enter(course: Course, comment: str = "Well done.") -> None:
     """What formgrader writes."""
     with database.opened(database.database(course)) as book:
-        book.find_grade("sample_score", "sample", SECTION, "ada").manual_score = points
+        book.find_grade("sample_score", "sample", SECTION, "ada").manual_score = 2.25
         book.find_comment("sample", "sample", SECTION, "ada").manual_comment = comment
         book.db.commit()
 

@@ -13,8 +13,6 @@ from pathlib import Path
 from autograder.course import Course
 
 SECTION = "90_sample"
-STUDENTS = ("nobody", "games", "daemon", "mail")
-"""Accounts that every Debian has: an id in nbgrader's exchange is an account's name."""
 
 _AS = """
 import os, sys

@@ -98,12 +98,21 @@ def hand_out(instructor: Instructor) -> str:
 
 def test_a_term(instructor: Instructor) -> None:
     """Release, fetch, submit, collect, grade, points by hand, feedback, resubmission, lateness, extension, export."""
-    course = instructor.course
     now = datetime.now(UTC)
     exchange = instructor.home.parent / "exchange"
     ada, mallory = (Account.student(name, exchange.parent, exchange) for name in ("nobody", "games"))
-    set_due(course, now + timedelta(days=1))
+    set_due(instructor.course, now + timedelta(days=1))
+    hand_in_and_collect(instructor, ada, mallory, exchange)
+    grade_and_hand_out(instructor, ada)
+    set_due(instructor.course, now - timedelta(days=1))
+    hand_in_late(instructor, ada)
+    extend(instructor, ada)
+    export(instructor)
 
+
+def hand_in_and_collect(instructor: Instructor, ada: Account, mallory: Account, exchange: Path) -> None:
+    """Both hand in half an answer, and one of them cheats."""
+    course = instructor.course
     instructor.nbgrader("release_assignment", SECTION)
     assert SECTION in ada.nbgrader("list")
     for student in (ada, mallory):
@@ -120,6 +129,10 @@ def test_a_term(instructor: Instructor) -> None:
     assert database.standings(course)[ada.name, SECTION] == Standing(2.0, 3.0, 2.0)
     assert database.standings(course)[mallory.name, SECTION].score == 0
 
+
+def grade_and_hand_out(instructor: Instructor, ada: Account) -> None:
+    """Points by hand and comments reach the page that a student fetches."""
+    course = instructor.course
     grade_by_hand(course, ada.name)
     instructor.autograder("grade")
     assert "numbers below" in page_of(course, ada.name)
@@ -134,7 +147,10 @@ def test_a_term(instructor: Instructor) -> None:
     )
     assert "timestamp.txt" not in page
 
-    set_due(course, now - timedelta(days=1))
+
+def hand_in_late(instructor: Instructor, ada: Account) -> None:
+    """A better answer after the deadline costs what the course says; both pages are kept."""
+    course = instructor.course
     answer(ada, RIGHT)
     ada.nbgrader("submit", SECTION)
     assert "Updating submission: nobody" in instructor.nbgrader("collect", SECTION, "--update")
@@ -146,6 +162,10 @@ def test_a_term(instructor: Instructor) -> None:
     assert "<strong>2.5 of 3 points</strong> · tests 3, by hand −0.25, extra credit +0.25, handed in late −0.5<" in page
     assert len(list((ada.home / SECTION / "feedback").iterdir())) == 2
 
+
+def extend(instructor: Instructor, ada: Account) -> None:
+    """With an extension it isn't late any more."""
+    course = instructor.course
     with book_of(course) as book:
         book.grant_extension(SECTION, ada.name, weeks=1)
     instructor.autograder("grade")
@@ -156,6 +176,10 @@ def test_a_term(instructor: Instructor) -> None:
     page = fetched(ada)
     assert "<strong>3 of 3 points</strong>" in page and "late" not in page.partition("<h2>")[0]
 
+
+def export(instructor: Instructor) -> None:
+    """nbgrader's own table has the scores of the gradebook."""
+    course = instructor.course
     instructor.nbgrader("export")
     with open(course.root / "grades.csv", newline="") as file:
         rows = {row["student_id"]: row for row in csv.DictReader(file) if row["assignment"] == SECTION}

@@ -18,6 +18,7 @@ from autograder.sandbox.limits import Budget, Limits
 from autograder.sandbox.play import PATIENCE, _died, _listen
 from autograder.sandbox.session import Session, Task
 from autograder.sandbox.tiers import SandboxUnavailable
+from autograder.sandbox.wire import Given
 from faultlab.scenario import Played, scenario
 from tests.sandbox.test_session import alone
 
@@ -122,7 +123,7 @@ def test_time_is_used_up_twice_at_most(monkeypatch):
     monkeypatch.setattr(play, "converse", converse)
     known = {"nothing": nothing, "other": dataclasses.replace(nothing, name="other", group="other")}
     wanted = [(Played(name, (("n", n),)), n) for n in range(5) for name in known]
-    outcome = play.play_all(None, {}, known, wanted)  # type: ignore[arg-type]
+    outcome = play.play_all(None, Given([], [], ""), known, wanted)  # type: ignore[arg-type]
     assert len(started) == PATIENCE == len(outcome.timelines)
 
 
@@ -141,19 +142,19 @@ def test_time_is_used_up_twice_at_most(monkeypatch):
 def test_who_was_killed_for_the_time_it_took(status, cpu, late, spent):
     """Also when a busy machine's statistics say less than its limit; who crashes after long has crashed."""
     box = SimpleNamespace(_limits={1: Limits()})
-    said = {"exit": 1, "status": status, "cpu": cpu, "max_rss": 0, "late": late, "failure": "", "starved": False}
+    said = {"exit": 1, "status": status, "cpu": cpu, "late": late, "failure": "", "starved": False}
     assert Box._exit(box, said).spent == spent  # type: ignore[arg-type]
 
 
 def test_exits():
     """A time limit, a signal, an exit; a child that couldn't be locked in is nobody's answer."""
     budget = Budget()
-    assert _died(Exit(1, -9, 0.1, 0, "cpu"), budget) == ("timeout", "it used up its time (10 s of CPU time)")
-    assert _died(Exit(1, -11, 0.1, 0), budget) == ("crashed", "its process was killed by signal 11")
-    assert _died(Exit(1, 0, 0.1, 0), budget)[0] == "crashed"
-    assert _died(Exit(1, -9, 0.1, 0, starved=True), budget) == ("crashed", "it used up its memory")
+    assert _died(Exit(1, -9, 0.1, "cpu"), budget) == ("timeout", "it used up its time (10 s of CPU time)")
+    assert _died(Exit(1, -11, 0.1), budget) == ("crashed", "its process was killed by signal 11")
+    assert _died(Exit(1, 0, 0.1), budget)[0] == "crashed"
+    assert _died(Exit(1, -9, 0.1, starved=True), budget) == ("crashed", "it used up its memory")
     assert not budget.needs
-    assert _died(Exit(1, -9, 0.1, 0, "idle"), budget) == ("timeout", "it used up its time (20 s of waiting)")
+    assert _died(Exit(1, -9, 0.1, "idle"), budget) == ("timeout", "it used up its time (20 s of waiting)")
     assert "a wall-clock limit (20 s of waiting)" in budget.needs
     with pytest.raises(SandboxUnavailable, match="doctor"):
-        _died(Exit(1, 1, 0.0, 0, failure="unshare: no"), budget)
+        _died(Exit(1, 1, 0.0, failure="unshare: no"), budget)
