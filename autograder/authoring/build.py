@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +29,7 @@ from autograder.files import write_atomically
 from autograder.judging.mistakes import NAME as MISTAKES
 from autograder.judging.mistakes import judged_mistakes
 from autograder.notebook.source import BuildError, author_notebook, from_text
-from autograder.side_by_side import Tell, side_by_side
+from autograder.processes import Died, Tell, side_by_side
 
 
 def build(
@@ -53,10 +54,28 @@ def build(
         raise UsageError(f"{course.solutions} holds no section: there is nothing to build from")
     found = [] if sections else problems.orphans(course)
     work = partial(_checked, rules) if check else partial(_written, rules, force)
-    with side_by_side(jobs if check else 1, tell) as each:
-        for one in each(work, chosen):
-            found += one
+    for problems_of_one in _in_processes(work, chosen, jobs if check else 1, tell):
+        found += problems_of_one
     return found if sections else list(dict.fromkeys(found + _handbook(course, check=check)))
+
+
+Work = Callable[[Tell, Section], list[str]]
+
+
+def _in_processes(work: Work, sections: Sequence[Section], jobs: int, tell: Tell) -> list[list[str]]:
+    """The problems of each of these sections, in their order."""
+    found: dict[str, list[str]] = {}
+    pairs = ((section.name, section) for section in sections)
+    with closing(side_by_side(pairs, jobs, partial(_start_work, work), tell)) as results:
+        for name, result in results:
+            if isinstance(result, Died):
+                raise UsageError("one of its processes was killed from outside; run the same command again")
+            found[name] = result
+    return [found[section.name] for section in sections]
+
+
+def _start_work(work: Work, _: int | None, tell: Tell) -> AbstractContextManager[Callable[[Section], list[str]]]:
+    return nullcontext(partial(work, tell))
 
 
 class _Seen(NamedTuple):

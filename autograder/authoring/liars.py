@@ -21,8 +21,8 @@ from autograder.authoring.worked import answered, solved
 from autograder.course import Section
 from autograder.judging.bench import Bench, seed_of
 from autograder.judging.result import Behaviour
+from autograder.processes import Tell
 from autograder.sandbox.session import Task
-from autograder.side_by_side import Tell
 from faultlab.scenario import Played, play
 from faultlab.timeline import Timeline
 

@@ -12,7 +12,7 @@ from autograder.authoring.rule import Built
 from autograder.course import Section
 from autograder.judging.mistakes import NAME as MISTAKES
 from autograder.notebook.source import BuildError, source_notebook, to_text
-from autograder.side_by_side import Tell
+from autograder.processes import Tell
 
 STUDENT_FILES = ("scenarios.py",)
 """What students get beside the notebook and its visible tests, where a section has it; and all of `assets/`, and

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from autograder.course import Section
-from autograder.side_by_side import Tell
+from autograder.processes import Tell
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
     from autograder.authoring.rule import Built
-    from autograder.side_by_side import Tell
+    from autograder.processes import Tell
 
 PLAYS = 3
 """So many seeds a typical mistake is played under: a student's answer meets other values than the first ones."""

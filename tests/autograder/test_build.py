@@ -19,7 +19,7 @@ from autograder.course import Course, Section
 from autograder.errors import NothingHandedIn, UsageError
 from autograder.notebook.handin import open_submission
 from autograder.notebook.source import source_notebook
-from autograder.side_by_side import Tell
+from autograder.processes import Tell
 
 SECTION = "90_sample"
 NewCourse = Callable[[Path], Course]

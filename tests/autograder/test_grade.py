@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -28,6 +29,7 @@ from autograder.grading.pool import Job, Setting, grade_class
 from autograder.judging.result import Behaviour, Result
 from autograder.nbgrader import database, save
 from autograder.notebook.answer import answer, read
+from autograder.notebook.handin import open_submission
 from autograder.pages.roll import Brief
 from autograder.sandbox.child import ZygoteDied
 from autograder.sandbox.host import Box
@@ -218,7 +220,7 @@ def graded_now(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def everything(course: Course, submissions: Any, setting: Setting) -> Any:
         for one in submissions:
             found.append(one.student)
-            yield Job(one, one.read()), plain_result(one.student)
+            yield Job(one, open_submission(one).data), plain_result(one.student)
 
     monkeypatch.setattr(classroom, "everything", everything)
     return found
@@ -407,8 +409,10 @@ class TestProblems:
     @pytest.mark.parametrize("jobs", ["1", "2"])
     def test_no_sandbox(self, again, monkeypatch, jobs):
         """One line and exit code 2, also when a grading process finds out."""
-        place, name, fake = (pool, "_work", no_sandbox_worker) if jobs == "2" else (grade, "start", no_sandbox)
-        monkeypatch.setattr(place, name, fake)
+        if jobs == "1":
+            monkeypatch.setattr(grade, "start", no_sandbox)
+        else:
+            monkeypatch.setattr(pool, "_start_grading", no_sandbox_process)
         done = run(again, "--force", "--jobs", jobs)
         assert (done.code, done.err) == (2, "autograder: nothing locks here: do this\n")
 
@@ -433,24 +437,24 @@ def no_sandbox(**options: Any) -> Box:
     raise SandboxUnavailable("nothing locks here: do this", [])
 
 
-def no_sandbox_worker(pipe: Any, *arguments: Any) -> None:
-    pipe.send(SandboxUnavailable("nothing locks here: do this", []))
+def no_sandbox_process(*arguments: Any) -> Any:
+    raise SandboxUnavailable("nothing locks here: do this", [])
 
 
-def dying_worker(pipe: Any, course: Course, core: Any, options: Any) -> None:
-    pipe.send(pool.STARTED)
-    while True:
-        _, _, student = pipe.recv()
-        if student == "half":
+def dying_process(*arguments: Any) -> Any:
+    def grade(given: pool.Given) -> Result:
+        if given[2] == "half":
             os._exit(9)
-        pipe.send(plain_result(student))
+        return plain_result(given[2])
+
+    return contextlib.nullcontext(grade)
 
 
 class TestGrader:
     def test_a_worker_dies(self, ten, monkeypatch):
         """It costs the submission that it was at; another one takes the place."""
         course = ten[0]
-        monkeypatch.setattr(pool, "_work", dying_worker)
+        monkeypatch.setattr(pool, "_start_grading", dying_process)
         jobs = [Job(one, b"") for one in course.submissions(section=SECTION) if one.student in VERDICTS]
         found = {result.student: result for _, result in grade_class(course, jobs, Setting(jobs=2))}
         assert set(found) == set(VERDICTS)

@@ -32,12 +32,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from autograder import processes
 from autograder.cli import main
 from autograder.course import Course
-from autograder.grading import pool
 from autograder.grading.demo import write_submission
 from autograder.grading.grade import Grader
 from autograder.grading.pool import Job, Setting, grade_class
+from autograder.notebook.handin import open_submission
 from autograder.sandbox.host import Box
 from benchmarks.regrade import load
 from tests.sandbox.boxes import NOBODY, STAGE, descendants, eventually
@@ -214,8 +215,8 @@ class TestKilled:
         grader = Grader(course)
         try:
             section = course.section(SECTION)
-            found = [grader.grade(one.read(), section) for one in course.submissions(student="s000")]
-            after = [grader.grade(one.read(), section) for one in course.submissions(student="s001")]
+            found = [grader.grade(open_submission(one).data, section) for one in course.submissions(student="s000")]
+            after = [grader.grade(open_submission(one).data, section) for one in course.submissions(student="s001")]
         finally:
             grader.close()
         (result,) = found
@@ -246,28 +247,29 @@ class TestKilled:
     @pytest.mark.parametrize("times", [1, 2])
     def test_a_grading_process(self, course, six, monkeypatch, times):
         """Once: graded by its successor. Twice: for a person to look at, and no result to keep."""
-        take, hear, left = pool._Worker.take, pool._Worker.hear, times
+        take, hear, left = processes._Worker.take, processes._Worker.hear, times
 
         def kill(worker: Any) -> None:
             nonlocal left
-            at_it = worker.started and worker.job is not None and worker.job.submission.student == "s003"
-            if left and at_it and not worker.died:
+            at_it = worker.started and worker.job is not None and worker.job[0].submission.student == "s003"
+            if left and at_it:
                 left -= 1
                 worker.process.kill()
 
-        def taken(worker: Any, todo: Any) -> None:
-            take(worker, todo)
+        def taken(worker: Any, job: Any) -> None:
+            take(worker, job)
             kill(worker)
 
         def heard(worker: Any) -> Any:
-            said = hear(worker)
-            kill(worker)
-            return said
+            what, said = hear(worker)
+            if what == "start":
+                kill(worker)
+            return what, said
 
-        monkeypatch.setattr(pool._Worker, "take", taken)
-        monkeypatch.setattr(pool._Worker, "hear", heard)
+        monkeypatch.setattr(processes._Worker, "take", taken)
+        monkeypatch.setattr(processes._Worker, "hear", heard)
         resource_tracker.ensure_running()  # it stays with this process
-        jobs = [Job(one, one.read()) for one in course.submissions()]
+        jobs = [Job(one, open_submission(one).data) for one in course.submissions()]
         with no_orphan():
             found = [result for _, result in grade_class(course, jobs, Setting(jobs=2))]
         results = {result.student: result for result in found}
@@ -320,7 +322,7 @@ def test_a_signal_waits_for_a_start():
     reached: list[bool] = []
 
     def start() -> None:
-        with pool._held():
+        with processes.held():
             os.kill(os.getpid(), signal.SIGINT)
             reached.append(True)
 
