@@ -16,7 +16,6 @@ from autograder.course import Course, Section
 from autograder.errors import UsageError
 from autograder.files import write_atomically
 from autograder.learner.local import check_file
-from faultlab.pictures.words import safe
 
 POLL_SECONDS = 0.5
 
@@ -171,15 +170,8 @@ def _standing(section: Section, work: Path) -> tuple[str, str]:
 
 
 def _progress_page(rows: Sequence[tuple[Section, tuple[str, str]]]) -> str:
-    from autograder.pages.document import document
+    from autograder.pages.markup import render
 
-    body = "".join(
-        f"<tr><td>{safe(section.name)}</td><td class=n>{safe(points)}</td><td>{safe(said)}</td></tr>"
-        for section, (points, said) in rows
-    )
-    columns = (("section", ""), ("visible points", " class=n"), ("how far", ""))
-    heads = "".join(f'<th scope="col"{kind}>{word}</th>' for word, kind in columns)
-    table = f"<table class=wide><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
     passed = sum(said == "passed" for _, (_, said) in rows)
     graded = sum(section.exercise is not None for section, _ in rows)
-    return document("Progress", f"<p>{passed} of {graded} exercises passed</p>{table}")
+    return render("progress.html", title="Progress", rows=rows, passed=passed, graded=graded)

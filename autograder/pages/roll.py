@@ -90,6 +90,10 @@ class Roll:
         self.briefs[result.section, result.student] = Brief.of(result)
         self.missed.update({(result.section, b.title) for b in result.behaviours if not b.passed})
 
+    def most_missed(self, count: int) -> list[tuple[tuple[str, str], int]]:
+        """What was missed most often; what was missed equally often is in the order of sections, then of titles."""
+        return sorted(self.missed.items(), key=lambda one: (-one[1], one[0]))[:count]
+
     def sort(self) -> Roll:
         """Itself, in order of section and student."""
         self.briefs = dict(sorted(self.briefs.items()))

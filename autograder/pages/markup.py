@@ -1,0 +1,60 @@
+"""Markup out of the templates beside this file: what they are given is cleaned and escaped, unless it is markup."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from faultlab.pictures.words import safe
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+LONGEST = 100_000
+"""Characters of an answer or a comment that a page shows."""
+
+
+def render(name: str, **values: Any) -> str:
+    """The markup that a template makes of these values.
+
+    Raises jinja2.UndefinedError for a value that the template asks for and isn't given.
+    """
+    return _environment().get_template(name).render(values)
+
+
+@cache
+def _environment() -> Environment:
+    """Each process compiles a template once, when it first draws one."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # most commands draw nothing
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        auto_reload=False,
+        undefined=StrictUndefined,
+        finalize=_words,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(words=_words, code=_code, lines=_lines)
+    return environment
+
+
+def _words(value: object, longest: int = 200) -> Markup:
+    """Markup as it is; anything else as words, cleaned, cut and escaped as the words in a picture are."""
+    return value if isinstance(value, Markup) else Markup(safe(value, longest))
+
+
+def _code(text: str) -> Markup:
+    """Words in which `code` is set as code."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(_words(text))))
+
+
+def _lines(text: str) -> Markup:
+    """A longer text as words, its lines and indentation as they were typed."""
+    lines = text[:LONGEST].expandtabs(4).splitlines()
+    return Markup("\n".join(re.sub("[^ ]+", lambda word: safe(word[0], 1000), line) for line in lines))
