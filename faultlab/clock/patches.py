@@ -11,8 +11,7 @@ import functools
 import threading
 import time
 from asyncio import futures, runners, tasks
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from faultlab.clock import anyio_threads, threads
@@ -64,17 +63,18 @@ def uninstall() -> None:
         _restore()
 
 
-@contextmanager
-def installed() -> Iterator[None]:
+class installed:  # noqa: N801  (used as a function; a generator would cost each run more)
     """Have the patches installed inside; afterwards they are gone, unless `install` or another user keeps them."""
-    global _users
-    with _lock:
-        if not _users:
-            _patch()
-        _users += 1
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        global _users
+        with _lock:
+            if not (_users or _held):
+                _patch()
+            _users += 1
+
+    def __exit__(self, *_: object) -> None:
+        global _users
         with _lock:
             _users -= 1
             _restore()
