@@ -128,13 +128,6 @@ class TestBarePytest:
         assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout
         wrong = self.run(folder / "test_sample.py", "--submission", str(folder / "wrong" / "minus.py"))
         assert wrong.returncode == 1 and "failed" in wrong.stdout
-        change = folder / "wrong" / "zero.diff"
-        change.write_text("# Minus.\n# fails: small\n@@\n-    total = total + b\n+    total = total - b\n")
-        wrong = self.run(folder / "test_sample.py", "--submission", "wrong/zero.diff")
-        assert wrong.returncode == 1 and "2 failed" in wrong.stdout
-        change.write_text(change.read_text().replace("+ b", "+ c"))
-        stale = self.run(folder / "test_sample.py", "--submission", "wrong/zero.diff")
-        assert "wrong/zero.diff, line 3: 'total = total + c' stands nowhere in the solution" in stale.stdout
         stub = self.run(folder / "test_sample.py", "--submission", str(beside / "sample.ipynb"))
         assert stub.returncode == 1 and "2 failed" in stub.stdout
         assert "2 failed" in self.run(beside / "test_sample.py").stdout

@@ -10,6 +10,7 @@ from autograder.authoring.rules import RULES
 from autograder.course import Course, Section
 from autograder.errors import UsageError
 from autograder.grading.demo import answers as students
+from autograder.learner.nearby import nearby
 
 SECTION = "90_sample"
 
@@ -127,6 +128,14 @@ class TestBothForms:
         assert build.build(section.course, check=True, rules=RULES) == []
         assert "Multiplies." in (section.released / "mistakes.json").read_text()
         assert dict(students(section))["wrong_times"] == cell_text(section, section.folder / "wrong" / "times.diff")
+
+    def test_bare_pytest_judges_both(self, section: Section) -> None:
+        """`--submission` names a file of either form, and the change that doesn't fit."""
+        times = section.folder / "wrong" / "times.diff"
+        assert nearby(section.tests, str(times)).namespace["add"](3, 4) == 12
+        times.write_text(times.read_text().replace("+ b", "+ c"))
+        with pytest.raises(UsageError, match=r"times\.diff, line 3: 'total = total \+ c' stands nowhere in add"):
+            nearby(section.tests, str(times))
 
     def test_another_solution(self, section: Section) -> None:
         """Changed elsewhere, it makes no difference; changed right there, every file that no longer fits is named."""
