@@ -13,3 +13,7 @@ class UnreadableSubmission(Exception):
 
 class NothingHandedIn(UnreadableSubmission):
     """There is no notebook of the section in the folder."""
+
+
+class GradebookProblem(Exception):
+    """The gradebook can't be read or written: one line that says what to do."""

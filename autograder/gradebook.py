@@ -29,18 +29,19 @@ from traitlets import default
 from traitlets.config import Config
 
 from autograder.course import Course, Section, Submission, student_problem
+from autograder.errors import GradebookProblem as GradebookProblem
 from autograder.errors import UnreadableSubmission, UsageError
 from autograder.files import read_regular, write_atomically
 from autograder.judging.result import Result, Standing
 from autograder.nbgrader import release
 from autograder.nbgrader.copy import as_node, load, sanitise, with_result
-from autograder.nbgrader.database import GradebookProblem as GradebookProblem
 from autograder.nbgrader.database import database as database
 from autograder.nbgrader.database import opened as opened
 from autograder.nbgrader.database import standings as standings
 from autograder.nbgrader.save import submitted_folder
 from autograder.nbgrader.stamps import read_stamps, with_note
 from autograder.notebook.handin import open_submission
+from autograder.pages.feedback import copy_page
 from faultlab.pictures.sheet import clean
 
 
@@ -143,8 +144,6 @@ class FeedbackExporter(Exporter):
 
     def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> Any:  # noqa: ARG002  (nbconvert calls it so)
         """The page of the graded copy that `filename` is, with what the gradebook says of it."""
-        from autograder.pages.feedback import copy_page
-
         section = _section(self.config, resources)
         student = resources["nbgrader"]["student"]
         copy = load(read_regular(Path(filename)))

@@ -18,6 +18,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
+import faultlab
 from autograder.authoring import problems
 from autograder.authoring.examples import answers, misfits
 from autograder.authoring.handbook import NAME, handbook
@@ -147,8 +148,6 @@ def _digest(section: Section, built: Built) -> str:
 @cache
 def _engine() -> str:
     """A digest of the code that runs and judges sections."""
-    import faultlab
-
     folders = [Path(__file__).parents[1], Path(faultlab.__file__).parent]
     code = hashlib.sha256(sys.version.encode())
     for path in sorted(path for folder in folders for path in folder.rglob("*.py")):

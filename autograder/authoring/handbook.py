@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 from autograder.authoring.examples import wrong_answers
 from autograder.course import Course, Section
+from autograder.notebook.source import author_notebook
 
 NAME = "TEACHING.md"
 _MADE = "<!-- Made by `autograder build` from solutions/: change it there. -->"
@@ -79,8 +80,6 @@ def _item(line: str) -> tuple[str, str]:
 
 
 def _carried(course: Course) -> Iterator[tuple[str, tuple[str, str]]]:
-    from autograder.notebook.source import author_notebook
-
     for section in reversed(course.sections):  # what is carried twice is shown where it comes first
         for cell in reversed(author_notebook(section).cells):
             for name in str(cell.metadata.get("lecture", "")).split(";"):

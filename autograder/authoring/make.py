@@ -9,10 +9,14 @@ from pathlib import Path
 
 from autograder.authoring import problems
 from autograder.authoring.rule import Built
+from autograder.authoring.trials import intended, mistakes
 from autograder.course import Section
+from autograder.judging.judge import JudgeError
 from autograder.judging.mistakes import NAME as MISTAKES
+from autograder.nbgrader.release import release
 from autograder.notebook.source import BuildError, source_notebook, to_text
 from autograder.processes import Tell
+from faultlab.scenario import ScenarioError
 
 STUDENT_FILES = ("scenarios.py",)
 """What students get beside the notebook and its visible tests, where a section has it; and all of `assets/`, and
@@ -21,8 +25,6 @@ what is judged beforehand: `intended.json`, the solution's timelines, and `mista
 
 def make(section: Section, tell: Tell = lambda _: None) -> Built:
     """The section's files, in memory. Raises BuildError."""
-    from autograder.nbgrader.release import release
-
     notebook = source_notebook(section)
     beside = _files_for_students(section)
     name = f"{section.notebook}.ipynb"
@@ -33,8 +35,6 @@ def make(section: Section, tell: Tell = lambda _: None) -> Built:
 
 
 def _judged_beforehand(section: Section, source: bytes, tell: Tell) -> dict[str, bytes]:
-    from autograder.authoring.trials import intended, mistakes
-
     with authors_errors(section):
         return {"intended.json": intended(section, source), MISTAKES: mistakes(section, source, tell)}
 
@@ -42,9 +42,6 @@ def _judged_beforehand(section: Section, source: bytes, tell: Tell) -> dict[str,
 @contextmanager
 def authors_errors(section: Section) -> Iterator[None]:
     """What goes wrong in a section's own files is its author's line: raises BuildError instead."""
-    from autograder.judging.judge import JudgeError
-    from faultlab.scenario import ScenarioError
-
     try:
         yield
     except BuildError:

@@ -29,6 +29,7 @@ from autograder.judging.result import Behaviour
 from autograder.notebook.answer import Cell, answer, read
 from autograder.notebook.cells import CodeCell, names
 from autograder.notebook.execution import run_notebook
+from autograder.notebook.source import author_notebook, with_toolkits
 from autograder.version import VERSION
 from faultlab.scenario import Played, ScenarioError
 from faultlab.timeline import Timeline
@@ -98,8 +99,6 @@ _WARMUPS = {"predict", "estimate", "arrange"}
 
 def warmups(section: Section, notebook: NotebookNode) -> list[str]:
     """Run the warm-ups: one whose right answer isn't among its choices raises."""
-    from autograder.notebook.source import with_toolkits
-
     cells = []
     filled = with_toolkits(section, copy.deepcopy(notebook.cells))
     for number, cell in enumerate(cell for cell in filled if cell.cell_type == "code"):
@@ -111,8 +110,6 @@ def warmups(section: Section, notebook: NotebookNode) -> list[str]:
 
 def playable(section: Section, built: Built) -> list[str]:
     """Warm-ups that fail, a solution without full marks, visible and hidden, and a stub that earns points."""
-    from autograder.notebook.source import author_notebook
-
     found = warmups(section, author_notebook(section))
     if section.exercise is None:
         return found

@@ -10,6 +10,7 @@ from autograder.course import Section
 from autograder.notebook.answer import answer, read
 from autograder.notebook.cells import needed
 from autograder.notebook.execution import run_notebook
+from autograder.notebook.source import source_notebook
 from faultlab.scenario import asked
 
 
@@ -24,8 +25,6 @@ def given_texts(section: Section, notebook: bytes) -> list[str]:
 def solved(section: Section) -> bytes:
     """The section's notebook with its solution."""
     import nbformat
-
-    from autograder.notebook.source import source_notebook
 
     return str(nbformat.writes(source_notebook(section))).encode()
 

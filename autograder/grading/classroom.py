@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autograder.course import Course, Section, Submission
-from autograder.errors import UsageError
+from autograder.errors import GradebookProblem, UsageError
 from autograder.files import cannot_write
 from autograder.grading import progress
+from autograder.grading.demo import make_class
 from autograder.grading.grade import course_secret
 from autograder.grading.jobs import everything, read_submission, with_exercise
 from autograder.grading.keys import Keys
@@ -88,8 +89,6 @@ def _nothing(place: Path, section: str | None, student: str | None, *, others: b
 
 def grade_demo(course: Course, *, jobs: int | None, allow_unsandboxed: bool, strict: bool) -> int:
     """`autograder demo`: wrong and right answers of every section as a class. Returns the exit code."""
-    from autograder.grading.demo import make_class
-
     folder = course.build / "demo"
     _build_missing(course, (Submission("", section, Path()) for section in course.sections if section.exercise))
     submissions = with_exercise(course.submissions(make_class(course, folder / "submitted")))
@@ -159,7 +158,7 @@ class _Run:
 
     def finals(self) -> dict[tuple[str, str], Standing]:
         """The gradebook's final scores; pages that say something else by now are written once more."""
-        from autograder.nbgrader.database import GradebookProblem, standings
+        from autograder.nbgrader.database import standings
         from autograder.nbgrader.save import refresh
 
         unchanged = [step.submission for step in self.steps if step.what == "keep"]

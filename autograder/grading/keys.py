@@ -18,6 +18,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+import faultlab
 from autograder.course import CONFIG, Course, Section, Submission
 from autograder.errors import UsageError
 from autograder.grading.jobs import LIBRARIES
@@ -25,6 +26,7 @@ from autograder.grading.pool import Setting
 from autograder.judging.mistakes import NAME
 from autograder.judging.result import Result
 from autograder.nbgrader.books import Books
+from autograder.nbgrader.release import nbgrader_config
 from autograder.nbgrader.stamps import read_stamps
 from autograder.notebook.handin import HandedIn
 from autograder.version import VERSION
@@ -139,8 +141,6 @@ class Keys:
 
     @cached_property
     def _configuration(self) -> Mapping[str, Any]:
-        from autograder.nbgrader.release import nbgrader_config
-
         try:
             return nbgrader_config(self.course)
         except Exception as error:
@@ -155,8 +155,6 @@ class Keys:
 @cache
 def grader_digest() -> str:
     """Our own code: what it is called (a version) doesn't say what it does."""
-    import faultlab
-
     digest = hashlib.sha256(VERSION.encode())
     for folder in (Path(__file__).parents[1], Path(faultlab.__file__).parent):
         for path in sorted(folder.rglob("*.py")):

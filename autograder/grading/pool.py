@@ -17,6 +17,7 @@ from autograder.grading.grade import Grader, course_secret
 from autograder.grading.verdict import not_graded, unjudged
 from autograder.judging.result import Result
 from autograder.notebook.handin import HandedIn
+from autograder.pages.feedback import drawn
 from autograder.processes import Died, Tell, side_by_side
 from autograder.sandbox.limits import WALL
 from autograder.sandbox.tiers import TierName
@@ -122,8 +123,6 @@ def _start_grading(
 
 def _graded_and_drawn(grader: Grader, found: HandedIn, section: Section, student: str) -> Result:
     """The result without its timelines: drawn where it was judged, so that they never come together in one process."""
-    from autograder.pages.feedback import drawn
-
     result = grader.grade(found.data, section, student)
     result = replace(result, notes=found.notes + result.notes, needs=found.needs or result.needs)
     try:

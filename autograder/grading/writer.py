@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autograder.course import Course, Submission, student_problem
+from autograder.errors import GradebookProblem
 from autograder.files import cannot_write, write_alone
 from autograder.grading.keys import Keys, Parts
 from autograder.grading.ledger import Ledger
 from autograder.judging.result import Result
 from autograder.notebook.handin import HandedIn
+from autograder.pages.feedback import page
 from autograder.pages.report import page_name, renew
 from autograder.pages.roll import Brief, named
 
@@ -144,8 +146,6 @@ class Writer:
 
     def _show(self, one: _Judged) -> None:
         """Put the student's page into the report, beside the grading; what fails is tried again when it's finished."""
-        from autograder.pages.feedback import page
-
         copy = self.course.build / "report" / page_name(one.result.student, one.result.section)
         with suppress(OSError):
             if student_problem(one.result.student):
@@ -155,8 +155,6 @@ class Writer:
 
 
 def _in_words(error: Exception) -> str:
-    from autograder.nbgrader.database import GradebookProblem
-
     if isinstance(error, GradebookProblem):
         return f"nothing was written to the gradebook: {error}"
     if isinstance(error, OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -101,8 +102,6 @@ def explained(timeline: Timeline, why: str) -> Timeline:
 
 def intended(bench: Bench, tests: Iterable[Test]) -> dict[Played, Timeline]:
     """The worked solution's timelines, as the build wrote them beside the tests; none where they aren't there."""
-    import json
-
     path = bench.visible.with_name("intended.json")
     if not path.exists():
         return {}

@@ -21,6 +21,7 @@ from autograder.judging.bench import Bench, explained, intended, played
 from autograder.judging.judge import JudgeError, Test
 from autograder.judging.mistakes import NAME, headlines, read_known
 from autograder.judging.result import Result
+from autograder.pages.feedback import part_html
 from faultlab.clock.bound import bound_before_line, clock_names_bound_before
 from faultlab.pictures.sheet import clean
 from faultlab.scenario import ScenarioError
@@ -38,8 +39,6 @@ class Checked:
         return f"{self.result.score:g}"
 
     def _repr_html_(self) -> str:
-        from autograder.pages.feedback import part_html
-
         return part_html(self.result, hidden=self.hidden)
 
 

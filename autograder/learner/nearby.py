@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autograder.authoring.examples import FORMS, cell_text
+from autograder.authoring.worked import answered, solved
 from autograder.course import refuse_submission
 from autograder.errors import UnreadableSubmission, UsageError
 from autograder.files import read_regular
@@ -34,8 +36,6 @@ def nearby(tests: Path, submission: str | None) -> Nearby:
 
     A submission is a notebook, or a file such as those in `right/` and `wrong/`. Raises UsageError.
     """
-    from autograder.authoring.examples import FORMS, cell_text
-
     folder = tests.parent.parent if tests.parent.name == "hidden" else tests.parent
     exercise = tests.stem.removeprefix("test_")
     path = Path(submission) if submission else folder / f"{exercise}.ipynb"
@@ -44,8 +44,6 @@ def nearby(tests: Path, submission: str | None) -> Nearby:
     bench = Bench.at(exercise, folder)
     section = section_of(folder)
     if section is not None and section.source.is_file() and (path.suffix in FORMS or not path.exists()):
-        from autograder.authoring.worked import answered, solved
-
         text = cell_text(section, path) if submission else None
         return Nearby(bench, answered(section, solved(section), text))
     try:

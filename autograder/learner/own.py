@@ -14,6 +14,7 @@ from autograder.errors import UnreadableSubmission, UsageError
 from autograder.files import read_regular
 from autograder.judging.bench import Bench
 from autograder.learner.checking import judged
+from autograder.learner.local import check_file
 from autograder.notebook.answer import Unreadable, answer, only, read
 from autograder.notebook.execution import run_notebook
 from autograder.notebook.guest import in_a_kernel
@@ -51,8 +52,6 @@ def _standing(exercise: str, path: Path) -> tuple[bool, str]:
     A learner's kernel can't be that place. Raises UsageError, Unreadable and UnreadableSubmission.
     """
     if in_a_kernel() and sys.platform != "emscripten":
-        from autograder.learner.local import check_file
-
         said = check_file(path, alone=True)
         passed = [behaviour["passed"] for behaviour in said["behaviours"]]
         score, most, line = said["score"], said["max_score"], said["line"]

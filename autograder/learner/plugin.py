@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from autograder.errors import UsageError
 from autograder.judging.marks import SOURCE, scenarios_of
-from faultlab.scenario import Played
+from faultlab.scenario import Played, ScenarioError
 from faultlab.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -67,9 +68,6 @@ def run(runs: Runs) -> Timeline:
 
 
 def _nearby(item: pytest.Item, wanted: Played) -> Timeline:
-    from autograder.errors import UsageError
-    from faultlab.scenario import ScenarioError
-
     try:
         return _notebook(item.path, item.config.getoption("--submission")).play(wanted)
     except (UsageError, ScenarioError) as error:

@@ -12,10 +12,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from autograder.authoring.examples import answers, cell_text
 from autograder.course import Course, Section
 from autograder.errors import UsageError
 from autograder.files import write_atomically
+from autograder.learner.lab import learners_folder
 from autograder.learner.local import check_file
+from autograder.notebook.source import solution
+from autograder.pages.markup import render
+from autograder.sandbox.start import try_tier
+from autograder.sandbox.tiers import BEST_FIRST, PROMISES, SandboxUnavailable, require_linux
 
 POLL_SECONDS = 0.5
 
@@ -51,8 +57,6 @@ def watch_all(notebooks: Sequence[Path]) -> int:
 
 def show_progress(course: Course, folder: Path | None, html: Path | None) -> int:
     """The learner's points in each section of their own copy."""
-    from autograder.learner.lab import learners_folder
-
     work = folder or learners_folder(course)
     rows = [(section, _standing(section, work)) for section in course.sections]
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -69,10 +73,6 @@ def show_progress(course: Course, folder: Path | None, html: Path | None) -> int
 
 def compare_answers(course: Course, exercise: str, folder: Path | None) -> int:
     """Other right answers, once one's own passes."""
-    from autograder.authoring.examples import answers, cell_text
-    from autograder.learner.lab import learners_folder
-    from autograder.notebook.source import solution
-
     section = next((section for section in course.sections if section.exercise == exercise), None)
     if section is None:
         known = ", ".join(section.exercise for section in course.sections if section.exercise)
@@ -93,9 +93,6 @@ def compare_answers(course: Course, exercise: str, folder: Path | None) -> int:
 
 def show_doctor() -> int:
     """Which tiers this machine allows; 0 when there is one that protects."""
-    from autograder.sandbox.start import try_tier
-    from autograder.sandbox.tiers import BEST_FIRST, PROMISES, SandboxUnavailable, require_linux
-
     try:
         require_linux()
     except SandboxUnavailable as problem:
@@ -170,8 +167,6 @@ def _standing(section: Section, work: Path) -> tuple[str, str]:
 
 
 def _progress_page(rows: Sequence[tuple[Section, tuple[str, str]]]) -> str:
-    from autograder.pages.markup import render
-
     passed = sum(said == "passed" for _, (_, said) in rows)
     graded = sum(section.exercise is not None for section, _ in rows)
     return render("progress.html", title="Progress", rows=rows, passed=passed, graded=graded)

@@ -13,10 +13,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from autograder.judging.result import Result
-from autograder.nbgrader.database import GradebookProblem as GradebookProblem
-from autograder.nbgrader.database import database as database
-from autograder.nbgrader.database import opened as opened
-from autograder.nbgrader.database import standings as standings
+from autograder.pages.feedback import part_html
 
 Cell = dict[str, Any]
 
@@ -99,8 +96,6 @@ def add_outputs(notebook: dict[str, Any], result: Result) -> None:
 
 
 def _output(cell: Cell, result: Result) -> dict[str, Any]:
-    from autograder.pages.feedback import part_html
-
     hidden = marks_of(cell)["grade_id"].endswith("_hidden")
     score = sum(behaviour.points for behaviour in result.part(hidden=hidden))
     score = min(max(score, 0.0), float(marks_of(cell)["points"]))

@@ -30,12 +30,9 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from autograder.course import Course
+from autograder.errors import GradebookProblem
 from autograder.judging.result import Standing
 from autograder.nbgrader import release
-
-
-class GradebookProblem(Exception):
-    """The gradebook can't be read or written: one line that says what to do."""
 
 
 def database(course: Course) -> CourseDirectory:

@@ -28,16 +28,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from autograder.course import Course, Section, student_problem
+from autograder.errors import GradebookProblem
 from autograder.files import cannot_write, stage, sweep
 from autograder.judging.result import Result, Standing
 from autograder.nbgrader import release
 from autograder.nbgrader.copy import add_outputs, as_node, known_cells, load, marks_of, sanitised
-from autograder.nbgrader.database import GradebookProblem as GradebookProblem
-from autograder.nbgrader.database import database as database
-from autograder.nbgrader.database import opened as opened
-from autograder.nbgrader.database import read_standings
-from autograder.nbgrader.database import standings as standings
+from autograder.nbgrader.database import database, opened, read_standings, standings
 from autograder.nbgrader.stamps import SECRET, TIMESTAMP, Stamps, read_stamps
+from autograder.pages.feedback import copy_page, is_current
 
 _GRADED = 0o444
 """nbgrader's own mode for graded copies."""
@@ -202,8 +200,6 @@ def _staging() -> Iterator[_Staged]:
 
 def _stage(entry: _Entry, standing: Standing, staged: _Staged) -> None:
     """The graded copy and the page, each with the stamps: so nbgrader sees which submission they are of."""
-    from autograder.pages.feedback import copy_page
-
     student = entry.result.student
     copy, written = entry.section.graded_copy(student), entry.section.feedback_page(student)
     text = json.dumps(entry.notebook, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -214,8 +210,6 @@ def _stage(entry: _Entry, standing: Standing, staged: _Staged) -> None:
 
 
 def _restage(section: Section, student: str, standing: Standing, staged: _Staged) -> None:
-    from autograder.pages.feedback import copy_page, is_current
-
     copy, written = section.graded_copy(student), section.feedback_page(student)
     if written.is_file() and is_current(_beginning(written), standing):
         return

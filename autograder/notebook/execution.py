@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from autograder.notebook.cells import CodeCell, Plan, planned
+from autograder.notebook.guest import Guest, in_a_kernel
 from autograder.notebook.notes import NoteKind
 from autograder.notebook.standing import standing_in
 from faultlab.chance import seeded
@@ -105,7 +106,6 @@ def running(cells: Iterable[CodeCell], wanted: Iterable[str] = (), seed: int = 0
 
 @contextlib.contextmanager
 def _attempt(cells: list[CodeCell], plan: Plan, seed: int, budget: _Budget) -> Iterator[Ran]:
-    from autograder.notebook.guest import Guest, in_a_kernel
     from autograder.notebook.shell import NotebookLoop, current, shell
 
     at = [0]

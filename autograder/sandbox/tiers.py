@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -105,8 +106,6 @@ def in_container() -> bool:
 
 
 def _says(call: str, code: int) -> bool:
-    import os
-
     return os.strerror(code) in call
 
 

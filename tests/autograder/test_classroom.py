@@ -23,6 +23,7 @@ from rich.console import Console
 from autograder.authoring.build import build
 from autograder.cli import main
 from autograder.course import Course
+from autograder.errors import GradebookProblem
 from autograder.grading import classroom, keys, ledger, progress
 from autograder.grading.demo import write_submission
 from autograder.grading.jobs import read_submission
@@ -695,7 +696,7 @@ class TestWriting:
 
         def locked(course: Course, results: list[Result], *more: Any) -> None:
             calls.append(len(results))
-            raise database.GradebookProblem("it is in use")
+            raise GradebookProblem("it is in use")
 
         monkeypatch.setattr(save, "write", locked)
         done = grade()

@@ -21,13 +21,13 @@ from rich.console import Console
 
 from autograder.cli import main
 from autograder.course import Course
-from autograder.errors import UsageError
+from autograder.errors import GradebookProblem, UsageError
 from autograder.grading import classroom, grade, pool, progress
 from autograder.grading.demo import write_submission
 from autograder.grading.grade import Grader
 from autograder.grading.pool import Job, Setting, grade_class
 from autograder.judging.result import Behaviour, Result
-from autograder.nbgrader import database, save
+from autograder.nbgrader import save
 from autograder.notebook.answer import answer, read
 from autograder.notebook.handin import open_submission
 from autograder.pages.roll import Brief
@@ -399,7 +399,7 @@ class TestProblems:
         """The results are shown and written to the file; one line says what to do, exit code 1."""
 
         def write(*arguments: Any) -> None:
-            raise database.GradebookProblem("it is in use: close formgrader")
+            raise GradebookProblem("it is in use: close formgrader")
 
         monkeypatch.setattr(save, "write", write)
         done = run(again, "--force")

@@ -21,7 +21,7 @@ import autograder.grading.grade
 import autograder.pages.feedback
 from autograder import gradebook
 from autograder.course import Course
-from autograder.errors import NothingHandedIn, UnreadableSubmission
+from autograder.errors import GradebookProblem, NothingHandedIn, UnreadableSubmission
 from autograder.judging.result import Behaviour, Result
 from autograder.nbgrader import copy, database, save
 from autograder.nbgrader.release import graded_notebook, nbgrader_config
@@ -32,7 +32,7 @@ RIGHT = "def add(a, b):\n    return a + b"
 
 FAKES = """
 import json
-import autograder.pages.feedback
+import autograder.nbgrader.copy
 import autograder.grading.grade
 from autograder.judging.result import Behaviour, Result
 
@@ -54,14 +54,14 @@ def part_html(result, hidden=False):
 
 autograder.grading.grade.need_sandbox = lambda course: None
 autograder.grading.grade.grade_bytes = grade_bytes
-autograder.pages.feedback.part_html = part_html
+autograder.nbgrader.copy.part_html = part_html
 """
 
 
 @pytest.fixture(autouse=True)
 def engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A grader and a feedback that are nothing but what these tests need."""
-    monkeypatch.setattr(autograder.pages.feedback, "part_html", None)  # all are put back at the end
+    monkeypatch.setattr(copy, "part_html", None)  # all are put back at the end
     monkeypatch.setattr(autograder.grading.grade, "need_sandbox", None)
     monkeypatch.setattr(autograder.grading.grade, "grade_bytes", None)
     exec(FAKES, {})
@@ -408,7 +408,7 @@ class TestDatabase:
         monkeypatch.setattr(sqlite3, "connect", lambda path, **options: connect(path, **options | {"timeout": 0.1}))
         with connect(course.gradebook) as holder:
             holder.execute("BEGIN EXCLUSIVE")
-            with pytest.raises(database.GradebookProblem, match=r"gradebook.db is in use .* run again$"):
+            with pytest.raises(GradebookProblem, match=r"gradebook.db is in use .* run again$"):
                 write_class(course)
         assert copies(course) == before
         assert not [path for path in course.autograded.rglob("*") if path.name.startswith(".")]
@@ -418,7 +418,7 @@ class TestDatabase:
         """It says what to do, and isn't touched."""
         course.gradebook.write_bytes(content)
         hand_in(course, "ada", release(course))
-        with pytest.raises(database.GradebookProblem) as caught:
+        with pytest.raises(GradebookProblem) as caught:
             write_class(course)
         assert "move it away or restore a backup" in str(caught.value) and "\n" not in str(caught.value)
         assert course.gradebook.read_bytes() == content

@@ -10,6 +10,7 @@ from nbgrader.api import Gradebook
 from nbgrader.plugins import CsvExportPlugin
 
 from autograder.course import Course
+from autograder.errors import GradebookProblem
 from autograder.judging.result import Behaviour, Result, Standing
 from autograder.nbgrader import database, save
 
@@ -95,7 +96,7 @@ def test_no_gradebook_has_no_standings(course: Course) -> None:
 def test_a_damaged_gradebook_is_one_line(course: Course) -> None:
     """It says what to do."""
     course.gradebook.write_bytes(b"not a database" * 100)
-    with pytest.raises(database.GradebookProblem, match=r"restore a backup, then run again$"):
+    with pytest.raises(GradebookProblem, match=r"restore a backup, then run again$"):
         database.standings(course)
 
 
@@ -129,6 +130,6 @@ def test_an_address_that_leads_nowhere_is_one_line(course: Course, url: str, sai
     config = course.root / "nbgrader_config.py"
     config.write_text(config.read_text() + f"\nc.CourseDirectory.db_url = {url!r}\n")
     for ask in (lambda: database.standings(course), lambda: save.write(course, [graded("ada", 1.5, 0.5)], {})):
-        with pytest.raises(database.GradebookProblem) as caught:
+        with pytest.raises(GradebookProblem) as caught:
             ask()
         assert said in str(caught.value) and "\n" not in str(caught.value) and "geheim" not in str(caught.value)
