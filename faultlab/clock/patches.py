@@ -13,6 +13,7 @@ import time
 from asyncio import futures, runners, tasks
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakSet
 
 from faultlab.clock import anyio_threads, threads
 from faultlab.clock.threads import Clock, running_clock
@@ -28,7 +29,6 @@ _standard: dict[tuple[Any, str], Any] = {}
 _made: dict[tuple[Any, str], tuple[Any, Any]] = {}
 """Each patch that was ever made, behind what it was made of: the next time it is the same object again."""
 _held = False
-_users = 0
 
 
 def install() -> None:
@@ -67,17 +67,19 @@ class installed:  # noqa: N801  (used as a function; a generator would cost each
     """Have the patches installed inside; afterwards they are gone, unless `install` or another user keeps them."""
 
     def __enter__(self) -> None:
-        global _users
         with _lock:
             if not (_users or _held):
                 _patch()
-            _users += 1
+            _users.add(self)
 
     def __exit__(self, *_: object) -> None:
-        global _users
         with _lock:
-            _users -= 1
+            _users.discard(self)
             _restore()
+
+
+_users: WeakSet[installed] = WeakSet()
+"""Weak: an interrupt between entering and the first line inside leaves none behind."""
 
 
 def _patch() -> None:

@@ -70,7 +70,7 @@ class TestWhereTheyAre:
         in_a_process_of_its_own(
             """
             import faultlab, faultlab.clock, faultlab.notebook, faultlab.scenario, faultlab.warmup
-            import autograder, autograder.cells, autograder.sandbox.runner
+            import autograder, autograder.notebook.execution, autograder.sandbox.runner
             assert places() == standard
             """
         )
