@@ -11,9 +11,9 @@ import pytest
 from tests.attacks.afterwards import MARKDOWN, WORDS
 from tests.attacks.collected import CASES
 from tests.attacks.test_attacks import CORPUS
-from tests.autograder.test_unlucky import KILLED
-from tests.sandbox import test_fuzz, test_session
-from tests.sandbox.boxes import settings
+from tests.autograder.grading.test_unlucky import KILLED
+from tests.autograder.sandbox import test_fuzz, test_session
+from tests.autograder.sandbox.boxes import settings
 from tests.sections.conftest import SECTIONS
 
 PAGE = Path(__file__).parents[1] / "SECURITY.md"

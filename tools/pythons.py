@@ -23,7 +23,7 @@ VERSIONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 UV = os.environ.get("UV") or shutil.which("uv") or "uv"
 
 CHECKS = [
-    ["pytest", "-q", "-p", "no:cacheprovider", "tests/faultlab", "tests/autograder/test_cells.py"],
+    ["pytest", "-q", "-p", "no:cacheprovider", "tests/faultlab", "tests/autograder/notebook/test_cells.py"],
     ["autograder", "build", "--check"],
     ["autograder", "demo"],
 ]

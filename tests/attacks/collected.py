@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.attacks.corpus import HONEST, SECTION, answered
-from tests.autograder.test_handed_in import ODD_IDS
+from tests.autograder.notebook.test_handed_in import ODD_IDS
 
 RIGHT = json.dumps(answered(HONEST)).encode()
 NEIGHBOURS = ("ada", "grace.hopper-1906", "x" * 64, "日本", "a@b.example")

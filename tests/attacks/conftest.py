@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.field import Field, field
-from tests.sandbox.boxes import Setting
+from tests.autograder.sandbox.boxes import Setting
 
 
 @pytest.fixture(scope="session")

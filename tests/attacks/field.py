@@ -23,7 +23,7 @@ from autograder.sandbox.limits import Budget, Limits
 from autograder.sandbox.syscalls import rows
 from tests.attacks.canaries import SECRET, Canaries, canaries
 from tests.attacks.corpus import BREACH, FULL, HONEST, SECTION, Attack, answered, make_course
-from tests.sandbox.boxes import Setting, descendants, eventually, staged
+from tests.autograder.sandbox.boxes import Setting, descendants, eventually, staged
 
 HONESTLY = json.dumps(answered(HONEST)).encode()
 OWN_CPU = 20.0

@@ -10,7 +10,7 @@ from typing import Any
 
 from autograder.files import MAX_NOTEBOOK
 from tests.attacks.corpus import FULL, HONEST, Attack, answered, code
-from tests.autograder.test_answer import BROKEN, GOOD
+from tests.autograder.notebook.test_answer import BROKEN, GOOD
 
 Body = dict[str, Any]
 

@@ -17,7 +17,7 @@ from faultlab.scenario import played
 from faultlab.timeline import Event, Timeline
 from tests.attacks.afterwards import MARKDOWN, WORDS, cells
 from tests.autograder.conftest import pristine
-from tests.autograder.test_gradebook import elements
+from tests.autograder.nbgrader.test_gradebook import elements
 
 __all__ = ["pristine"]  # a course that was built
 

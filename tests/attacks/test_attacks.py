@@ -14,7 +14,7 @@ from autograder.pages.feedback import page
 from tests.attacks import files
 from tests.attacks.corpus import Attack, answered, attacks
 from tests.attacks.field import Field
-from tests.sandbox.boxes import settings, staged
+from tests.autograder.sandbox.boxes import settings, staged
 
 CATEGORIES = ("resources", "exits", "escape", "forgery", "values", "threats")
 CORPUS = {category: attacks(category) for category in CATEGORIES} | {"files": files.ATTACKS}

@@ -25,7 +25,7 @@ from autograder.grading.pool import Job, Setting, grade_class
 from autograder.judging.result import Result
 from benchmarks.regrade import as_bytes, load
 from tests.attacks.corpus import FULL, HONEST, SECTION, answered, attacks, make_course
-from tests.sandbox.boxes import descendants
+from tests.autograder.sandbox.boxes import descendants
 
 MEMORY = 1500
 """Megabytes that all processes may take together, this one included."""

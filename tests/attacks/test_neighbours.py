@@ -16,7 +16,7 @@ from autograder.grading.pool import Job, Setting, grade_class
 from tests.attacks.canaries import canaries
 from tests.attacks.corpus import FULL, SECTION, attacks, make_course
 from tests.attacks.field import HONESTLY
-from tests.sandbox.boxes import descendants, eventually
+from tests.autograder.sandbox.boxes import descendants, eventually
 
 EVERY = 12
 """Of each category every so-manieth attack."""

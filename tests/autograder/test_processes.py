@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, closing, nullcontext
 import pytest
 
 from autograder.processes import Died, Tell, side_by_side
-from tests.sandbox.boxes import descendants, eventually
+from tests.autograder.sandbox.boxes import descendants, eventually
 
 
 def start(number: int | None, tell: Tell) -> AbstractContextManager[Callable[[str], str]]:

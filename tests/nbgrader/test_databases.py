@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autograder.course import Course
 from autograder.nbgrader import database, save
-from tests.autograder.test_standings import SECTION, exported, graded
+from tests.autograder.nbgrader.test_standings import SECTION, exported, graded
 
 
 def test_standings_are_what_nbgrader_exports(course: Course, db_url: str | None, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from autograder.sandbox.host import Box
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.syscalls import number
 from autograder.sandbox.tiers import SandboxUnavailable
-from tests.sandbox.boxes import (
+from tests.autograder.sandbox.boxes import (
     EXECUTE,
     Setting,
     attempt,
@@ -141,7 +141,7 @@ def test_harms_no_neighbour_under_any_landlock(setting: Setting, version: int) -
 
 def test_shows_nothing_of_the_machine(box: Box) -> None:
     """Neither secrets nor other processes, answers nor grades: only Python and the two packages."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     hidden = ["/etc/shadow", "/etc/ssh", "/sys/kernel", "/proc/self/status", "/proc/1/environ", "/dev/sda", "/dev/tty"]
     beside = [str(path) for path in root.iterdir() if path.name not in ("autograder", "faultlab", ".venv")]
     seen = attempt(

@@ -23,7 +23,7 @@ from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
 from faultlab.scenario import play
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def empty_course(root: Path) -> Course:

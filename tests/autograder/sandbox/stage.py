@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[2]))
+sys.path.append(str(Path(__file__).resolve().parents[3]))
 
 from autograder.sandbox import linux, seccomp, syscalls
 
@@ -21,8 +21,14 @@ def expose() -> None:
     """Where a folder above is closed to others, put an open one in its place that shows only what is needed."""
     linux.unshare(linux.NEW_MOUNTS)
     linux.mount_private()
-    root = Path(__file__).resolve().parents[2]
-    needed = {Path(sys.prefix), Path(sys.base_prefix), root / "autograder", root / "faultlab", root / "tests/sandbox"}
+    root = Path(__file__).resolve().parents[3]
+    needed = {
+        Path(sys.prefix),
+        Path(sys.base_prefix),
+        root / "autograder",
+        root / "faultlab",
+        root / "tests/autograder/sandbox",
+    }
     for closed in {closed_above(path) for path in needed} - {None}:
         inside = {path: os.open(path, os.O_PATH) for path in needed if path.is_relative_to(closed)}
         linux.mount_tmpfs(str(closed), "mode=755")

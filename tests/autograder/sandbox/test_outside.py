@@ -11,7 +11,7 @@ from autograder.sandbox import linux
 from autograder.sandbox.host import Box
 from autograder.sandbox.limits import MEBI, Limits
 from autograder.sandbox.syscalls import number
-from tests.sandbox.boxes import attempt, descendants, heard, program
+from tests.autograder.sandbox.boxes import attempt, descendants, heard, program
 
 PAIRS = """
 import socket

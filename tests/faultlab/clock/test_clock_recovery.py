@@ -19,7 +19,7 @@ from faultlab import DeadlockError, LimitError, LivelockError, SimulationError, 
 from faultlab.clock.loop import VirtualLoop
 from faultlab.clock.running import run_part
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 async def deadlock():

@@ -41,7 +41,7 @@ from faultlab.scenario import Played
 
 pytestmark = [pytest.mark.xdist_group("class_of_ten"), pytest.mark.timeout(300)]
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SECTION = "02_retry"
 NO_ID = "undecodable\udcff"
 """A folder's name whose last byte is no UTF-8."""

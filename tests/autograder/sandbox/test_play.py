@@ -20,7 +20,7 @@ from autograder.sandbox.session import Session, Task
 from autograder.sandbox.tiers import SandboxUnavailable
 from autograder.sandbox.wire import Given
 from faultlab.scenario import Played, scenario
-from tests.sandbox.test_session import alone
+from tests.autograder.sandbox.test_session import alone
 
 
 @pytest.fixture

@@ -15,15 +15,15 @@ from autograder.sandbox import cgroup
 from autograder.sandbox.host import Box, Socketed
 from autograder.sandbox.limits import Budget, Limits
 from autograder.sandbox.play import _died
-from tests.sandbox.boxes import NOBODY, STAGE, Setting, attempt, eventually, heard, program, started
+from tests.autograder.sandbox.boxes import NOBODY, STAGE, Setting, attempt, eventually, heard, program, started
 
 ALL = Path("/sys/fs/cgroup")
 SETTINGS = [Setting("full", ()), Setting("full", ("exposed", "nobody"))]
 WAITS = "tell('hello'); sock.recv(10)"
 STARTS = f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r})
-from tests.sandbox.boxes import EXECUTE, attempt
+sys.path.insert(0, {str(Path(__file__).resolve().parents[3])!r})
+from tests.autograder.sandbox.boxes import EXECUTE, attempt
 from autograder.sandbox.host import Box
 with Box(tier="full", runner=EXECUTE) as box:
     print(box._group, attempt(box, "tell('hello')").told)

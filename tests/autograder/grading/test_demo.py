@@ -11,7 +11,7 @@ import pytest
 from autograder.course import Course
 from autograder.grading.demo import REAL_LIFE, SHOWN, answers, make_class
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_every_kind_is_in_it(pristine: Course) -> None:

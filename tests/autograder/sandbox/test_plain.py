@@ -27,7 +27,7 @@ from autograder.sandbox.limits import Limits
 from autograder.sandbox.plain import Plain
 from autograder.sandbox.wire import Given, pack
 from tests.autograder.conftest import SECTION
-from tests.sandbox.boxes import descendants, eventually
+from tests.autograder.sandbox.boxes import descendants, eventually
 
 RIGHT = "def add(a, b):\n    return a + b\n"
 MACOS = """

@@ -14,7 +14,7 @@ import pytest
 
 from autograder.sandbox import cgroup
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MACHINE = """#!/bin/sh
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -23,7 +23,7 @@ mount -t tmpfs -o mode=1777 tmp /run
 ip link set lo up
 cd {root}
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/run TMPDIR=/run PYTHONDONTWRITEBYTECODE=1
-{python} -m pytest tests/sandbox/grouped.py -n 0 -p no:cacheprovider -p no:cov > {folder}/said 2>&1
+{python} -m pytest tests/autograder/sandbox/grouped.py -n 0 -p no:cacheprovider -p no:cov > {folder}/said 2>&1
 echo o > /proc/sysrq-trigger
 sleep 60
 """

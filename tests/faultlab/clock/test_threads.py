@@ -30,7 +30,7 @@ from starlette.routing import Route
 from faultlab import DeadlockError, LimitError, SimulationError, simulate
 from faultlab.scenario import play, scenario
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from autograder.course import Course
 from autograder.nbgrader import database, save
 from autograder.nbgrader.release import nbgrader_config
 from autograder.notebook.handin import open_submission
-from tests.autograder.test_gradebook import (
+from tests.autograder.nbgrader.test_gradebook import (
     SECTION,
     answered,
     copies,
@@ -28,7 +28,7 @@ from tests.autograder.test_gradebook import (
     rows,
     stock,
 )
-from tests.autograder.test_handed_in import ODD_IDS
+from tests.autograder.notebook.test_handed_in import ODD_IDS
 
 
 def write_class(course: Course) -> dict[str, str]:

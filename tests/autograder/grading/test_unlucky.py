@@ -41,7 +41,7 @@ from autograder.grading.pool import Job, Setting, grade_class
 from autograder.notebook.handin import open_submission
 from autograder.sandbox.host import Box
 from benchmarks.regrade import load
-from tests.sandbox.boxes import NOBODY, STAGE, descendants, eventually
+from tests.autograder.sandbox.boxes import NOBODY, STAGE, descendants, eventually
 
 pytestmark = [
     pytest.mark.xdist_group("unlucky"),

@@ -19,7 +19,7 @@ from autograder.grading.demo import write_submission
 from autograder.sandbox import tiers
 from autograder.sandbox.host import Box
 from autograder.sandbox.tiers import SandboxUnavailable
-from tests.sandbox.boxes import STAGE, staged
+from tests.autograder.sandbox.boxes import STAGE, staged
 
 SECTION = "90_sample"
 RIGHT = "def add(a, b):\n    return a + b\n"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from autograder.sandbox.host import Box
-from tests.sandbox.boxes import Setting, settings, started
+from tests.autograder.sandbox.boxes import Setting, settings, started
 
 
 @pytest.fixture(scope="module", params=settings(), ids=str)

@@ -38,7 +38,7 @@ from faultlab.clock.loop import VirtualLoop
 from faultlab.clock.patches import EPOCH
 from faultlab.clock.running import run_virtual
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def value(main, **options):
