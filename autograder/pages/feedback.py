@@ -54,9 +54,14 @@ def part_html(result: Result, *, hidden: bool = False) -> str:
         kind="hidden" if hidden else "visible",
         failed=sum(not behaviour.passed for behaviour in behaviours),
         lines=[line for line in (result.line, *known, *([] if hidden else result.notes)) if line],
+        points=_points,
         steps=steps,
         red=next((step for step in steps if step.missing), None),  # where to go on
     )
+
+
+def _points(behaviours: Sequence[Behaviour]) -> str:
+    return f"{sum(one.points for one in behaviours):g} of {sum(one.max_points for one in behaviours):g}"
 
 
 def _steps(behaviours: Sequence[Behaviour]) -> list[_Step]:

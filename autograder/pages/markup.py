@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 LONGEST = 100_000
 """Characters of an answer or a comment that a page shows."""
+LONGEST_WORD = 1000
+"""Characters of a word among them."""
 
 
 def render(name: str, **values: Any) -> str:
@@ -49,6 +52,7 @@ def _words(value: object, longest: int = 200) -> Markup:
     return value if isinstance(value, Markup) else Markup(safe(value, longest))
 
 
+@lru_cache(1024)  # a class reads the same titles and hints again and again
 def _code(text: str) -> Markup:
     """Words in which `code` is set as code."""
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(_words(text))))
@@ -56,5 +60,10 @@ def _code(text: str) -> Markup:
 
 def _lines(text: str) -> Markup:
     """A longer text as words, its lines and indentation as they were typed."""
-    lines = text[:LONGEST].expandtabs(4).splitlines()
-    return Markup("\n".join(re.sub("[^ ]+", lambda word: safe(word[0], 1000), line) for line in lines))
+    return Markup("\n".join(map(_line, text[:LONGEST].expandtabs(4).splitlines())))
+
+
+def _line(line: str) -> str:
+    if line.isascii() and line.isprintable() and len(line) <= LONGEST_WORD:
+        return escape(line)  # nothing to clean
+    return re.sub("[^ ]+", lambda word: safe(word[0], LONGEST_WORD), line)
