@@ -11,6 +11,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 from autograder.grading.ledger import NEW, Step
@@ -77,33 +78,26 @@ def tell(line: str, style: str = "") -> None:
 
 
 def show_table(briefs: Sequence[Brief]) -> None:
-    """A line each, whatever the terminal's width: what is said last ends in an ellipsis when it doesn't fit."""
-    names = [Text(name, style="bold") for name in ("student", "section", "points", "verdict")]
-    widths = [name.cell_len for name in names]
+    """A line each, whatever the terminal's width: words end in an ellipsis where they don't fit, points never do."""
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("student")
+    table.add_column("section")
+    table.add_column("points", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column()
     for brief in briefs:
-        widths = [max(width, cell.cell_len) for width, cell in zip(widths, _cells(brief), strict=True)]
-    _print_row(names, widths, "")
-    for brief in briefs:
-        _print_row(_cells(brief), widths, "; ".join(filter(None, (brief.made_of, brief.said))))
+        table.add_row(
+            _in_a_line(brief.shown),
+            _in_a_line(brief.section),
+            f"{brief.score:g} / {brief.max_score:g}",
+            Text(brief.verdict, style="green" if brief.score >= brief.max_score else "yellow"),
+            _in_a_line("; ".join(filter(None, (brief.made_of, brief.said)))),
+        )
+    out.print(table)
 
 
-def _cells(brief: Brief) -> list[Text]:
-    return [
-        _cut(brief.shown, out.width // 3),
-        _cut(brief.section, out.width // 5),
-        Text(f"{brief.score:g} / {brief.max_score:g}"),
-        Text(brief.verdict, style="green" if brief.score >= brief.max_score else "yellow"),
-    ]
-
-
-def _print_row(cells: Sequence[Text], widths: Sequence[int], said: str) -> None:
-    line = Text()
-    for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
-        blank = " " * (width - cell.cell_len)
-        line.append(blank if number == 2 else "").append_text(cell).append("  " if number == 2 else f"{blank}  ")
-    left = out.width - line.cell_len
-    line.append_text(_cut(said, left) if left > 0 else Text())
-    out.print(line, soft_wrap=True)
+def _in_a_line(words: str) -> Text:
+    return Text(clean(words, 1000), no_wrap=True, overflow="ellipsis")
 
 
 def show_notes(roll: Roll) -> None:
@@ -152,9 +146,3 @@ def from_here(path: Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
-
-
-def _cut(words: str, width: int) -> Text:
-    text = Text(clean(words, 1000))
-    text.truncate(width, overflow="ellipsis")
-    return text

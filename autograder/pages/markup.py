@@ -43,7 +43,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(words=_words, code=_code, lines=_lines)
+    ours = lru_cache(1024)(_code)  # titles and hints of the course, the same on page after page
+    environment.filters.update(words=_words, code=_code, ours=ours, lines=_lines)
     return environment
 
 
@@ -52,7 +53,6 @@ def _words(value: object, longest: int = 200) -> Markup:
     return value if isinstance(value, Markup) else Markup(safe(value, longest))
 
 
-@lru_cache(1024)  # a class reads the same titles and hints again and again
 def _code(text: str) -> Markup:
     """Words in which `code` is set as code."""
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(_words(text))))
