@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from faultlab.pictures.words import safe
+from faultlab.pictures.words import escaped, prose, safe
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -39,23 +39,13 @@ def _environment() -> Environment:
         autoescape=True,
         auto_reload=False,
         undefined=StrictUndefined,
-        finalize=_words,
+        finalize=escaped,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    ours = lru_cache(1024)(_code)  # titles and hints of the course, the same on page after page
-    environment.filters.update(words=_words, code=_code, ours=ours, lines=_lines)
+    ours = lru_cache(1024)(prose)  # titles and hints of the course, the same on page after page
+    environment.filters.update(words=escaped, prose=prose, ours=ours, lines=_lines)
     return environment
-
-
-def _words(value: object, longest: int = 200) -> Markup:
-    """Markup as it is; anything else as words, cleaned, cut and escaped as the words in a picture are."""
-    return value if isinstance(value, Markup) else Markup(safe(value, longest))
-
-
-def _code(text: str) -> Markup:
-    """Words in which `code` is set as code."""
-    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(_words(text))))
 
 
 def _lines(text: str) -> Markup:

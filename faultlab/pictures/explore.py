@@ -12,11 +12,13 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from faultlab.pictures.figure import display_html, rendered, tables
 from faultlab.pictures.lanes import lanes
 from faultlab.pictures.sheet import Sheet, clean, number, with_words
 from faultlab.pictures.svg import svg
-from faultlab.pictures.words import safe
+from faultlab.pictures.words import fill
 from faultlab.timeline import Timeline
 
 Picture = Timeline | Sheet | str
@@ -57,7 +59,7 @@ def explore(
     names = {name: (labels or {}).get(name, name.replace("_", " ")) for name in sliders}
     controls = {name: _control(names[name], kind, starts[name], name) for name, kind in sliders.items()}
 
-    def draw() -> tuple[str, str, str]:
+    def draw() -> tuple[Markup, Markup, str]:
         values = {name: control.value for name, control in controls.items()}
         said = ", ".join(f"{clean(names[name])} {_words(value)}" for name, value in values.items())
         markup, events = _markup(run(**values), f"{alt} At {said}." if said else alt, height, until)
@@ -66,25 +68,26 @@ def explore(
     still, events, said = draw()
     name = f"faultlab-still-{hashlib.sha256(still.encode()).hexdigest()[:12]}"
     screen, table = _screen(still, height), ipywidgets.HTML()
-    hide = f"<style>.{name}{{display:none}}</style>"
+    hide = fill("<style>.{}{{display:none}}</style>", name)
 
-    def put(markup: str, events: str, said: str) -> None:
-        status = f'<p role="status" style="margin:2px 0">At {safe(said, 400)}</p>'
-        screen.value = f'{hide}<div style="overflow-x:auto">{status}{markup}</div>'
-        table.value = events
+    def put(markup: Markup, events: Markup, said: str) -> None:
+        status = fill('<p role="status" style="margin:2px 0">At {}</p>', said, longest=400)
+        screen.value = str(fill('{}<div style="overflow-x:auto">{}{}</div>', hide, status, markup))
+        table.value = str(events)
 
     def moved(_: object) -> None:
         try:
             put(*draw())
         except Exception as error:
-            put(_failed(error), "", "this setting the run stopped")
+            put(_failed(error), Markup(), "this setting the run stopped")
 
     put(still, events, said)
     for control in controls.values():
         control.observe(moved, names="value")
     display(ipywidgets.VBox([*controls.values(), screen, table]))  # type: ignore[no-untyped-call]
-    caption = f"<p>At the start: {safe(said, 400)}. Run this cell to move the sliders.</p>"
-    display_html(f'<div class="{name}" style="overflow-x:auto">{caption}{still}{events}</div>', alt)
+    caption = fill("<p>At the start: {}. Run this cell to move the sliders.</p>", said, longest=400)
+    kept = fill('<div class="{}" style="overflow-x:auto">{}{}{}</div>', name, caption, still, events)
+    display_html(kept, alt)
 
 
 def _screen(still: str, height: int | None) -> Any:
@@ -95,16 +98,16 @@ def _screen(still: str, height: int | None) -> Any:
     return ipywidgets.HTML(layout={"width": f"{wide}px", "max_width": "100%", "height": f"{high}px"})
 
 
-def _markup(result: Any, alt: str, height: int | None, until: float | None) -> tuple[str, str]:
+def _markup(result: Any, alt: str, height: int | None, until: float | None) -> tuple[Markup, Markup]:
     """A result as SVG, and its events as a table."""
     picture = getattr(result, "timeline", result)
     if isinstance(picture, Timeline):
         picture = lanes(picture, height=height, until=until)
     if isinstance(picture, Sheet):
         sheet = with_words(picture, alt=f"{alt} {picture.alt}")
-        return svg(sheet), tables(sheet, limit=60)
+        return Markup(svg(sheet)), tables(sheet, limit=60)
     if isinstance(picture, str):
-        return rendered(picture, alt)[0], ""
+        return rendered(picture, alt)[0], Markup()
     raise TypeError(f"explore draws a timeline, a sheet or an SVG string, and the run returned {type(result).__name__}")
 
 
@@ -162,8 +165,8 @@ def _choice(options: list[tuple[str, Any]], start: Any, common: Mapping[str, Any
     return ipywidgets.Dropdown(options=options, value=start if start in values else values[0], **common)
 
 
-def _failed(error: Exception) -> str:
-    return f'<p role="alert">{safe(type(error).__name__)}: {safe(error, 400)}</p>'
+def _failed(error: Exception) -> Markup:
+    return fill('<p role="alert">{}: {}</p>', type(error).__name__, error, longest=400)
 
 
 def _size(markup: str, side: str) -> int:

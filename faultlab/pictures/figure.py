@@ -33,10 +33,12 @@ from base64 import b64encode
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from faultlab.pictures.lanes import lanes
 from faultlab.pictures.sheet import Sheet, with_words
 from faultlab.pictures.svg import svg
-from faultlab.pictures.words import safe, table_html
+from faultlab.pictures.words import escaped, fill, safe, table_html
 from faultlab.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -67,36 +69,39 @@ def show(
     """
     markup, words = rendered(picture, alt, table=table, **layout)
     if fold:
-        markup, words = f"<details><summary>{safe(fold)}</summary>{markup}</details>", fold
-    display_html(f'<div style="overflow-x:auto">{markup}</div>', words)
+        markup, words = fill("<details><summary>{}</summary>{}</details>", fold, markup), fold
+    display_html(fill('<div style="overflow-x:auto">{}</div>', markup), words)
 
 
 def rendered(
     picture: Timeline | Sheet | Figure | str, alt: str = "", *, table: bool = True, **layout: Any
-) -> tuple[str, str]:
+) -> tuple[Markup, str]:
     """The HTML that `show` displays, and the words that stand for it in plain text."""
     if isinstance(picture, Timeline):
         picture = lanes(picture, **layout)
     if isinstance(picture, Sheet):
         sheet = with_words(picture, alt=alt) if alt else picture
-        return svg(sheet) + (tables(sheet) if table else ""), sheet.alt
+        return Markup(svg(sheet)) + (tables(sheet) if table else ""), sheet.alt
     if isinstance(picture, str):
-        return _relabelled(picture, alt)
+        relabelled, words = _relabelled(picture, alt)
+        return Markup(relabelled), words
     if not alt.strip():
         raise ValueError('a chart can\'t describe itself: show(figure, alt="what is to be seen, in a sentence")')
     return _img(picture, alt), alt
 
 
-def tables(sheet: Sheet, *, limit: int = 300) -> str:
+def tables(sheet: Sheet, *, limit: int = 300) -> Markup:
     """The events behind a sheet as folded tables, one for each timeline."""
     single = len(sheet.sources) == 1
-    return "".join(
-        table_html(timeline, limit=limit, summary="The events as a table" if single else f"The events of {name}")
+    return Markup().join(
+        Markup(
+            table_html(timeline, limit=limit, summary="The events as a table" if single else f"The events of {name}")
+        )
         for name, timeline in sheet.sources
     )
 
 
-def display_html(markup: str, words: str) -> None:
+def display_html(markup: Markup, words: str) -> None:
     """Rich output where there is a notebook, the words alone where there is none."""
     try:
         from IPython.core.getipython import get_ipython
@@ -107,7 +112,7 @@ def display_html(markup: str, words: str) -> None:
     if get_ipython() is None:
         print(words)
         return
-    display({"text/html": markup, "text/plain": words}, raw=True)  # type: ignore[no-untyped-call]
+    display({"text/html": str(markup), "text/plain": words}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def axes(title: str = "", x: str = "", y: str = "", *, width: float = 7.2, height: float = 3.2) -> tuple[Figure, Axes]:
@@ -160,12 +165,16 @@ def _relabelled(markup: str, alt: str) -> tuple[str, str]:
     return markup[: found.start(1)] + safe(alt, 2000) + markup[found.end(1) :], alt
 
 
-def _img(fig: Figure, alt: str) -> str:
+def _img(fig: Figure, alt: str) -> Markup:
     data = BytesIO()
     # Without the version of matplotlib in it, the same figure is the same bytes on this machine next month.
     fig.savefig(data, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
     width, height = (round(inches * 96) for inches in fig.get_size_inches())
-    return (
-        f'<img alt="{safe(alt, 2000)}" width="{width}" height="{height}" style="background:#FFFFFF;max-width:none" '
-        f'src="data:image/png;base64,{b64encode(data.getvalue()).decode("ascii")}">'
+    return fill(
+        '<img alt="{}" width="{}" height="{}" style="background:#FFFFFF;max-width:none" '
+        'src="data:image/png;base64,{}">',
+        escaped(alt, 2000),
+        width,
+        height,
+        Markup(b64encode(data.getvalue()).decode("ascii")),
     )

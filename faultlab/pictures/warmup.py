@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import random
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from faultlab.pictures.figure import display_html, rendered
-from faultlab.pictures.words import safe
+from faultlab.pictures.words import fill, prose, safe
 
 Picture = Callable[[Any], Any]
 """From what was answered to a timeline, a sheet or an SVG string: the prediction may be drawn beside what happens."""
@@ -48,15 +49,15 @@ def predict(
         raise ValueError(f"{question!r}: the answer is {right!r}, which is none of {', '.join(named)}")
     words = next(word for word, value in named.items() if value == right)
 
-    def answer(word: str) -> str:
+    def answer(word: str) -> Markup:
         said = f"Yes: {words}." if named[word] == right else f"You said {word}; it is {words}."
         return _reveal(said, why, picture, named[word])
 
     import ipywidgets
 
     box = ipywidgets.RadioButtons(options=list(named), value=None, layout={"width": "max-content"})
-    listed = "".join(f"<li>{_prose(word)}</li>" for word in named)
-    _ask(question, box, answer, f"<ul>{listed}</ul>", _reveal(f"It is {words}.", why, picture, right))
+    listed = Markup().join(fill("<li>{}</li>", prose(word, 2000)) for word in named)
+    _ask(question, box, answer, fill("<ul>{}</ul>", listed), _reveal(f"It is {words}.", why, picture, right))
 
 
 def estimate(
@@ -86,17 +87,17 @@ def estimate(
     right = float(run())
     words = f"{right:,.4g} {unit}".strip()
 
-    def answer(text: str) -> str:
+    def answer(text: str) -> Markup:
         try:
             number = float(text.replace(",", "").replace("%", ""))
         except ValueError:
-            return f"<p>{safe(text)} is no number: type digits, such as {0.5 if right < 1 else 42}.</p>"
+            return fill("<p>{} is no number: type digits, such as {}.</p>", text, 0.5 if right < 1 else 42)
         close = abs(number - right) <= tolerance * abs(right) + 1e-12
         said = f"Yes: {words}." if close else f"You said {text.strip()}; it is {words}."
         return _reveal(said, why, picture, number)
 
     box = _text_box("a number" + (f", {unit}" if unit else ""))
-    _ask(question, box, answer, "", _reveal(f"It is {words}.", why, picture, right))
+    _ask(question, box, answer, Markup(), _reveal(f"It is {words}.", why, picture, right))
 
 
 def arrange(
@@ -128,18 +129,18 @@ def arrange(
     letters = {chr(ord("A") + number): line for number, line in enumerate(shown)}
     example = "".join(letters)  # the order shown, which doesn't work: it gives nothing away
 
-    def answer(text: str) -> str:
+    def answer(text: str) -> Markup:
         order = [letter for letter in text.upper() if letter.isalpha()]
         if sorted(order) != sorted(letters):
-            return f"<p>Type each of the letters {', '.join(letters)} once, such as {example}.</p>"
+            return fill("<p>Type each of the letters {} once, such as {}.</p>", ", ".join(letters), example)
         code = "\n".join(letters[letter] for letter in order)
         wrong = trial(code)
         return _reveal("Yes, that works." if not wrong else f"Not yet: {wrong}", "" if wrong else why, None, None)
 
     rows = "".join(f"{letter}   {line}\n" for letter, line in letters.items())
-    listed = f"<pre>{safe_lines(rows)}</pre>"
-    right = f"<pre>{safe_lines(chr(10).join(lines))}</pre>"
-    static = _reveal("One order that works:", "", None, None) + right + (f"<p>{_prose(why)}</p>" if why else "")
+    listed, right = fill("<pre>{}</pre>", safe_lines(rows)), fill("<pre>{}</pre>", safe_lines("\n".join(lines)))
+    because = fill("<p>{}</p>", prose(why, 2000)) if why else ""
+    static = _reveal("One order that works:", "", None, None) + right + because
     _ask(question, _text_box(f"the letters in order, such as {example}"), answer, listed, static, always=listed)
 
 
@@ -162,43 +163,49 @@ def mended(trial: Callable[[], str], *, well: str = "Mended.", hint: str = "", p
         wrong = f"it raised {type(error).__name__}: {error}"
     mark = "✓" if not wrong else "✗"
     words = well if not wrong else f"Not yet: {wrong}"
-    more = f"<details><summary>A hint</summary><p>{_prose(hint)}</p></details>" if wrong and hint else ""
-    shown = _picture(picture, not wrong)
-    display_html(f"<p><strong>{mark}</strong> {_prose(words)}</p>{more}{shown}", f"{mark} {words}")
+    said = fill("<p><strong>{}</strong> {}</p>", mark, prose(words, 2000))
+    more = fill("<details><summary>A hint</summary><p>{}</p></details>", prose(hint, 2000)) if wrong and hint else ""
+    display_html(said + more + _picture(picture, not wrong), f"{mark} {words}")
     return not wrong
 
 
-def safe_lines(text: str) -> str:
+def safe_lines(text: str) -> Markup:
     """Several lines of code for a `pre`: each cleaned and escaped, its indentation kept."""
     rows = text.rstrip("\n").split("\n")
-    return "\n".join(row[: len(row) - len(row.lstrip())] + safe(row.lstrip(), 300) for row in rows)
+    return Markup("\n".join(row[: len(row) - len(row.lstrip())] + safe(row.lstrip(), 300) for row in rows))
 
 
-def _ask(question: str, box: Any, answer: Callable[[str], str], listed: str, static: str, *, always: str = "") -> None:
+def _ask(
+    question: str,
+    box: Any,
+    answer: Callable[[str], Markup],
+    listed: Markup,
+    static: Markup,
+    *,
+    always: Markup | None = None,
+) -> None:
     """Show the question with its widget, and for where no kernel answers the question with its answer folded."""
     import ipywidgets
     from IPython.display import display
 
-    still = (
-        f"<p><strong>{_prose(question)}</strong></p>{listed}<details><summary>What happens</summary>{static}</details>"
-    )
+    asked = fill("<p><strong>{}</strong></p>", prose(question, 2000))
+    still = asked + listed + fill("<details><summary>What happens</summary>{}</details>", static)
     name = f"faultlab-still-{hashlib.sha256(still.encode()).hexdigest()[:12]}"
-    head = ipywidgets.HTML(
-        f"<style>.{name}{{display:none}}</style><p><strong>{_prose(question)}</strong></p>{always}",
-        layout={"max_width": "100%"},
-    )
+    hide = fill("<style>.{}{{display:none}}</style>", name)
+    head = ipywidgets.HTML(str(hide + asked + (always or "")), layout={"max_width": "100%"})
     told = ipywidgets.HTML(layout={"max_width": "100%"})
 
     def answered(change: Mapping[str, Any]) -> None:
         if change["new"] not in (None, ""):
             try:
-                told.value = f'<div role="status">{answer(change["new"])}</div>'
+                said = fill('<div role="status">{}</div>', answer(change["new"]))
             except Exception as error:
-                told.value = f'<p role="alert">{safe(type(error).__name__)}: {safe(error, 400)}</p>'
+                said = fill('<p role="alert">{}: {}</p>', type(error).__name__, error, longest=400)
+            told.value = str(said)
 
     box.observe(answered, names="value")
     display(ipywidgets.VBox([head, box, told]))  # type: ignore[no-untyped-call]
-    display_html(f'<div class="{name}">{still}</div>', question)
+    display_html(fill('<div class="{}">{}</div>', name, still), question)
 
 
 def _text_box(placeholder: str) -> Any:
@@ -213,13 +220,13 @@ def _text_box(placeholder: str) -> Any:
     )
 
 
-def _reveal(said: str, why: str, picture: Picture | None, chosen: Any) -> str:
-    because = f" {_prose(why)}" if why else ""
-    return f"<p><strong>{_prose(said)}</strong>{because}</p>{_picture(picture, chosen)}"
+def _reveal(said: str, why: str, picture: Picture | None, chosen: Any) -> Markup:
+    because = fill(" {}", prose(why, 2000)) if why else ""
+    return fill("<p><strong>{}</strong>{}</p>{}", prose(said, 2000), because, _picture(picture, chosen))
 
 
-def _picture(picture: Picture | None, chosen: Any) -> str:
-    return "" if picture is None else rendered(picture(chosen), table=False)[0]
+def _picture(picture: Picture | None, chosen: Any) -> Markup:
+    return Markup() if picture is None else rendered(picture(chosen), table=False)[0]
 
 
 def _shuffled(lines: Sequence[str], trial: Callable[[str], str]) -> list[str]:
@@ -235,8 +242,3 @@ def _shuffled(lines: Sequence[str], trial: Callable[[str], str]) -> list[str]:
 
 def _said(choice: Any) -> str:
     return choice if isinstance(choice, str) else "yes" if choice is True else "no" if choice is False else f"{choice}"
-
-
-def _prose(text: str) -> str:
-    """Escaped words; what stands in backticks as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", safe(text, 2000))

@@ -5,9 +5,12 @@ Everything that is shown was once a name or a value in somebody's code: it is cl
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
+
+from markupsafe import Markup
 
 from faultlab.pictures.sheet import clean, plural, seconds
 from faultlab.timeline import Call, Event, Timeline
@@ -29,16 +32,34 @@ def describe(timeline: Timeline) -> str:
 def table_html(timeline: Timeline, *, limit: int = 300, summary: str = "The events as a table") -> str:
     """The events as a folded HTML table; after `limit` rows it says in words how many are left out."""
     rows = timeline.rows()
-    cell = "<td style='text-align:left;padding:1px 8px;white-space:pre-wrap'>"
-    head = "".join(
-        f"<th scope='col' style='text-align:left'>{name}</th>" for name in ("seconds", "lane", "kind", "what")
+    head = "<th scope='col' style='text-align:left'>{}</th>" * 4
+    row = "<tr>" + "<td style='text-align:left;padding:1px 8px;white-space:pre-wrap'>{}</td>" * 4 + "</tr>"
+    rest = fill("<p>and {}</p>", plural(len(rows) - limit, "more event")) if len(rows) > limit else ""
+    return str(
+        fill(
+            "<details><summary>{} ({})</summary><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>{}</details>",
+            summary,
+            plural(len(rows), "event"),
+            fill(head, "seconds", "lane", "kind", "what"),
+            Markup().join([fill(row, *words) for words in rows[:limit]]),
+            rest,
+        )
     )
-    body = "".join("<tr>" + "".join(f"{cell}{safe(word)}</td>" for word in row) + "</tr>" for row in rows[:limit])
-    rest = f"<p>and {plural(len(rows) - limit, 'more event')}</p>" if len(rows) > limit else ""
-    return (
-        f"<details><summary>{safe(summary)} ({plural(len(rows), 'event')})</summary>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}</details>"
-    )
+
+
+def fill(template: str, *places: object, longest: int = 200) -> Markup:
+    """HTML with something in each {} of a template: words, cut at `longest` characters, or markup."""
+    return Markup(template.format(*[escaped(place, longest) for place in places]))
+
+
+def escaped(words: object, longest: int = 200) -> Markup:
+    """Words for HTML, as `safe` makes them; markup as it is."""
+    return words if isinstance(words, Markup) else Markup(safe(words, longest))
+
+
+def prose(text: str, longest: int = 200) -> Markup:
+    """The same for a sentence; what stands in backticks is set as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escaped(text, longest))))
 
 
 def safe(text: object, longest: int = 200) -> str:
