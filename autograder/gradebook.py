@@ -34,7 +34,7 @@ from autograder.errors import UnreadableSubmission, UsageError
 from autograder.files import read_regular, write_atomically
 from autograder.judging.result import Result, Standing
 from autograder.nbgrader import release
-from autograder.nbgrader.copy import as_node, load, sanitise, with_result
+from autograder.nbgrader.copy import as_node, load_copy, sanitise, with_result
 from autograder.nbgrader.database import database as database
 from autograder.nbgrader.database import opened as opened
 from autograder.nbgrader.database import standings as standings
@@ -71,7 +71,7 @@ class SubmissionExporter(NotebookExporter):
         if not path.is_relative_to(Path(place.root, place.submitted_directory)):
             return super().from_filename(filename, resources=resources, **kw)
         try:
-            body = load(open_submission(_submission(path, Course(Path(place.root)))).data)
+            body = load_copy(open_submission(_submission(path, Course(Path(place.root)))).data)
         except UnreadableSubmission as problem:
             self.log.warning("%s", problem)
             body = None
@@ -146,7 +146,7 @@ class FeedbackExporter(Exporter):
         """The page of the graded copy that `filename` is, with what the gradebook says of it."""
         section = _section(self.config, resources)
         student = resources["nbgrader"]["student"]
-        copy = load(read_regular(Path(filename)))
+        copy = load_copy(read_regular(Path(filename)))
         standing = self._standings.get((student, section.name))
         if copy is None or standing is None:
             raise ValueError(f"{student} {section.name}: not graded yet; grade it first, then run again")

@@ -26,10 +26,10 @@ Tell = Callable[[str], None]
 """Hears what is going on, a line at a time."""
 
 Job = TypeVar("Job")
-Given = TypeVar("Given")
-Found = TypeVar("Found")
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 
-Start = Callable[[int | None, Tell], AbstractContextManager[Callable[[Given], Found]]]
+Start = Callable[[int | None, Tell], AbstractContextManager[Callable[[Input], Output]]]
 """Makes a process ready, and gives what does a job there. It is told which process this is, from 0, or None where no
 other is started; and what hears a line."""
 
@@ -49,8 +49,8 @@ class Died:
 
 
 def side_by_side(
-    jobs: Iterable[tuple[Job, Given]], count: int, start: Start[Given, Found], tell: Tell = lambda _: None
-) -> Generator[tuple[Job, Found | Died], None, None]:
+    jobs: Iterable[tuple[Job, Input]], count: int, start: Start[Input, Output], tell: Tell = lambda _: None
+) -> Generator[tuple[Job, Output | Died], None, None]:
     """Do these jobs in `count` processes, or in this one where it is the only one.
 
     Each job comes with what a process is given of it, and comes back with what was found or with `Died`. `start` must
@@ -66,18 +66,18 @@ def side_by_side(
 
 
 @dataclass
-class _Pool(Generic[Job, Given, Found]):
-    jobs: Iterator[tuple[Job, Given]]
-    start: Start[Given, Found]
+class _Pool(Generic[Job, Input, Output]):
+    jobs: Iterator[tuple[Job, Input]]
+    start: Start[Input, Output]
     tell: Tell
-    again: list[tuple[Job, Given]] = field(default_factory=list)
+    again: list[tuple[Job, Input]] = field(default_factory=list)
     workers: list[_Worker] = field(default_factory=list)
 
-    def next_job(self) -> tuple[Job, Given] | None:
+    def next_job(self) -> tuple[Job, Input] | None:
         """Each is read when it is taken, so that only those under way are held."""
         return self.again.pop() if self.again else next(self.jobs, None)
 
-    def run(self, count: int) -> Iterator[tuple[Job, Found | Died]]:
+    def run(self, count: int) -> Iterator[tuple[Job, Output | Died]]:
         try:
             while len(self.workers) < count and (job := self.next_job()) is not None:
                 self.workers.append(_Worker(self.start, len(self.workers)))
@@ -91,7 +91,7 @@ class _Pool(Generic[Job, Given, Found]):
             for worker in self.workers:
                 worker.close()
 
-    def _hear(self, worker: _Worker) -> Iterator[tuple[Job, Found | Died]]:
+    def _hear(self, worker: _Worker) -> Iterator[tuple[Job, Output | Died]]:
         """Hear one thing of this process; what is found is passed on when the process has its next job."""
         assert worker.job is not None
         job = worker.job

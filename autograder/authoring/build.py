@@ -21,14 +21,13 @@ from typing import NamedTuple
 import faultlab
 from autograder.authoring import problems
 from autograder.authoring.examples import answers, misfits
-from autograder.authoring.handbook import NAME, handbook
+from autograder.authoring.handbook import HANDBOOK_FILE, handbook
 from autograder.authoring.make import authors_errors, make
 from autograder.authoring.rule import NO_RULES, Built, Rules
 from autograder.course import Course, Section
 from autograder.errors import UsageError
 from autograder.files import write_atomically
-from autograder.judging.mistakes import NAME as MISTAKES
-from autograder.judging.mistakes import judged_mistakes
+from autograder.judging.mistakes import MISTAKES_FILE, judged_mistakes
 from autograder.notebook.source import BuildError, author_notebook, from_text
 from autograder.processes import Died, Tell, side_by_side
 
@@ -162,8 +161,8 @@ def _written(rules: Rules, force: bool, tell: Tell, section: Section) -> list[st
         found = found + problems.leaked(section, built.release)
         found += [] if force else _worked_in(section, built)
     if found or built is None:
-        if built is not None and MISTAKES in built.release:
-            _write_if_changed(judged_mistakes(section), built.release[MISTAKES])
+        if built is not None and MISTAKES_FILE in built.release:
+            _write_if_changed(judged_mistakes(section), built.release[MISTAKES_FILE])
         tell(f"{section.name}: not built, {problems.counted(len(found), 'problem')}")
         return found
     changed = _replace_folder(section.built, built.source)
@@ -187,9 +186,9 @@ def _handbook(course: Course, *, check: bool) -> list[str]:
         return [str(error)]
     except UnicodeDecodeError:
         return []  # said already, of the section
-    path = course.root / NAME
+    path = course.root / HANDBOOK_FILE
     if text and check and problems.difference(path, text.encode()):
-        found.append(f"{NAME}: not what its sources say; run: autograder build")
+        found.append(f"{HANDBOOK_FILE}: not what its sources say; run: autograder build")
     if text and not check:
         _write_if_changed(path, text.encode())
     return found

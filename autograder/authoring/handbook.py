@@ -17,7 +17,7 @@ from autograder.authoring.examples import wrong_answers
 from autograder.course import Course, Section
 from autograder.notebook.source import author_notebook
 
-NAME = "TEACHING.md"
+HANDBOOK_FILE = "TEACHING.md"
 _MADE = "<!-- Made by `autograder build` from solutions/: change it there. -->"
 
 

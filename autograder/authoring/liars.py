@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from autograder.authoring import parrot
-from autograder.authoring.worked import answered, solved
+from autograder.authoring.worked import run_answer, solution_notebook
 from autograder.course import Section
 from autograder.judging.bench import Bench, seed_of
 from autograder.judging.result import Behaviour
@@ -47,7 +47,7 @@ class Lie(NamedTuple):
         return sum(self.earned.values())
 
 
-def believed(section: Section, tell: Tell) -> list[str]:
+def overpaid_liars(section: Section, tell: Tell) -> list[str]:
     """Liars that earn more than their exercise declares, a line each. Tells the highest."""
     if section.exercise is None:
         return []
@@ -73,7 +73,7 @@ def lies(section: Section) -> Iterator[Lie]:
     """Every liar, and what it earns. Who knows the transcripts knows them under the seeds that `check` plays with."""
     bench = _bench(section)
     judge = bench.judge(hidden=True)
-    names = answered(section, solved(section))
+    names = run_answer(section, solution_notebook(section))
     known = {one: bench.play(one, names) for one in judge.scenarios}
     for liar, timelines in _told(bench, names, known):
         yield Lie(liar, _earned(judge.judge(timelines)))
@@ -100,10 +100,10 @@ def _told(
             ("transcript under another seed", False),
             ("transcript with its tokens and receipts swapped", True),
         ):
-            yield liar, {one: parrot.told(task, known[one], parrot.whole, swap=swap) for one, task in others}
+            yield liar, {one: parrot.retell(task, known[one], parrot.whole, swap=swap) for one, task in others}
     tasks = _tasks(bench, known, 1)
     for liar, script in parrot.SCRIPTS.items():
-        yield liar, {one: parrot.told(task, known[one], script) for one, task in tasks.items()}
+        yield liar, {one: parrot.retell(task, known[one], script) for one, task in tasks.items()}
     for liar, says in claimants().items():
         claims = dict(names) | {name: pretending(names[name], says) for name in bench.wanted}
         yield liar, {one: play(task.scenario, one.options, claims, seed=task.seed) for one, task in tasks.items()}

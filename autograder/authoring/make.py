@@ -9,10 +9,10 @@ from pathlib import Path
 
 from autograder.authoring import problems
 from autograder.authoring.rule import Built
-from autograder.authoring.trials import intended, mistakes
+from autograder.authoring.trials import intended_json, judge_mistakes
 from autograder.course import Section
 from autograder.judging.judge import JudgeError
-from autograder.judging.mistakes import NAME as MISTAKES
+from autograder.judging.mistakes import MISTAKES_FILE
 from autograder.nbgrader.release import release
 from autograder.notebook.source import BuildError, source_notebook, to_text
 from autograder.processes import Tell
@@ -36,7 +36,7 @@ def make(section: Section, tell: Tell = lambda _: None) -> Built:
 
 def _judged_beforehand(section: Section, source: bytes, tell: Tell) -> dict[str, bytes]:
     with authors_errors(section):
-        return {"intended.json": intended(section, source), MISTAKES: mistakes(section, source, tell)}
+        return {"intended.json": intended_json(section, source), MISTAKES_FILE: judge_mistakes(section, source, tell)}
 
 
 @contextmanager

@@ -39,7 +39,7 @@ SCRIPTS: dict[str, Script] = {
 }
 
 
-def told(task: Task, transcript: Timeline, script: Script, *, swap: bool = False) -> Timeline:
+def retell(task: Task, transcript: Timeline, script: Script, *, swap: bool = False) -> Timeline:
     """The timeline that the trusted side writes of it. With `swap` the child puts in what came back: this run's tokens
     for the old ones, and for each error that it claims to have heard the receipt that it got."""
     session = Session([task])

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from autograder.authoring import problems
 from autograder.authoring.examples import answers, cell_text, wrong_answers
-from autograder.authoring.worked import answered, answering, given_texts, solved
+from autograder.authoring.worked import answer_runner, given_texts, run_answer, solution_notebook
 from autograder.course import Section
-from autograder.judging.bench import Bench, played
+from autograder.judging.bench import Bench, play_tests
 from autograder.judging.judge import SHOWN_EVENTS
 from autograder.judging.mistakes import (
-    NAME,
+    MISTAKES_FILE,
     Mistake,
     digest_of,
+    find_signs,
     judged_mistakes,
     known_in,
     losses,
     made_from,
-    signs,
-    written,
+    mistakes_json,
 )
 from autograder.judging.result import Behaviour
-from autograder.notebook.answer import Cell, answer, read
+from autograder.notebook.answer import Cell, find_answer, read_cells
 from autograder.notebook.cells import CodeCell, names
 from autograder.notebook.execution import run_notebook
 from autograder.notebook.source import author_notebook, with_toolkits
@@ -44,7 +44,7 @@ PLAYS = 3
 """So many seeds a typical mistake is played under: a student's answer meets other values than the first ones."""
 
 
-def intended(section: Section, notebook: bytes) -> bytes:
+def intended_json(section: Section, notebook: bytes) -> bytes:
     """The worked solution's timelines of the visible tests, as JSON, for the pictures beside a student's own.
 
     `notebook` is the one with its solution. Long timelines, which nobody draws, are left out.
@@ -53,7 +53,7 @@ def intended(section: Section, notebook: bytes) -> bytes:
     bench = Bench.at(section.exercise, section.folder)
     _match_parameters(bench)
     tests = [test for test in bench.judge(hidden=False).tests if not test.hidden]
-    timelines = played(bench, tests, answered(section, notebook))
+    timelines = play_tests(bench, tests, run_answer(section, notebook))
     shown = {repr(one): json.loads(run.to_json()) for one, run in timelines.items() if len(run) <= SHOWN_EVENTS}
     return (json.dumps(shown, sort_keys=True, separators=(",", ":")) + "\n").encode()
 
@@ -70,7 +70,7 @@ def _match_parameters(bench: Bench) -> None:
                     raise ScenarioError(line) from None
 
 
-def mistakes(section: Section, notebook: bytes, tell: Tell) -> bytes:
+def judge_mistakes(section: Section, notebook: bytes, tell: Tell) -> bytes:
     """What each file in `wrong/` loses of the visible tests under several seeds, for the headline that a student hears.
 
     Judging them takes a while, and is told before it begins: as long as nothing that matters has changed, what was
@@ -80,7 +80,7 @@ def mistakes(section: Section, notebook: bytes, tell: Tell) -> bytes:
     texts = [one.text for one in wrong]
     judged_by = [path.read_text(encoding="utf-8") for path in (section.tests, section.scenarios)]
     digest = digest_of([VERSION, *judged_by, *given_texts(section, notebook), *texts])
-    for kept in (section.released / NAME, judged_mistakes(section)):
+    for kept in (section.released / MISTAKES_FILE, judged_mistakes(section)):
         if made_from(kept) == digest:
             return kept.read_bytes()
     tell(f"{section.name}: judging {problems.counted(len(wrong), 'typical mistake')} (once; cached)")
@@ -88,10 +88,10 @@ def mistakes(section: Section, notebook: bytes, tell: Tell) -> bytes:
     judge = bench.judge(hidden=False)
     found = []
     for one, text in zip(wrong, texts, strict=True):
-        names = answered(section, notebook, text)
-        plays = [judge.judge(played(bench, judge.tests, names, number)) for number in range(PLAYS)]
-        found += [Mistake(one.headline, sign) for sign in signs([losses(behaviours) for behaviours in plays])]
-    return written(digest, found)
+        names = run_answer(section, notebook, text)
+        plays = [judge.judge(play_tests(bench, judge.tests, names, number)) for number in range(PLAYS)]
+        found += [Mistake(one.headline, sign) for sign in find_signs([losses(behaviours) for behaviours in plays])]
+    return mistakes_json(digest, found)
 
 
 _WARMUPS = {"predict", "estimate", "arrange"}
@@ -114,7 +114,7 @@ def playable(section: Section, built: Built) -> list[str]:
     if section.exercise is None:
         return found
     name = f"{section.notebook}.ipynb"
-    stub, solution = read(built.release[name]), read(built.source[name])
+    stub, solution = read_cells(built.release[name]), read_cells(built.source[name])
     missed = _missed(_judged(section, stub, solution))
     found += [f"{section.name}: the solution misses {line}" for line in missed]
     earned = dict.fromkeys(behaviour.test for behaviour in _judged(section, stub, stub) if behaviour.points)
@@ -130,10 +130,10 @@ def right_answers(section: Section, _tell: Tell) -> list[str]:
         return []
     worked: dict[str, str | None] = {"the solution": None}
     worked |= {f"right/{path.name}": cell_text(section, path) for path in answers(section, "right")}
-    bench, notebook = Bench.at(section.exercise, section.folder), solved(section)
+    bench, notebook = Bench.at(section.exercise, section.folder), solution_notebook(section)
     found = []
     for name, text in worked.items():
-        run = answering(section, notebook, text)
+        run = answer_runner(section, notebook, text)
         alone = {one: bench.play(one, run()) for one in bench.judge(hidden=True).scenarios}
         if text is not None:
             judged = bench.judge(hidden=True).judge(alone)
@@ -173,7 +173,7 @@ def mistaken_answers(section: Section, built: Built) -> list[str]:
     name = f"{section.notebook}.ipynb"
     found = []
     lost: dict[str, set[str]] = {}
-    for mistake in known_in(built.release[NAME].decode()):  # the first sign of each is what `check` sees
+    for mistake in known_in(built.release[MISTAKES_FILE].decode()):  # the first sign of each is what `check` sees
         lost.setdefault(mistake.headline, {test for test, _ in mistake.losses})
     for wrong in wrong_answers(section):
         left = wrong.fails - lost.get(wrong.headline, set())
@@ -189,16 +189,16 @@ def _lost(section: Section, notebook: bytes, text: str) -> set[str]:
     """The behaviours that an answer loses, visible or hidden."""
     bench = Bench.at(str(section.exercise), section.folder)
     judge = bench.judge(hidden=True)
-    names = answered(section, notebook, text)
-    return {behaviour.test for behaviour in judge.judge(played(bench, judge.tests, names)) if not behaviour.passed}
+    names = run_answer(section, notebook, text)
+    return {behaviour.test for behaviour in judge.judge(play_tests(bench, judge.tests, names)) if not behaviour.passed}
 
 
 def _judged(section: Section, released: list[Cell], submitted: list[Cell]) -> list[Behaviour]:
     assert section.exercise is not None
     bench = Bench.at(section.exercise, section.folder)
     judge = bench.judge(hidden=True)
-    namespace, _ = run_notebook(answer(submitted, released, section.exercise).cells, bench.wanted)
-    return judge.judge(played(bench, judge.tests, namespace))
+    namespace, _ = run_notebook(find_answer(submitted, released, section.exercise).cells, bench.wanted)
+    return judge.judge(play_tests(bench, judge.tests, namespace))
 
 
 def _missed(behaviours: list[Behaviour]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from autograder.course import Section
-from autograder.notebook.answer import answer, read
+from autograder.notebook.answer import find_answer, read_cells
 from autograder.notebook.cells import needed
 from autograder.notebook.execution import run_notebook
 from autograder.notebook.source import source_notebook
@@ -16,34 +16,36 @@ from faultlab.scenario import asked
 
 def given_texts(section: Section, notebook: bytes) -> list[str]:
     """The texts of the cells that an answer is graded with."""
-    cells = read(notebook)
-    found = answer(cells, [cell for cell in cells if cell.grade_id != section.exercise], str(section.exercise)).cells
+    cells = read_cells(notebook)
+    found = find_answer(
+        cells, [cell for cell in cells if cell.grade_id != section.exercise], str(section.exercise)
+    ).cells
     wanted = asked(section.scenarios.read_text(encoding="utf-8"))
     return [found[number].source for number in sorted(needed(found, wanted)) if not found[number].own]
 
 
-def solved(section: Section) -> bytes:
+def solution_notebook(section: Section) -> bytes:
     """The section's notebook with its solution."""
     import nbformat
 
     return str(nbformat.writes(source_notebook(section))).encode()
 
 
-def answered(section: Section, notebook: bytes, text: str | None = None) -> dict[str, Any]:
+def run_answer(section: Section, notebook: bytes, text: str | None = None) -> dict[str, Any]:
     """The names that grading finds when `text` stands in the student's cell (None: the solution).
 
     `notebook` is the one with its solution.
     """
-    return answering(section, notebook, text)()
+    return answer_runner(section, notebook, text)()
 
 
-def answering(section: Section, notebook: bytes, text: str | None) -> Callable[[], dict[str, Any]]:
+def answer_runner(section: Section, notebook: bytes, text: str | None) -> Callable[[], dict[str, Any]]:
     """Runs the cells, and gives their names, as often as it is called."""
     assert section.exercise is not None
-    cells = read(notebook)
+    cells = read_cells(notebook)
     given = [cell for cell in cells if cell.grade_id != section.exercise]
     if text is not None:
         cells = [replace(cell, source=text) if cell.grade_id == section.exercise else cell for cell in cells]
     wanted = asked(section.scenarios.read_text(encoding="utf-8"))
-    found = answer(cells, given, section.exercise).cells
+    found = find_answer(cells, given, section.exercise).cells
     return lambda: run_notebook(found, wanted)[0]

@@ -28,12 +28,12 @@ def make_class(course: Course, folder: Path, shown: Mapping[str, int] = SHOWN) -
     shutil.rmtree(folder, ignore_errors=True)
     for section in course.sections:
         if section.exercise is not None:
-            for student, answer in answers(section, shown):
+            for student, answer in demo_answers(section, shown):
                 write_submission(section, folder / student / section.name, answer)
     return folder
 
 
-def answers(section: Section, shown: Mapping[str, int] = SHOWN) -> Iterator[tuple[str, str | None]]:
+def demo_answers(section: Section, shown: Mapping[str, int] = SHOWN) -> Iterator[tuple[str, str | None]]:
     """A student's id and the text of the student's cell: some of what is in `right/` and `wrong/`, and real life."""
     for kind, number in shown.items():
         for path in _spread(written(section, kind), number):

@@ -27,7 +27,7 @@ from autograder.grading.verdict import lacks_a_name, line_of, needs_of, notes_of
 from autograder.judging.bench import explained
 from autograder.judging.mistakes import headlines
 from autograder.judging.result import Result
-from autograder.notebook.answer import Answer, Unreadable, answer, read
+from autograder.notebook.answer import Answer, Unreadable, find_answer, read_cells
 from autograder.sandbox.child import Sandbox, ZygoteDied
 from autograder.sandbox.limits import WALL, Budget
 from autograder.sandbox.play import Outcome, play_all
@@ -86,7 +86,7 @@ class Grader:
         section = kit.section
         assert section.exercise is not None
         try:
-            found = answer(read(data), kit.released, section.exercise)
+            found = find_answer(read_cells(data), kit.released, section.exercise)
         except Unreadable as error:
             return unjudged(kit, student, "unreadable", f"{error}; marked for manual grading")
         _ = self.box  # starting it isn't the submission's time
@@ -154,7 +154,7 @@ class Grader:
             built = kit.section.built / f"{kit.section.notebook}.ipynb"
             kit._intended = {}
             if built.exists():
-                found = answer(read(built.read_bytes()), kit.released, kit.section.exercise or "")
+                found = find_answer(read_cells(built.read_bytes()), kit.released, kit.section.exercise or "")
                 kit._intended = self._play(kit, found, Budget()).timelines
         return kit._intended
 

@@ -23,7 +23,7 @@ from autograder.course import CONFIG, Course, Section, Submission
 from autograder.errors import UsageError
 from autograder.grading.jobs import LIBRARIES
 from autograder.grading.pool import Setting
-from autograder.judging.mistakes import NAME
+from autograder.judging.mistakes import MISTAKES_FILE
 from autograder.judging.result import Result
 from autograder.nbgrader.books import Books
 from autograder.nbgrader.release import nbgrader_config
@@ -94,7 +94,7 @@ class Keys:
     def _of_section(self, section: Section) -> Parts:
         if section.name not in self._sections:
             name = f"{section.notebook}.ipynb"
-            tests = (section.tests, section.hidden, section.scenarios, section.released / NAME)
+            tests = (section.tests, section.hidden, section.scenarios, section.released / MISTAKES_FILE)
             notebooks = (section.released / name, section.built / name)
             self._sections[section.name] = {"tests": _files(tests), "notebook": _files(notebooks)} | self._common
         return self._sections[section.name]

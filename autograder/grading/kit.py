@@ -8,9 +8,9 @@ from functools import cache, cached_property
 from autograder.course import Section
 from autograder.errors import UsageError
 from autograder.judging.judge import Judge, JudgeError
-from autograder.judging.mistakes import NAME, Mistake, read_known
+from autograder.judging.mistakes import MISTAKES_FILE, Mistake, read_known
 from autograder.judging.result import Behaviour
-from autograder.notebook.answer import Cell, read
+from autograder.notebook.answer import Cell, read_cells
 from faultlab.scenario import Played, Scenario, ScenarioError, asked, load
 from faultlab.timeline import Timeline
 
@@ -61,8 +61,8 @@ class Kit:
             scenarios,
             source,
             asked(source),
-            read(notebook.read_bytes()),
-            read_known(section.released / NAME),
+            read_cells(notebook.read_bytes()),
+            read_known(section.released / MISTAKES_FILE),
         )
 
 

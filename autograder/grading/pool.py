@@ -87,14 +87,14 @@ def _verdict_on(job: Job, died: Died) -> Result | None:
     return replace(not_graded(job.submission, "unreadable", line), unsettled=not overworked)
 
 
-Given = tuple[HandedIn, str, str]
+ToGrade = tuple[HandedIn, str, str]
 """What a grading process gets of a submission: its notebook, its section's name, its student."""
 
 
 @contextlib.contextmanager
 def _start_grading(
     course: Course, setting: Setting, preload: tuple[str, ...], number: int | None, _tell: Tell
-) -> Iterator[Callable[[Given], Result]]:
+) -> Iterator[Callable[[ToGrade], Result]]:
     """A grader; in a process of its own, one core each, and a limit on what a submission makes it do."""
     cores = sorted(os.sched_getaffinity(0)) if number is not None and hasattr(os, "sched_getaffinity") else []
     grader = Grader(
@@ -107,7 +107,7 @@ def _start_grading(
         setting.limit,
     )
 
-    def grade(given: Given) -> Result:
+    def grade(given: ToGrade) -> Result:
         if number is not None:
             _limit_cpu(WORKER_CPU)
         found, section, student = given

@@ -77,7 +77,7 @@ def seed_of(wanted: Played) -> int:
     return zlib.crc32(repr(wanted).encode())
 
 
-def played(
+def play_tests(
     bench: Bench, tests: Iterable[Test], namespace: Mapping[str, Any], number: int = 0
 ) -> dict[Played, Timeline]:
     """Each scenario that the tests name, played once, under the seeds of this `number`."""
@@ -100,7 +100,7 @@ def explained(timeline: Timeline, why: str) -> Timeline:
     return Timeline(tuple(told if event is end else event for event in timeline.events))
 
 
-def intended(bench: Bench, tests: Iterable[Test]) -> dict[Played, Timeline]:
+def read_intended(bench: Bench, tests: Iterable[Test]) -> dict[Played, Timeline]:
     """The worked solution's timelines, as the build wrote them beside the tests; none where they aren't there."""
     path = bench.visible.with_name("intended.json")
     if not path.exists():

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from autograder.course import Section
 from autograder.judging.result import Behaviour
 
-NAME = "mistakes.json"
+MISTAKES_FILE = "mistakes.json"
 SHOWN = 2
 """At most so many headlines for one answer."""
 
@@ -44,7 +44,7 @@ def losses(behaviours: Iterable[Behaviour]) -> frozenset[Loss]:
     )
 
 
-def signs(plays: Sequence[frozenset[Loss]]) -> list[frozenset[Loss]]:
+def find_signs(plays: Sequence[frozenset[Loss]]) -> list[frozenset[Loss]]:
     """What tells a mistake, of what it lost in several plays: each play's losses, and those that all plays share.
 
     Numbers aside no two of them are the same. With nothing lost there is none.
@@ -93,7 +93,7 @@ def known_in(text: str) -> list[Mistake]:
     ]
 
 
-def written(digest: str, found: Iterable[Mistake]) -> bytes:
+def mistakes_json(digest: str, found: Iterable[Mistake]) -> bytes:
     """The bytes of `mistakes.json`; `digest` tells what it was made from."""
     rows = ",\n".join(json.dumps([one.headline, sorted(one.losses)], ensure_ascii=False) for one in found)
     return f'{{"made_from": {json.dumps(digest)}, "mistakes": [\n{rows}\n]}}\n'.encode()
@@ -101,7 +101,7 @@ def written(digest: str, found: Iterable[Mistake]) -> bytes:
 
 def judged_mistakes(section: Section) -> Path:
     """Where the build keeps what it judged of a section that it couldn't write yet."""
-    return section.course.build / "judged" / section.name / NAME
+    return section.course.build / "judged" / section.name / MISTAKES_FILE
 
 
 def made_from(path: Path) -> str:

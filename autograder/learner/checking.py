@@ -17,9 +17,9 @@ from typing import Any
 
 from autograder.course import refuse_submission
 from autograder.errors import UsageError
-from autograder.judging.bench import Bench, explained, intended, played
+from autograder.judging.bench import Bench, explained, play_tests, read_intended
 from autograder.judging.judge import JudgeError, Test
-from autograder.judging.mistakes import NAME, headlines, read_known
+from autograder.judging.mistakes import MISTAKES_FILE, headlines, read_known
 from autograder.judging.result import Result
 from autograder.pages.feedback import part_html
 from faultlab.clock.bound import bound_before_line, clock_names_bound_before
@@ -49,7 +49,7 @@ def check(exercise: str, *, hidden: bool = False, step: str | int | None = None)
     number from 1).
     """
     namespace = sys._getframe(1).f_globals
-    checked = judged(exercise, namespace, Path.cwd(), hidden=hidden, step=step)
+    checked = judge_answer(exercise, namespace, Path.cwd(), hidden=hidden, step=step)
     if line := bound_before_line(clock_names_bound_before(namespace)):
         print(line)
     if os.environ.get("NBGRADER_VALIDATING"):
@@ -73,7 +73,7 @@ def _in_words(result: Result) -> str:
     return "\n".join(lines)
 
 
-def judged(
+def judge_answer(
     exercise: str,
     namespace: Mapping[str, Any],
     folder: Path,
@@ -94,8 +94,8 @@ def judged(
             return Checked(_empty(exercise, line), hidden=True)
         judge = bench.judge(hidden=hidden)
         tests = _chosen([test for test in judge.tests if test.hidden is hidden], step)
-        timelines = {one: explained(run, lost) for one, run in played(bench, tests, namespace).items()}
-        behaviours = judge.judge(timelines, intended(bench, tests), tests=tests)
+        timelines = {one: explained(run, lost) for one, run in play_tests(bench, tests, namespace).items()}
+        behaviours = judge.judge(timelines, read_intended(bench, tests), tests=tests)
     except (UsageError, JudgeError, ScenarioError) as error:
         return Checked(_empty(exercise, str(error)), hidden=hidden)
     except Exception as error:  # whatever became of the files beside the notebook: a check never raises
@@ -103,7 +103,7 @@ def judged(
         line = f"{said}: take a fresh copy of the files beside the notebook"
         return Checked(_empty(exercise, line), hidden=hidden)
     result = Result("", bench.name, exercise, "graded", "", 0.0, tuple(behaviours))
-    known = read_known(bench.visible.with_name(NAME))
+    known = read_known(bench.visible.with_name(MISTAKES_FILE))
     return Checked(replace(result, mistakes=tuple(headlines(behaviours, known))), hidden=hidden)
 
 

@@ -16,15 +16,15 @@ from autograder.course import Course, refuse_submission
 from autograder.errors import UnreadableSubmission, UsageError
 from autograder.files import read_regular
 from autograder.judging.bench import Bench
-from autograder.learner.checking import Checked, judged
+from autograder.learner.checking import Checked, judge_answer
 from autograder.notebook.answer import (
     CELLS,
     Answer,
     Cell,
     Unreadable,
-    answer,
+    find_answer,
     only,
-    read,
+    read_cells,
 )
 from autograder.notebook.execution import Ran, running
 from autograder.notebook.notes import capped, worded
@@ -66,14 +66,14 @@ def _nothing(path: Path, line: str) -> dict[str, Any]:
 
 def _child(path: Path, *, alone: bool) -> dict[str, Any]:
     try:
-        cells = read(read_regular(path))
+        cells = read_cells(read_regular(path))
     except (Unreadable, UnreadableSubmission) as error:
         return {"usage": f"{path.name}: {error}"}
     released = _released(path)
     exercise = _exercise(cells, released, path.parent)
     if exercise is None:
         return {"usage": f"{path.name} has no graded exercise: there is nothing to check"}
-    found = answer(cells, released, exercise)
+    found = find_answer(cells, released, exercise)
     if alone:
         found = only(found)
     try:
@@ -81,7 +81,7 @@ def _child(path: Path, *, alone: bool) -> dict[str, Any]:
     except UsageError as error:
         return {"usage": f"{path.name}: {error}"}
     with running(found.cells, bench.wanted) as ran:
-        checked = ran.context.run(judged, exercise, ran.namespace, path.parent, lost=found.lost)
+        checked = ran.context.run(judge_answer, exercise, ran.namespace, path.parent, lost=found.lost)
     return _told(exercise, checked, ran, found)
 
 
@@ -98,7 +98,7 @@ def _released(path: Path) -> list[Cell]:
     """The cells as released, where they are at hand: the others count as the student's own."""
     try:
         section = Course.find(path.parent).section(path.parent.name)
-        return read((section.released / f"{section.notebook}.ipynb").read_bytes())
+        return read_cells((section.released / f"{section.notebook}.ipynb").read_bytes())
     except (UsageError, OSError, Unreadable):
         return []
 

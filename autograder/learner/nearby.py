@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from autograder.authoring.examples import FORMS, cell_text
-from autograder.authoring.worked import answered, solved
+from autograder.authoring.worked import run_answer, solution_notebook
 from autograder.course import refuse_submission
 from autograder.errors import UnreadableSubmission, UsageError
 from autograder.files import read_regular
 from autograder.judging.bench import Bench, section_of
-from autograder.notebook.answer import Unreadable, answer, read
+from autograder.notebook.answer import Unreadable, find_answer, read_cells
 from autograder.notebook.execution import run_notebook
 from faultlab.scenario import Played
 from faultlab.timeline import Timeline
@@ -45,9 +45,9 @@ def nearby(tests: Path, submission: str | None) -> Nearby:
     section = section_of(folder)
     if section is not None and section.source.is_file() and (path.suffix in FORMS or not path.exists()):
         text = cell_text(section, path) if submission else None
-        return Nearby(bench, answered(section, solved(section), text))
+        return Nearby(bench, run_answer(section, solution_notebook(section), text))
     try:
-        cells = read(read_regular(path))
+        cells = read_cells(read_regular(path))
     except (Unreadable, UnreadableSubmission) as error:
         raise UsageError(str(error)) from None
-    return Nearby(bench, run_notebook(answer(cells, [], exercise).cells, bench.wanted)[0])
+    return Nearby(bench, run_notebook(find_answer(cells, [], exercise).cells, bench.wanted)[0])

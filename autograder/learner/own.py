@@ -13,9 +13,9 @@ from autograder.course import refuse_submission
 from autograder.errors import UnreadableSubmission, UsageError
 from autograder.files import read_regular
 from autograder.judging.bench import Bench
-from autograder.learner.checking import judged
+from autograder.learner.checking import judge_answer
 from autograder.learner.local import check_file
-from autograder.notebook.answer import Unreadable, answer, only, read
+from autograder.notebook.answer import Unreadable, find_answer, only, read_cells
 from autograder.notebook.execution import run_notebook
 from autograder.notebook.guest import in_a_kernel
 
@@ -56,7 +56,7 @@ def _standing(exercise: str, path: Path) -> tuple[bool, str]:
         passed = [behaviour["passed"] for behaviour in said["behaviours"]]
         score, most, line = said["score"], said["max_score"], said["line"]
     else:
-        result = judged(exercise, _answer_alone(exercise, path), path.parent).result
+        result = judge_answer(exercise, _answer_alone(exercise, path), path.parent).result
         passed = [behaviour.passed for behaviour in result.behaviours]
         score, most, line = result.score, result.max_score, result.line
     return bool(passed) and all(passed), f"{score:g} of {most:g} visible points so far" if passed else line
@@ -69,9 +69,9 @@ def _answer_alone(exercise: str, path: Path) -> Mapping[str, Any]:
     """
     refuse_submission(path)
     bench = Bench.at(exercise, path.parent)
-    cells = read(read_regular(path))
+    cells = read_cells(read_regular(path))
     with _unseen():
-        return run_notebook(only(answer(cells, [], exercise)).cells, bench.wanted)[0]
+        return run_notebook(only(find_answer(cells, [], exercise)).cells, bench.wanted)[0]
 
 
 @contextmanager

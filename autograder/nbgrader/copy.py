@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 from autograder.judging.result import Result
 from autograder.pages.feedback import part_html
 
-Cell = dict[str, Any]
+CopyCell = dict[str, Any]
 
 
 MAX_CELLS = 1000
@@ -50,7 +50,7 @@ def with_result(notebook: NotebookNode, result: Result) -> NotebookNode:
     return notebook
 
 
-def load(data: bytes) -> dict[str, Any] | None:
+def load_copy(data: bytes) -> dict[str, Any] | None:
     """The notebook in these bytes as plain data, None when there is none."""
     try:
         body = json.loads(data)
@@ -65,8 +65,8 @@ def load(data: bytes) -> dict[str, Any] | None:
 class _Known:
     """The course's own cells of a notebook: the marked ones by name, the others by kind and text."""
 
-    marked: dict[str, Cell]
-    others: dict[tuple[str, str], Cell]
+    marked: dict[str, CopyCell]
+    others: dict[tuple[str, str], CopyCell]
     head: dict[str, Any]
 
 
@@ -95,7 +95,7 @@ def add_outputs(notebook: dict[str, Any], result: Result) -> None:
             cell["outputs"] = [as_node(_output(cell, result))]
 
 
-def _output(cell: Cell, result: Result) -> dict[str, Any]:
+def _output(cell: CopyCell, result: Result) -> dict[str, Any]:
     hidden = marks_of(cell)["grade_id"].endswith("_hidden")
     score = sum(behaviour.points for behaviour in result.part(hidden=hidden))
     score = min(max(score, 0.0), float(marks_of(cell)["points"]))
@@ -103,7 +103,7 @@ def _output(cell: Cell, result: Result) -> dict[str, Any]:
     return {"output_type": "execute_result", "data": data, "metadata": {}, "execution_count": None}
 
 
-def _read_cells(notebook: Mapping[str, Any] | None) -> list[Cell]:
+def _read_cells(notebook: Mapping[str, Any] | None) -> list[CopyCell]:
     """Of whatever shape: the cells' kind, text and grade_id, everything else left behind."""
     body = notebook or {}
     sheets = body.get("worksheets") if "cells" not in body else [body]  # nbformat 3 had sheets
@@ -112,7 +112,7 @@ def _read_cells(notebook: Mapping[str, Any] | None) -> list[Cell]:
     return [_read_cell(cell) for cell in cells if isinstance(cell, dict)]
 
 
-def _read_cell(cell: Cell) -> Cell:
+def _read_cell(cell: CopyCell) -> CopyCell:
     source = cell.get("source", cell.get("input", ""))
     if isinstance(source, list):
         source = "".join(line for line in source if isinstance(line, str))
@@ -125,7 +125,7 @@ def _read_cell(cell: Cell) -> Cell:
     return {"cell_type": kind, "source": text, "metadata": kept}
 
 
-def _last_of_each(cells: list[Cell]) -> Iterator[Cell]:
+def _last_of_each(cells: list[CopyCell]) -> Iterator[CopyCell]:
     """Of cells with one grade_id the last keeps it, as in nbgrader: the last with code, where there is one. The other
     pieces of a solution, which were run too, stay beside it as plain cells."""
     last = {_grade_id(cell): cell for cell in sorted(cells, key=lambda cell: bool(cell["cell_type"] == "code"))}
@@ -137,7 +137,7 @@ def _last_of_each(cells: list[Cell]) -> Iterator[Cell]:
             yield cell | {"metadata": {}}
 
 
-def _kept(cell: Cell, known: _Known) -> Cell:
+def _kept(cell: CopyCell, known: _Known) -> CopyCell:
     ours = known.marked.get(_grade_id(cell) or "")
     if ours is not None:
         return _fresh(ours, cell["source"] if marks_of(ours).get("solution") else ours["source"])
@@ -150,12 +150,12 @@ def _kept(cell: Cell, known: _Known) -> Cell:
     return _fresh({"cell_type": "markdown", "metadata": {}}, text)
 
 
-def _restored(cell: Cell) -> Cell:
+def _restored(cell: CopyCell) -> CopyCell:
     return _fresh(cell, "" if marks_of(cell).get("solution") else cell["source"])
 
 
-def _fresh(cell: Cell, source: str) -> Cell:
-    outputs: Cell = {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else {}
+def _fresh(cell: CopyCell, source: str) -> CopyCell:
+    outputs: CopyCell = {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else {}
     return {"cell_type": cell["cell_type"], "source": source, "metadata": cell["metadata"], **outputs}
 
 
@@ -180,11 +180,11 @@ def _inert(text: str, *, plain: bool) -> str:
     return f"{fence}\n{text}\n{fence}"
 
 
-def marks_of(cell: Cell) -> dict[str, Any]:
+def marks_of(cell: CopyCell) -> dict[str, Any]:
     return cell["metadata"].get("nbgrader") or {}
 
 
-def _grade_id(cell: Cell) -> str | None:
+def _grade_id(cell: CopyCell) -> str | None:
     return marks_of(cell).get("grade_id") or None
 
 

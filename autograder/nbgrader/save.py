@@ -32,7 +32,7 @@ from autograder.errors import GradebookProblem
 from autograder.files import cannot_write, stage, sweep
 from autograder.judging.result import Result, Standing
 from autograder.nbgrader import release
-from autograder.nbgrader.copy import add_outputs, as_node, known_cells, load, marks_of, sanitised
+from autograder.nbgrader.copy import add_outputs, as_node, known_cells, load_copy, marks_of, sanitised
 from autograder.nbgrader.database import database, opened, read_standings, standings
 from autograder.nbgrader.stamps import SECRET, TIMESTAMP, Stamps, read_stamps
 from autograder.pages.feedback import copy_page, is_current
@@ -146,7 +146,7 @@ def _entries(
     known = known_cells(release.graded_notebook(section))
     entries = []
     for result in results:
-        notebook = sanitised(load(notebooks.get((result.student, section.name), b"")), known)
+        notebook = sanitised(load_copy(notebooks.get((result.student, section.name), b"")), known)
         add_outputs(notebook, result)
         entries.append(_Entry(result, section, notebook, read_stamps(submitted_folder(place, section, result.student))))
     return entries
@@ -213,7 +213,7 @@ def _restage(section: Section, student: str, standing: Standing, staged: _Staged
     copy, written = section.graded_copy(student), section.feedback_page(student)
     if written.is_file() and is_current(_beginning(written), standing):
         return
-    if copy.is_file() and (notebook := load(copy.read_bytes())) is not None:
+    if copy.is_file() and (notebook := load_copy(copy.read_bytes())) is not None:
         staged.add(written, copy_page(student, section.name, notebook, standing).encode())
 
 

@@ -86,7 +86,7 @@ class Answer:
 _decoder = msgspec.json.Decoder(_Notebook)
 
 
-def read(data: bytes) -> list[Cell]:
+def read_cells(data: bytes) -> list[Cell]:
     """The cells of a notebook file that can matter. Raises Unreadable."""
     try:
         notebook = _decoder.decode(data)
@@ -195,7 +195,7 @@ _names_of_ours = lru_cache(maxsize=2048)(names)
 """The released cells are the same in each submission of a class."""
 
 
-def answer(submitted: list[Cell], released: list[Cell], exercise: str) -> Answer:
+def find_answer(submitted: list[Cell], released: list[Cell], exercise: str) -> Answer:
     """The cells of a submission that count, next to what was released."""
     known = {cell.source.strip() for cell in released if cell.code}
     checks = {cell.grade_id: cell for cell in released if cell.kind == "grade"}

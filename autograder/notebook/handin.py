@@ -27,7 +27,7 @@ from pathlib import Path, PurePosixPath
 from autograder.course import Section, Submission
 from autograder.errors import NothingHandedIn, UnreadableSubmission
 from autograder.files import MAX_NOTEBOOK, read_regular
-from autograder.notebook.answer import Cell, Unreadable, read
+from autograder.notebook.answer import Cell, Unreadable, read_cells
 from faultlab.pictures.sheet import clean
 
 MAX_ENTRIES = 2_000
@@ -143,7 +143,7 @@ class _Search:
         one.content = hashlib.sha256(data).hexdigest()
         released = _released(self.section)
         try:
-            cells = read(data)
+            cells = read_cells(data)
         except Unreadable:
             one.said = "holds no notebook"
             return
@@ -259,7 +259,7 @@ def _refuse(search: _Search, exact: str) -> None:
 @cache
 def _released(section: Section) -> tuple[Cell, ...]:
     try:
-        return tuple(read((section.released / f"{section.notebook}.ipynb").read_bytes()))
+        return tuple(read_cells((section.released / f"{section.notebook}.ipynb").read_bytes()))
     except (OSError, Unreadable):
         return ()
 

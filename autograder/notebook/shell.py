@@ -39,7 +39,7 @@ from autograder.notebook.notes import NoteKind
 from autograder.notebook.standing import standing_in
 from faultlab.clock.loop import VirtualLoop
 
-Tell = Callable[[NoteKind, str], None]
+TellNote = Callable[[NoteKind, str], None]
 """Takes what is to be known of a cell: its kind (see `notes.NoteKind`) and a name."""
 
 BODIES = frozenset(("time", "timeit", "prun", "capture"))
@@ -99,7 +99,7 @@ class NotebookShell(InteractiveShell):
     compiler_class = _Compiler
     display_pub_class = _Nowhere
     displayhook_class = _Unseen
-    tell: Tell = staticmethod(lambda _kind, _name: None)
+    tell: TellNote = staticmethod(lambda _kind, _name: None)
 
     def __init__(self) -> None:
         config = Config()
@@ -136,7 +136,7 @@ class NotebookShell(InteractiveShell):
 
     # -- a fresh one for each notebook
 
-    def begin(self, tell: Tell) -> dict[str, Any]:
+    def begin(self, tell: TellNote) -> dict[str, Any]:
         """Forget the notebook before; returns the new one's names."""
         self.tell = tell
         self.exiter = _Exit(self)

@@ -54,7 +54,7 @@ def given() -> Path:
     return group
 
 
-def make(zygote: int) -> Path:
+def make_group(zygote: int) -> Path:
     """A group for a sandbox, whose zygote (its process id) moves into it. Raises NotGiven."""
     ours = given()
     try:

@@ -225,7 +225,7 @@ class Box:
             )
             theirs.close()
             with contextlib.suppress(cgroup.NotGiven):
-                self._group = cgroup.make(self._process.pid)
+                self._group = cgroup.make_group(self._process.pid)
             self._tell({**setup, "tier": tier, "folder": folder, "group": self._group and str(self._group)})
             hello = self._next_message()
             if "refused" in hello:

@@ -65,11 +65,11 @@ def filter_program(machine: Machine, *, own_process: int, own_files: bool) -> li
     return program
 
 
-Answer = tuple[Instruction, ...]
+FilterAnswer = tuple[Instruction, ...]
 """Instructions that end by returning: what becomes of a call."""
 
 
-def _returning(value: int) -> Answer:
+def _returning(value: int) -> FilterAnswer:
     return ((_RETURN, 0, 0, value),)
 
 
@@ -78,7 +78,7 @@ _NO = _returning(0x00050000 | errno.EPERM)
 _ABSENT = _returning(0x00050000 | errno.ENOSYS)
 
 
-def _answers(machine: Machine, own_process: int, own_files: bool) -> dict[int, Answer]:
+def _answers(machine: Machine, own_process: int, own_files: bool) -> dict[int, FilterAnswer]:
     by_verdict = {
         "allow": _YES,
         "refuse": _NO,
@@ -98,9 +98,9 @@ def _answers(machine: Machine, own_process: int, own_files: bool) -> dict[int, A
     return {row.numbers[machine]: by_verdict[row.verdict] for row in rows() if machine in row.numbers}
 
 
-def _stretches(answers: dict[int, Answer]) -> list[tuple[Answer, int]]:
+def _stretches(answers: dict[int, FilterAnswer]) -> list[tuple[FilterAnswer, int]]:
     """Neighbouring numbers with the same answer together: (answer, first number after it), the last one without end."""
-    stretches: list[tuple[Answer, int]] = []
+    stretches: list[tuple[FilterAnswer, int]] = []
     for number in range(max(answers) + 1):
         answer = answers.get(number, _ABSENT)
         if stretches and stretches[-1][0] == answer:
@@ -114,18 +114,18 @@ def _argument(index: int, *, high: bool = False) -> Instruction:
     return (_LOAD, 0, 0, _ARGUMENTS + 8 * index + (4 if high else 0))
 
 
-def _one_of(index: int, values: tuple[int, ...]) -> Answer:
+def _one_of(index: int, values: tuple[int, ...]) -> FilterAnswer:
     """The argument is one of these. Only for arguments that the kernel itself reads as 32 bits."""
     tests = tuple((_EQUAL, len(values) - place, 0, value) for place, value in enumerate(values))
     return (_argument(index), *tests, *_NO, *_YES)
 
 
-def _thread_only() -> Answer:
+def _thread_only() -> FilterAnswer:
     """clone: a thread of this process; no process of its own, no namespaces."""
     return (_argument(0), (_ANY_BIT, 1, 0, _NEW_NAMESPACES), (_ANY_BIT, 1, 0, _NEW_THREAD), *_NO, *_YES)
 
 
-def _own_limits_read() -> Answer:
+def _own_limits_read() -> FilterAnswer:
     """prlimit64: of this process, and without a pointer to a new limit."""
     return (
         _argument(0),
@@ -139,7 +139,7 @@ def _own_limits_read() -> Answer:
     )
 
 
-def _unshared(index: int) -> Answer:
+def _unshared(index: int) -> FilterAnswer:
     """mmap: no shared memory without a file. Of that a single page keeps all others, also those that were unmapped and
     that no limit on address space counts any more."""
     return (
@@ -151,7 +151,7 @@ def _unshared(index: int) -> Answer:
     )
 
 
-def _no_truncation(index: int) -> Answer:
+def _no_truncation(index: int) -> FilterAnswer:
     """Opening to read may not empty the file: Landlock before ABI 3 doesn't see that (O_RDONLY|O_TRUNC)."""
     return (
         _argument(index),

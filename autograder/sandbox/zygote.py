@@ -122,7 +122,7 @@ def prepare(setup: dict[str, Any]) -> Home:
     os.chdir("/")
     confined.enter(setup["folder"])
     for name in setup["preload"]:
-        load(name)
+        load_module(name)
     entries = {name: entry(name) for name in setup["entries"]}
     threads = len(os.listdir(os.open("self/task", os.O_RDONLY, dir_fd=proc)))
     if threads != 1:
@@ -136,7 +136,7 @@ def prepare(setup: dict[str, Any]) -> Home:
     return Home(confined, group, entries, proc)
 
 
-def load(name: str) -> Any:
+def load_module(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except Exception as error:
@@ -146,7 +146,7 @@ def load(name: str) -> Any:
 def entry(name: str) -> Entry:
     """What `module:function` names; its module's `warm`, if it has one, is called here, once for all children."""
     place, _, function = name.partition(":")
-    module = load(place)
+    module = load_module(place)
     getattr(module, "warm", lambda: None)()
     found: Entry = getattr(module, function)
     return found

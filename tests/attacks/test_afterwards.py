@@ -62,7 +62,7 @@ def test_copies(source: Any, name: str, record_property) -> None:
 
     record_property("attack", (0, 0))
     body = {"cells": cells({name: MARKDOWN[name]}), "metadata": {"widgets": {"x": MARKDOWN[name]}}, "nbformat": 4}
-    kept = copy.sanitise(copy.load(json.dumps(body).encode()), source)
+    kept = copy.sanitise(copy.load_copy(json.dumps(body).encode()), source)
     nbformat.validate(kept)
     assert set(kept.metadata) <= {"kernelspec", "language_info"}
     theirs = [cell for cell in kept.cells if not cell.metadata]

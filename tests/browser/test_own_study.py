@@ -13,10 +13,10 @@ from queue import Queue
 import pytest
 from playwright.sync_api import expect
 
-from autograder.authoring.worked import solved
+from autograder.authoring.worked import solution_notebook
 from autograder.course import Course, Section
 from autograder.grading.demo import write_submission
-from autograder.notebook.answer import read
+from autograder.notebook.answer import read_cells
 from tests.browser.conftest import SECONDS, Visit, command
 
 
@@ -30,7 +30,7 @@ def place(tmp_path: Path, own_course) -> tuple[Course, Section]:
 
 def answer(course: Course, section: Section) -> None:
     """The learner writes the worked solution and saves."""
-    text = next(cell.source for cell in read(solved(section)) if cell.grade_id == section.exercise)
+    text = next(cell.source for cell in read_cells(solution_notebook(section)) if cell.grade_id == section.exercise)
     write_submission(section, course.root / "work" / section.name, text)
 
 

@@ -13,11 +13,11 @@ import pytest
 from playwright.sync_api import expect
 
 from autograder.authoring.examples import wrong_answers
-from autograder.authoring.worked import solved
+from autograder.authoring.worked import solution_notebook
 from autograder.course import Course, Section
 from autograder.grading.demo import write_submission
 from autograder.learner.local import check_file
-from autograder.notebook.answer import read
+from autograder.notebook.answer import read_cells
 from tests.browser.conftest import Server, Visit, command, served
 from tests.browser.labpage import WAIT, NotebookPage, prompt, write_notebook
 from tests.sections.conftest import COURSE, SECTIONS
@@ -80,7 +80,7 @@ def with_slider(server: Server, request: pytest.FixtureRequest) -> str:
 @cache
 def worked(section: Section) -> str:
     """The solution's cell."""
-    return next(cell.source for cell in read(solved(section)) if cell.grade_id == section.exercise)
+    return next(cell.source for cell in read_cells(solution_notebook(section)) if cell.grade_id == section.exercise)
 
 
 def handed_in(section: Section, text: str, folder: Path) -> dict[str, Any]:

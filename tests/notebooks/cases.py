@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autograder.notebook.answer import answer, read
+from autograder.notebook.answer import find_answer, read_cells
 from autograder.notebook.cells import planned
 
 Body = dict[str, Any]
@@ -54,8 +54,8 @@ def plain() -> tuple[Body, int]:
     notebook = released()
     place = next(n for n, cell in enumerate(notebook["cells"]) if grade_id(cell) == EXERCISE)
     notebook["cells"][place]["source"] = right()
-    ours = read(json.dumps(released()).encode())
-    counted = answer(read(json.dumps(notebook).encode()), ours, EXERCISE).cells
+    ours = read_cells(json.dumps(released()).encode())
+    counted = find_answer(read_cells(json.dumps(notebook).encode()), ours, EXERCISE).cells
     kept = {counted[number].number for number in planned(counted, [EXERCISE]).needed}
     notebook["cells"] = [
         cell

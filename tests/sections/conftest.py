@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from autograder.authoring.worked import answered, solved
+from autograder.authoring.worked import run_answer, solution_notebook
 from autograder.course import Course, Section
 from autograder.judging.result import Behaviour
-from autograder.learner.checking import judged
-from autograder.notebook.answer import read
+from autograder.learner.checking import judge_answer
+from autograder.notebook.answer import read_cells
 
 COURSE = Course.find(Path(__file__))
 SECTIONS = [section for section in COURSE.sections if section.exercise is not None and section.tests.is_file()]
@@ -18,20 +18,20 @@ SECTIONS = [section for section in COURSE.sections if section.exercise is not No
 @cache
 def notebook(section: Section) -> bytes:
     """The notebook with its solution."""
-    return solved(section)
+    return solution_notebook(section)
 
 
 def stub(section: Section) -> str:
     """The student's cell as it is released."""
-    cells = read((section.released / f"{section.notebook}.ipynb").read_bytes())
+    cells = read_cells((section.released / f"{section.notebook}.ipynb").read_bytes())
     return next(cell.source for cell in cells if cell.grade_id == section.exercise)
 
 
 def judge(section: Section, answer: str | None = None) -> list[Behaviour]:
     """Visible and hidden behaviours of an answer."""
     assert section.exercise is not None
-    found = answered(section, notebook(section), answer)
-    parts = [judged(section.exercise, found, section.folder, hidden=hidden).result for hidden in (False, True)]
+    found = run_answer(section, notebook(section), answer)
+    parts = [judge_answer(section.exercise, found, section.folder, hidden=hidden).result for hidden in (False, True)]
     assert all(part.behaviours for part in parts), [part.line for part in parts]
     return [behaviour for part in parts for behaviour in part.behaviours]
 

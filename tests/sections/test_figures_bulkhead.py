@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autograder.notebook.answer import read
+from autograder.notebook.answer import read_cells
 from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
 from tests.sections.conftest import SECTIONS, notebook
@@ -18,7 +18,7 @@ WANTED = ["shop", "waiting_at", "small_shop", "hundred_requests"]
 
 @pytest.fixture(scope="module")
 def names() -> Mapping[str, Any]:
-    cells = enumerate(read(notebook(SECTION)))
+    cells = enumerate(read_cells(notebook(SECTION)))
     found, errors = run_notebook([CodeCell(cell.source, False, number) for number, cell in cells], WANTED)
     assert not errors
     return found

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from autograder.notebook.answer import read
+from autograder.notebook.answer import read_cells
 from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
 from tests.sections.conftest import SECTIONS, notebook
@@ -27,7 +27,7 @@ BREAKERS = ["LectureCircuitBreaker", "LectureBreakerWithNotes", "TinyBreaker", "
 @pytest.fixture(scope="module")
 def names() -> dict[str, Any]:
     """What the notebook's cells define, its solution included."""
-    cells = [CodeCell(cell.source, False, n) for n, cell in enumerate(read(notebook(BREAKER)))]
+    cells = [CodeCell(cell.source, False, n) for n, cell in enumerate(read_cells(notebook(BREAKER)))]
     found, errors = run_notebook(cells, [*WANTED, *BREAKERS])
     assert not errors
     return found

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from autograder.notebook.answer import read
+from autograder.notebook.answer import read_cells
 from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
 from tests.sections.conftest import SECTIONS, notebook
@@ -18,7 +18,7 @@ WANTED = ["LectureServiceMetrics", "lecture_health_check", "minutes_unseen", "mo
 @pytest.fixture(scope="module")
 def names() -> dict[str, Any]:
     """What the notebook's cells define."""
-    cells = [CodeCell(cell.source, False, n) for n, cell in enumerate(read(notebook(HEALTH)))]
+    cells = [CodeCell(cell.source, False, n) for n, cell in enumerate(read_cells(notebook(HEALTH)))]
     found, errors = run_notebook(cells, [*WANTED, "quiet_service"])
     assert not errors
     return found

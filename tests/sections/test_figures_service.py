@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autograder.notebook.answer import read
+from autograder.notebook.answer import read_cells
 from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
 from tests.sections.conftest import SECTIONS, notebook
@@ -34,7 +34,7 @@ def names_of(cells: list[str]) -> Mapping[str, Any]:
 
 @pytest.fixture(scope="module")
 def cells() -> list[str]:
-    return [cell.source for cell in read(notebook(SECTION))]
+    return [cell.source for cell in read_cells(notebook(SECTION))]
 
 
 @pytest.fixture(scope="module")

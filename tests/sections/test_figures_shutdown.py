@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from autograder.authoring.worked import solved
-from autograder.notebook.answer import answer, read
+from autograder.authoring.worked import solution_notebook
+from autograder.notebook.answer import find_answer, read_cells
 from autograder.notebook.execution import run_notebook
 from tests.sections.conftest import SECTIONS
 
@@ -21,9 +21,9 @@ SECTION = next(section for section in SECTIONS if section.exercise == "shutdown"
 @cache
 def names(*wanted: str) -> Mapping[str, Any]:
     """What the notebook's cells leave under these names, and under those that they need."""
-    cells = read(solved(SECTION))
+    cells = read_cells(solution_notebook(SECTION))
     assert SECTION.exercise is not None
-    found, problems = run_notebook(answer(cells, cells, SECTION.exercise).cells, wanted)
+    found, problems = run_notebook(find_answer(cells, cells, SECTION.exercise).cells, wanted)
     assert {kind for _, kind, _ in problems} <= {"SimulationError"}, problems  # one cell shows a real process
     return found
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from autograder.authoring.worked import solved
+from autograder.authoring.worked import solution_notebook
 from autograder.learner.own import own_answer
-from autograder.notebook.answer import read
+from autograder.notebook.answer import read_cells
 from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
 from tests.sections.conftest import COURSE
@@ -23,7 +23,7 @@ WANTED = ["collapse", "level", "worked", "part", "storm", "counted", "saturated"
 
 @pytest.fixture(scope="module")
 def names() -> Mapping[str, Any]:
-    cells = enumerate(read(solved(SECTION)))
+    cells = enumerate(read_cells(solution_notebook(SECTION)))
     found, errors = run_notebook([CodeCell(cell.source, False, number) for number, cell in cells], WANTED)
     assert not errors
     return found
@@ -120,7 +120,7 @@ def test_with_the_learners_own_answers(names, tmp_path: Path):
     for section in COURSE.sections:
         if section.exercise in names["worked"]:
             folder = Path(shutil.copytree(section.released, tmp_path / section.name))
-            (folder / f"{section.notebook}.ipynb").write_bytes(solved(section))
+            (folder / f"{section.notebook}.ipynb").write_bytes(solution_notebook(section))
     part = {}
     for exercise, wanted in names["worked"].items():
         own = own_answer(exercise, tmp_path / SECTION.name)

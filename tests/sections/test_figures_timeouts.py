@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from autograder.notebook.answer import read
+from autograder.notebook.answer import read_cells
 from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
 from tests.sections.conftest import SECTIONS, notebook
@@ -19,7 +19,7 @@ WANTED += ["timed_out", "stubborn", "ten_seconds", "hang", "cleanup_lanes", "VER
 @pytest.fixture(scope="module")
 def cells() -> dict[str, Any]:
     """The names that the notebook's cells define, the exercise's left out."""
-    code = [cell for cell in read(notebook(SECTION)) if cell.grade_id is None or "timeouts" not in cell.grade_id]
+    code = [cell for cell in read_cells(notebook(SECTION)) if cell.grade_id is None or "timeouts" not in cell.grade_id]
     numbered = [CodeCell(cell.source, False, number) for number, cell in enumerate(code)]
     names, errors = run_notebook(numbered, WANTED)
     assert not errors

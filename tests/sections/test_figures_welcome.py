@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from autograder.authoring.worked import solved
-from autograder.notebook.answer import read
+from autograder.authoring.worked import solution_notebook
+from autograder.notebook.answer import read_cells
 from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
 from tests.sections.conftest import COURSE
@@ -19,7 +19,7 @@ WELCOME = next(section for section in COURSE.sections if section.notebook == "we
 @pytest.fixture(scope="module")
 def names() -> dict[str, Any]:
     """What the notebook's cells define."""
-    cells = [CodeCell(cell.source, False, n) for n, cell in enumerate(read(solved(WELCOME)))]
+    cells = [CodeCell(cell.source, False, n) for n, cell in enumerate(read_cells(solution_notebook(WELCOME)))]
     found, _ = run_notebook(cells, ["ask_twice", "evening", "asked", "good"])
     return found
 

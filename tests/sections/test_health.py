@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from autograder.authoring.worked import answered
+from autograder.authoring.worked import run_answer
 from autograder.judging.bench import Bench
 from autograder.judging.result import Behaviour
 from faultlab.scenario import play
@@ -54,7 +54,7 @@ def questions():
     """Every question for readiness, by the test that judges it and the seed."""
     visible = SimpleNamespace(**run_path(str(HEALTH.tests)))
     bench = Bench.at("health", HEALTH.folder)
-    names = answered(HEALTH, notebook(HEALTH))
+    names = run_answer(HEALTH, notebook(HEALTH))
     found = {}
     for test in bench.judge(hidden=True).tests:
         for seed in range(4):
@@ -86,7 +86,7 @@ def test_nothing_is_asked_at_a_boundary(questions):
 def test_each_submission_meets_another_order():
     """Which monitor is in trouble is drawn anew for each seed."""
     bench = Bench.at("health", HEALTH.folder)
-    names = answered(HEALTH, notebook(HEALTH))
+    names = run_answer(HEALTH, notebook(HEALTH))
     cases: dict[str, Any] = {"cases": [[40, failed, {}] for failed in (0, 10, 20, 30)]}
     failures = set()
     for seed in range(6):

@@ -9,7 +9,7 @@ import pytest
 from autograder.authoring.examples import WrongAnswer, answers, cell_text, misfits
 from autograder.course import Section
 from autograder.judging.judge import Judge
-from autograder.judging.mistakes import NAME, headlines, read_known
+from autograder.judging.mistakes import MISTAKES_FILE, headlines, read_known
 from faultlab.scenario import load
 from tests.sections.conftest import SECTIONS, explained, failed, judge, stub
 
@@ -85,7 +85,7 @@ def test_wrong_is_told(section, path, record_property):
     assert headline and expected, "two lines: # headline, # fails: ids"
     behaviours = judge(section, wrong.text)
     record_property("answer", (section.name, "mistake", path.stem, failed(behaviours)))
-    heard = headlines(behaviours, read_known(section.released / NAME))
+    heard = headlines(behaviours, read_known(section.released / MISTAKES_FILE))
     assert any(headline in words for words in heard), f"the student hears: {heard}"
     unknown = expected - {behaviour.test for behaviour in behaviours}
     assert not unknown, f"no behaviour is called {', '.join(sorted(unknown))}"

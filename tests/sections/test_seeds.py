@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from autograder.authoring.examples import WrongAnswer, cell_text
-from autograder.authoring.worked import answered
+from autograder.authoring.worked import run_answer
 from autograder.course import Section
-from autograder.judging.bench import Bench, played
+from autograder.judging.bench import Bench, play_tests
 from autograder.judging.result import Behaviour
 from tests.sections.conftest import SECTIONS, explained, failed, notebook
 from tests.sections.test_sections import files, ids
@@ -22,8 +22,8 @@ def judge_under(section: Section, path: Path | None, number: int) -> list[Behavi
     """Visible and hidden behaviours of an answer (None: the solution) under the seeds of this number."""
     bench = Bench.at(str(section.exercise), section.folder)
     judge = bench.judge(hidden=True)
-    names = answered(section, notebook(section), None if path is None else cell_text(section, path))
-    return judge.judge(played(bench, judge.tests, names, number))
+    names = run_answer(section, notebook(section), None if path is None else cell_text(section, path))
+    return judge.judge(play_tests(bench, judge.tests, names, number))
 
 
 def lost(section: Section, path: Path | None, number: int) -> list[Behaviour]:

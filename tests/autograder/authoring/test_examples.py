@@ -9,7 +9,7 @@ from autograder.authoring.examples import Misfit, WrongAnswer, cell_text, change
 from autograder.authoring.rules import RULES
 from autograder.course import Course, Section
 from autograder.errors import UsageError
-from autograder.grading.demo import answers as students
+from autograder.grading.demo import demo_answers as students
 from autograder.learner.nearby import nearby
 
 SECTION = "90_sample"

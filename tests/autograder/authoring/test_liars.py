@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from autograder.authoring import parrot
-from autograder.authoring.liars import believed, claimants, declared, lies, pretending
+from autograder.authoring.liars import claimants, declared, lies, overpaid_liars, pretending
 from autograder.sandbox.session import Task
 from faultlab.scenario import play, scenario
 from faultlab.world import error, ok
@@ -26,7 +26,7 @@ class TestCeilings:
         """One line: the most that a liar earned, which one, and what is declared; nothing of sections without one."""
         told: list[str] = []
         sections = [pristine.section(name) for name in (SECTION, "91_plain")]
-        assert [believed(section, told.append) for section in sections] == [[], []]
+        assert [overpaid_liars(section, told.append) for section in sections] == [[], []]
         (line,) = told
         assert line == f"{SECTION}: most points that a liar earned: 3 (transcript under another seed); declared: 3"
 
@@ -34,7 +34,7 @@ class TestCeilings:
         """Which liar, for which behaviours, and where to declare it."""
         section = course.section(SECTION)
         edit(section.hidden, "LIARS = 3\n", "LIARS = 2.5\n")
-        (problem,) = believed(section, print)
+        (problem,) = overpaid_liars(section, print)
         for words in (
             "(transcript under another seed)",
             "3 points",
@@ -50,7 +50,7 @@ class TestCeilings:
         section = course.section(SECTION)
         edit(section.hidden, "LIARS = 3\n", "")
         assert declared(section) == 0
-        assert believed(section, print)
+        assert overpaid_liars(section, print)
 
     def test_who_earns_what(self, pristine):
         """Who says nothing or a constant, or tosses a coin, earns nothing of sums; who says 0 earns the one that is."""
@@ -82,7 +82,7 @@ class TestParrots:
 
         known = play(asks, {}, {"ask": ask}, seed=1)
         scripts = {**parrot.SCRIPTS, "the whole": parrot.whole}
-        return lambda script, **options: parrot.told(Task(asks, {}, 2, 0), known, scripts[script], **options)
+        return lambda script, **options: parrot.retell(Task(asks, {}, 2, 0), known, scripts[script], **options)
 
     def test_a_transcript_has_the_old_answers(self, tell):
         """It calls at its instants, and shows neither what came back nor which call's error came out."""
@@ -116,7 +116,7 @@ class TestParrots:
             return await op()
 
         known = play(at_once, {}, {"ask": ask}, seed=1)
-        run = parrot.told(Task(at_once, {}, 2, 0), known, parrot.whole, swap=True)
+        run = parrot.retell(Task(at_once, {}, 2, 0), known, parrot.whole, swap=True)
         failed, answered = run.calls()
         first, second = (mark.value for mark in run.marks())
         assert (first["call"], second["value"]) == (failed.id, answered.value)

@@ -12,13 +12,13 @@ from autograder.authoring import build, problems
 from autograder.authoring.examples import WrongAnswer, answers, cell_text
 from autograder.authoring.rules import RULES
 from autograder.authoring.skeleton import EXAMPLE, TEMPLATE, new_section, what_next
-from autograder.authoring.worked import answered, solved
+from autograder.authoring.worked import run_answer, solution_notebook
 from autograder.cli import main
 from autograder.course import Course, Section
 from autograder.errors import UsageError
 from autograder.judging.bench import Bench
-from autograder.learner.checking import judged
-from autograder.notebook.answer import read
+from autograder.learner.checking import judge_answer
+from autograder.notebook.answer import read_cells
 from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
 from faultlab.scenario import play
@@ -47,8 +47,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Section:
 
 def points(section: Section, text: str | None) -> float:
     assert section.exercise is not None
-    names = answered(section, solved(section), text)
-    parts = [judged(section.exercise, names, section.folder, hidden=hidden).result for hidden in (False, True)]
+    names = run_answer(section, solution_notebook(section), text)
+    parts = [judge_answer(section.exercise, names, section.folder, hidden=hidden).result for hidden in (False, True)]
     return sum(part.score for part in parts)
 
 
@@ -69,16 +69,16 @@ class TestNewSection:
 
     def test_its_notebook_runs(self, written: Section) -> None:
         """Every cell, the picture of the incident included."""
-        code = [cell.source for cell in read(solved(written))]
+        code = [cell.source for cell in read_cells(solution_notebook(written))]
         cells = [CodeCell(source, True, number) for number, source in enumerate(code)]
         assert run_notebook(cells)[1] == []
 
     def test_whatever_the_world_draws(self, written: Section) -> None:
         """Right answers have full marks, and wrong ones fail what they say, under other seeds too."""
         bench = Bench.at(str(written.exercise), written.folder)
-        judge, notebook = bench.judge(hidden=True), solved(written)
+        judge, notebook = bench.judge(hidden=True), solution_notebook(written)
         for path in [*answers(written, "right"), *answers(written, "wrong")]:
-            names = answered(written, notebook, cell_text(written, path))
+            names = run_answer(written, notebook, cell_text(written, path))
             expected = WrongAnswer(written, path).fails if path.parent.name == "wrong" else set()
             for seed in range(5):
                 runs = {one: play(bench.scenarios[one.name], one.options, names, seed=seed) for one in judge.scenarios}

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from autograder.course import Course
-from autograder.grading.demo import REAL_LIFE, SHOWN, answers, make_class
+from autograder.grading.demo import REAL_LIFE, SHOWN, demo_answers, make_class
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_every_kind_is_in_it(pristine: Course) -> None:
     """Right answers, mistakes, an untouched notebook, code that doesn't compile, doesn't end, ends the process."""
-    students = dict(answers(pristine.section("90_sample")))
+    students = dict(demo_answers(pristine.section("90_sample")))
     assert {"some_untouched", "some_syntax_error", "some_endless_loop", "some_exits", "wrong_minus"} <= set(students)
     assert students["some_untouched"] is None
 
@@ -33,7 +33,7 @@ def test_it_stays_small(tmp_path: Path, pristine: Course) -> None:
     (many / "many.py").write_text('# %% exercise="many"\n')
     for number in range(40):
         (many / "wrong" / f"m{number:02}.py").write_text("pass\n")
-    found = [student for student, _ in answers(course.section("91_many")) if student.startswith("wrong_")]
+    found = [student for student, _ in demo_answers(course.section("91_many")) if student.startswith("wrong_")]
     assert len(found) == SHOWN["wrong"]
     assert found[0] == "wrong_m00"
     assert found[-1] > "wrong_m30"
@@ -43,7 +43,7 @@ def test_the_submissions_lie_where_grading_looks(tmp_path: Path, pristine: Cours
     """One folder for each student, made anew."""
     folder = make_class(pristine, tmp_path / "submitted")
     found = list(pristine.submissions(folder))
-    assert len(found) == len(list(answers(pristine.section("90_sample"))))
+    assert len(found) == len(list(demo_answers(pristine.section("90_sample"))))
     assert {f"some_{name}" for name in REAL_LIFE} <= {submission.student for submission in found}
 
 

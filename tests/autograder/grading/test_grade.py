@@ -28,7 +28,7 @@ from autograder.grading.grade import Grader
 from autograder.grading.pool import Job, Setting, grade_class
 from autograder.judging.result import Behaviour, Result
 from autograder.nbgrader import save
-from autograder.notebook.answer import answer, read
+from autograder.notebook.answer import find_answer, read_cells
 from autograder.notebook.handin import open_submission
 from autograder.pages.roll import Brief
 from autograder.sandbox.child import ZygoteDied
@@ -442,7 +442,7 @@ def no_sandbox_process(*arguments: Any) -> Any:
 
 
 def dying_process(*arguments: Any) -> Any:
-    def grade(given: pool.Given) -> Result:
+    def grade(given: pool.ToGrade) -> Result:
         if given[2] == "half":
             os._exit(9)
         return plain_result(given[2])
@@ -513,7 +513,7 @@ class TestGrader:
 
         def seeds(student: str) -> dict[Played, int]:
             data = (ten[0].submitted / student / SECTION / "retry.ipynb").read_bytes()
-            found = answer(read(data), kit.released, "retry")
+            found = find_answer(read_cells(data), kit.released, "retry")
             return {one: grader._seed(kit, found, one) for one in kit.judge.scenarios}
 
         first, again, other = seeds("solved"), seeds("solved"), seeds("half")

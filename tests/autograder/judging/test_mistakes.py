@@ -51,16 +51,16 @@ def test_hidden_tests_say_nothing_here() -> None:
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     """With what it was made from."""
-    path = tmp_path / mistakes.NAME
-    path.write_bytes(mistakes.written("abc", KNOWN))
+    path = tmp_path / mistakes.MISTAKES_FILE
+    path.write_bytes(mistakes.mistakes_json("abc", KNOWN))
     assert mistakes.read_known(path) == KNOWN
     assert mistakes.made_from(path) == "abc"
 
 
 def test_a_section_without_the_file_names_no_mistake(tmp_path: Path) -> None:
     """Nothing is lost but the headline."""
-    assert mistakes.read_known(tmp_path / mistakes.NAME) == []
-    assert mistakes.made_from(tmp_path / mistakes.NAME) == ""
+    assert mistakes.read_known(tmp_path / mistakes.MISTAKES_FILE) == []
+    assert mistakes.made_from(tmp_path / mistakes.MISTAKES_FILE) == ""
 
 
 def test_a_mistake_is_told_by_each_play_and_by_what_all_plays_lose() -> None:
@@ -69,7 +69,7 @@ def test_a_mistake_is_told_by_each_play_and_by_what_all_plays_lose() -> None:
         losses([seen("pause", f"slept {number} s"), seen("calls", words)])
         for number, words in ((1, "op was called"), (2, "op was not called"), (3, "op was called"))
     ]
-    signs = mistakes.signs(plays)
+    signs = mistakes.find_signs(plays)
     assert signs == [plays[0], plays[1], losses([seen("pause", "slept 1 s")])]
     known = [Mistake("Sleeps", sign) for sign in signs]
     for calls in ("op was called", "op was not called", "nobody called op"):
@@ -79,6 +79,6 @@ def test_a_mistake_is_told_by_each_play_and_by_what_all_plays_lose() -> None:
 def test_plays_that_lose_the_same_tell_a_mistake_once() -> None:
     """And where nothing is shared, or nothing lost, nothing is made up."""
     one, other = losses([seen("pause", "slept 1 s")]), losses([seen("pause", "slept 2 s")])
-    assert mistakes.signs([one, other]) == [one]
-    assert mistakes.signs([frozenset(), one]) == [one]
-    assert mistakes.signs([frozenset(), frozenset()]) == []
+    assert mistakes.find_signs([one, other]) == [one]
+    assert mistakes.find_signs([frozenset(), one]) == [one]
+    assert mistakes.find_signs([frozenset(), frozenset()]) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from autograder.course import Course
-from autograder.learner.checking import check, judged
+from autograder.learner.checking import check, judge_answer
 from faultlab import scenario as scenario_module
 from faultlab.clock import uninstall
 from tests.autograder.conftest import SECTION
@@ -46,25 +46,25 @@ class TestCheck:
 
     def test_partial_credit(self, beside):
         """What passes counts; what doesn't is explained."""
-        found = judged("sample", {"add": lambda a, b: 0}, beside)
+        found = judge_answer("sample", {"add": lambda a, b: 0}, beside)
         assert repr(found) == "1" and found.result.behaviours[0].message == "another sum"
 
     def test_nothing_written(self, beside):
         """No name, no points, and a line that says what is missing."""
-        found = judged("sample", {}, beside)
+        found = judge_answer("sample", {}, beside)
         assert repr(found) == "0" and "defines no `add`" in found.result.behaviours[0].message
 
     def test_hidden(self, course, beside):
         """Where the hidden tests are they are judged; elsewhere a line says where they are."""
         folder = course.section(SECTION).folder
-        assert repr(judged("sample", {"add": right}, folder, hidden=True)) == "0.5"
-        found = judged("sample", {"add": right}, beside, hidden=True)
+        assert repr(judge_answer("sample", {"add": right}, folder, hidden=True)) == "0.5"
+        found = judge_answer("sample", {"add": right}, beside, hidden=True)
         assert repr(found) == "0" and "instructor" in found.result.line
 
     @pytest.mark.parametrize("step", ["none", 7])
     def test_unknown_step(self, beside, step):
         """It says which there are."""
-        found = judged("sample", {"add": right}, beside, step=step)
+        found = judge_answer("sample", {"add": right}, beside, step=step)
         assert repr(found) == "0" and "there is no step" in found.result.line
 
     @pytest.mark.parametrize("change", ["scenarios", "tests", "intended", "gone", "other"])
@@ -78,7 +78,7 @@ class TestCheck:
             (beside / "intended.json").write_text("{")
         elif change == "gone":
             (beside / "scenarios.py").unlink()
-        found = judged("other" if change == "other" else "sample", {"add": right}, beside)
+        found = judge_answer("other" if change == "other" else "sample", {"add": right}, beside)
         assert repr(found) == "0" and found.result.line and "\n" not in found.result.line
         assert capfd.readouterr().err == ""
 
@@ -90,7 +90,7 @@ class TestCheck:
             while True:
                 pass
 
-        found = judged("sample", {"add": add}, beside)
+        found = judge_answer("sample", {"add": add}, beside)
         assert repr(found) == "0" and "still computing" in found.result.behaviours[0].message
 
     def test_slips_are_named(self, beside, capfd):
@@ -109,8 +109,8 @@ class TestCheck:
             time.sleep(2)
             return 7
 
-        assert "never awaited" in judged("sample", {"add": forgets}, beside).result.behaviours[0].message
-        assert "time.sleep" in judged("sample", {"add": blocks}, beside).result.behaviours[0].message
+        assert "never awaited" in judge_answer("sample", {"add": forgets}, beside).result.behaviours[0].message
+        assert "time.sleep" in judge_answer("sample", {"add": blocks}, beside).result.behaviours[0].message
         assert capfd.readouterr() == ("", "")
 
 

@@ -323,7 +323,7 @@ class TestCopies:
     )  # fmt: skip
     def test_any_bytes_make_a_valid_copy(self, course: Course, data: bytes) -> None:
         """Nothing in a file stops the class."""
-        found = copy.sanitise(copy.load(data), graded_notebook(course.section(SECTION)))
+        found = copy.sanitise(copy.load_copy(data), graded_notebook(course.section(SECTION)))
         nbformat.validate(found)
         nbformat.writes(found).encode()
         assert [cell.id for cell in found.cells if "nbgrader" in cell.metadata] == [

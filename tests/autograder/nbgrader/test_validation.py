@@ -15,7 +15,7 @@ import pytest
 from autograder.course import Course, unprotected_problem
 from autograder.errors import UsageError
 from autograder.grading.demo import write_submission
-from autograder.learner.checking import check, judged
+from autograder.learner.checking import check, judge_answer
 from autograder.learner.local import check_file
 from autograder.learner.nearby import nearby
 from autograder.learner.own import own_answer
@@ -127,7 +127,9 @@ class TestRefused:
         for folder in (course.root / "work" / SECTION, tmp_path / "submitted" / "ada" / SECTION):
             path = as_student(course, folder)
             assert check_file(path)["score"] == 2.5 and unprotected_problem(path) == ""
-        assert repr(judged("sample", {"add": lambda a, b: a + b}, tmp_path / "submitted" / "ada" / SECTION)) == "2.5"
+        assert (
+            repr(judge_answer("sample", {"add": lambda a, b: a + b}, tmp_path / "submitted" / "ada" / SECTION)) == "2.5"
+        )
 
 
 class TestSaid:

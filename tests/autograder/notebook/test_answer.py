@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autograder.notebook.answer import CELLS, Answer, Unreadable, answer, read
+from autograder.notebook.answer import CELLS, Answer, Unreadable, find_answer, read_cells
 
 
 def code(source: Any, grade_id: str = "", **marks: bool) -> dict:
@@ -26,7 +26,7 @@ def file(*cells: dict, **more: Any) -> bytes:
 
 
 def found(*cells: dict) -> Answer:
-    return answer(read(file(*cells)), read(file(LECTURE, STUB, SCORE)), "retry")
+    return find_answer(read_cells(file(*cells)), read_cells(file(LECTURE, STUB, SCORE)), "retry")
 
 
 GOOD = file(LECTURE, STUB, SCORE)
@@ -52,18 +52,20 @@ def test_broken_files(case):
     """Each is told in one short line."""
     data, said = BROKEN[case]
     with pytest.raises(Unreadable, match=said) as raised:
-        read(data)
+        read_cells(data)
     assert "\n" not in str(raised.value) and len(str(raised.value)) < 300
 
 
 def test_real_notebooks():
     """Lines or one text, NaN in an output, cells of other kinds, numbers counted over all of them."""
-    cells = read(file({"cell_type": "markdown", "source": "# Hi", "metadata": {}}, code(["x = 1\n", "y = 2"]), SCORE))
+    cells = read_cells(
+        file({"cell_type": "markdown", "source": "# Hi", "metadata": {}}, code(["x = 1\n", "y = 2"]), SCORE)
+    )
     assert [(cell.number, cell.source, cell.kind) for cell in cells] == [
         (1, "x = 1\ny = 2", "plain"),
         (2, 'check("retry")', "grade"),
     ]
-    assert read(GOOD.replace(b'"outputs": []', b'"outputs": [{"data": NaN}]')) == read(GOOD)
+    assert read_cells(GOOD.replace(b'"outputs": []', b'"outputs": [{"data": NaN}]')) == read_cells(GOOD)
 
 
 def test_what_is_the_student_s_own():
@@ -101,7 +103,7 @@ def test_a_check_that_says_it_is_none():
 
 def cells_of(*cells: Any) -> list[tuple[str, str]]:
     """The text and the kind of each cell that can matter, of cells that needn't be any."""
-    return [(cell.source, cell.kind) for cell in read(file(*cells))]
+    return [(cell.source, cell.kind) for cell in read_cells(file(*cells))]
 
 
 ODD: dict[str, tuple[Any, tuple[str, str], str]] = {
@@ -138,19 +140,19 @@ def test_odd_cells(case):
 )
 def test_odd_words_about_the_file(nbformat, more):
     """The format is what matters of them."""
-    assert read(file(STUB, SCORE, nbformat=nbformat, **more)) == read(file(STUB, SCORE))
+    assert read_cells(file(STUB, SCORE, nbformat=nbformat, **more)) == read_cells(file(STUB, SCORE))
 
 
 @pytest.mark.parametrize("nbformat", [None, [], "four", float("inf"), {}])
 def test_no_format(nbformat):
     """A file that doesn't say its format is told so."""
     with pytest.raises(Unreadable, match="which notebook format"):
-        read(file(STUB, nbformat=nbformat))
+        read_cells(file(STUB, nbformat=nbformat))
 
 
 def test_a_byte_order_mark():
     """Before the file, or in a cell, where it is left out and said."""
-    assert read(b"\xef\xbb\xbf" + GOOD) == read(GOOD)
+    assert read_cells(b"\xef\xbb\xbf" + GOOD) == read_cells(GOOD)
     seen = found(code("\ufeffx = 2"), STUB, SCORE)
     assert seen.cells[0].source == "x = 2" and "invisible mark" in seen.notes[0]
 

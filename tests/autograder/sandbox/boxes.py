@@ -83,11 +83,11 @@ def staged(*roles: str) -> Iterator[None]:
                 os.chown(made / name, NOBODY, NOBODY)
         return made
 
-    command, make = host._command, cgroup.make
+    command, make = host._command, cgroup.make_group
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(host, "_command", lambda control: [sys.executable, STAGE, *roles, "--", *command(control)])
         patch.setattr(host, "_folder", folder)
-        patch.setattr(cgroup, "make", group)
+        patch.setattr(cgroup, "make_group", group)
         yield
 
 

@@ -106,7 +106,7 @@ def test_one_at_a_time(tree, monkeypatch):
 
     seen = []
     monkeypatch.setattr(cgroup, "_share_out", lambda group: seen.append(taken()))
-    made = cgroup.make(4711)
+    made = cgroup.make_group(4711)
     assert (made / "zygote" / "cgroup.procs").read_text() == "4711"
     assert seen == [True, True] and not taken()
 

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from autograder.authoring.worked import solved
+from autograder.authoring.worked import solution_notebook
 from autograder.course import Section
 from autograder.judging.judge import Judge
-from autograder.notebook.answer import answer, read
+from autograder.notebook.answer import find_answer, read_cells
 from autograder.notebook.execution import run_notebook
 from autograder.sandbox import session as trusted
 from autograder.sandbox import wire
@@ -71,8 +71,8 @@ def transcripts(section: Section) -> list[Transcript]:
     """The worked answer's, in every scenario of a section and the one after it."""
     assert section.exercise is not None
     scenarios = load(section.scenarios)
-    released = read((section.released / f"{section.notebook}.ipynb").read_bytes())
-    cells = answer(read(solved(section)), released, section.exercise).cells
+    released = read_cells((section.released / f"{section.notebook}.ipynb").read_bytes())
+    cells = find_answer(read_cells(solution_notebook(section)), released, section.exercise).cells
     namespace, _ = run_notebook(cells, asked(section.scenarios.read_text(encoding="utf-8")))
     wanted = Judge(section.tests, section.hidden).scenarios
     numbers = {name: number for number, name in enumerate(scenarios)}

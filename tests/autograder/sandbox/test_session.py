@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from autograder.authoring.worked import solved
+from autograder.authoring.worked import solution_notebook
 from autograder.course import Course
 from autograder.judging.judge import Judge
-from autograder.notebook.answer import answer, read
+from autograder.notebook.answer import find_answer, read_cells
 from autograder.notebook.execution import run_notebook
 from autograder.sandbox import runner, session, wire
 from autograder.sandbox.limits import TooMuch
@@ -421,8 +421,8 @@ def test_both_transports(section):
     assert section.exercise is not None
     source = section.scenarios.read_text(encoding="utf-8")
     scenarios = load(section.scenarios)
-    released = read((section.released / f"{section.notebook}.ipynb").read_bytes())
-    cells = answer(read(solved(section)), released, section.exercise).cells
+    released = read_cells((section.released / f"{section.notebook}.ipynb").read_bytes())
+    cells = find_answer(read_cells(solution_notebook(section)), released, section.exercise).cells
     wanted = Judge(section.tests, section.hidden if section.hidden.exists() else None).scenarios
     numbers = {name: number for number, name in enumerate(scenarios)}
     tasks = [Task(scenarios[one.name], one.options, seed, numbers[one.name]) for seed, one in enumerate(wanted, 7)]
