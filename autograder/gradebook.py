@@ -38,6 +38,7 @@ from autograder.nbgrader.copy import as_node, load_copy, sanitise, with_result
 from autograder.nbgrader.database import database as database
 from autograder.nbgrader.database import opened as opened
 from autograder.nbgrader.database import standings as standings
+from autograder.nbgrader.insides import submitted_pattern
 from autograder.nbgrader.save import submitted_folder
 from autograder.nbgrader.stamps import read_stamps, with_note
 from autograder.notebook.handin import open_submission
@@ -193,7 +194,7 @@ def _take_all(autograde: Autograde) -> None:
     """
     place = autograde.coursedir
     sections = {section.name: section for section in Course(Path(place.root)).sections}
-    for folder in glob.glob(autograde._format_source(place.assignment_id, place.student_id)):
+    for folder in glob.glob(submitted_pattern(autograde, place.assignment_id, place.student_id)):
         section = sections.get(os.path.basename(folder))
         problem = student_problem(os.path.basename(os.path.dirname(folder)))
         if problem:

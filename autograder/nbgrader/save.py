@@ -34,6 +34,7 @@ from autograder.judging.result import Result, Standing
 from autograder.nbgrader import release
 from autograder.nbgrader.copy import add_outputs, as_node, known_cells, load_copy, marks_of, sanitised
 from autograder.nbgrader.database import database, opened, read_standings, standings
+from autograder.nbgrader.insides import checked_penalty
 from autograder.nbgrader.stamps import SECRET, TIMESTAMP, Stamps, read_stamps
 from autograder.pages.feedback import copy_page, is_current
 
@@ -344,6 +345,6 @@ def _penalise(session: Any, late: AssignLatePenalties, submission: SubmittedAssi
             session.expire(notebook, ["score"])
             penalty = late.plugin_inst.late_submission_penalty(submission.student_id, notebook.score, seconds)
         if penalty is not None:
-            penalty = late._check_late_penalty(notebook, penalty)
+            penalty = checked_penalty(late, notebook, penalty)
         if notebook.late_submission_penalty != penalty:
             notebook.late_submission_penalty = penalty

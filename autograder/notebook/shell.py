@@ -37,6 +37,7 @@ from traitlets.config import Config
 
 from autograder.notebook.notes import NoteKind
 from autograder.notebook.standing import standing_in
+from faultlab.clock.insides import running_loop, set_aside
 from faultlab.clock.loop import VirtualLoop
 
 TellNote = Callable[[NoteKind, str], None]
@@ -258,17 +259,13 @@ class NotebookLoop(VirtualLoop):
         if not (self.nests and self.is_running()):
             return super().run_until_complete(future)
         inner = asyncio.ensure_future(future, loop=self)
-        outer = asyncio.current_task(self)
         ready: Any = self._ready  # type: ignore[attr-defined]
         waiting = len(ready)
-        if outer is not None:
-            asyncio.tasks._leave_task(self, outer)
         try:
-            while not inner.done():
-                self._run_once()
+            with set_aside(self):
+                while not inner.done():
+                    self._run_once()
         finally:
-            if outer is not None:
-                asyncio.tasks._enter_task(self, outer)
             while len(ready) < waiting:  # the turn that goes on around this one counts on them
                 ready.append(_done(self))
         return inner.result()
@@ -278,7 +275,7 @@ class NotebookLoop(VirtualLoop):
         self.nests = True
 
         def run(main: Any, *, debug: Any = None, loop_factory: Any = None) -> Any:  # noqa: ARG001  (asyncio.run's own)
-            if asyncio._get_running_loop() is self:
+            if running_loop() is self:
                 return self.run_until_complete(main)
             with asyncio.Runner(debug=debug) as runner:
                 return runner.run(main)

@@ -10,7 +10,7 @@ import functools
 from asyncio import base_events, events, futures, tasks, timeouts
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 running_loop: Callable[[], asyncio.AbstractEventLoop | None] = events._get_running_loop
@@ -102,16 +102,25 @@ def keep_forever(task: asyncio.Task[Any]) -> None:
 
 
 @contextmanager
-def detached() -> Iterator[None]:
-    """Make this thread look as if no loop were running; inside a notebook's cell one always is."""
-    loop = running_loop()
-    task = None if loop is None else asyncio.current_task(loop)
-    if loop is not None and task is not None:
+def set_aside(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Let no task count as this loop's current one."""
+    task = asyncio.current_task(loop)
+    if task is not None:
         tasks._leave_task(loop, task)
-    events._set_running_loop(None)
     try:
         yield
     finally:
-        events._set_running_loop(loop)
-        if loop is not None and task is not None:
+        if task is not None:
             tasks._enter_task(loop, task)
+
+
+@contextmanager
+def detached() -> Iterator[None]:
+    """Make this thread look as if no loop were running; inside a notebook's cell one always is."""
+    loop = running_loop()
+    with nullcontext() if loop is None else set_aside(loop):
+        events._set_running_loop(None)
+        try:
+            yield
+        finally:
+            events._set_running_loop(loop)
