@@ -165,3 +165,10 @@ def descendants(ancestor: int) -> list[int]:
     while generation := sorted(child for parent in generation for child in children.get(parent, [])):
         found += generation
     return found
+
+
+def processes_of(box: Box) -> list[int]:
+    """The box's own processes, the zygote after what started it, then its children. Numbers start anew now and then, so
+    that none tells which process came last."""
+    assert box._process is not None
+    return [box._process.pid, *descendants(box._process.pid)]

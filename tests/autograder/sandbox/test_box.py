@@ -26,6 +26,7 @@ from tests.autograder.sandbox.boxes import (
     ends,
     eventually,
     heard,
+    processes_of,
     program,
     staged,
     started,
@@ -225,7 +226,7 @@ def test_starts_no_process(box: Box) -> None:
 )
 def test_kills_nobody(box: Box, target: str) -> None:
     """Not its group, not everybody, not the zygote, not the judge: they all live on."""
-    zygote = descendants(os.getpid())[-1]
+    zygote = processes_of(box)[-1]
     seen = attempt(
         box,
         f"""
@@ -376,7 +377,7 @@ def test_refuses_commands_by_their_arguments(box: Box) -> None:
         ])
         """,
         judge=os.getpid(),
-        zygote=descendants(os.getpid())[-1],
+        zygote=processes_of(box)[-1],
         prlimit=number("prlimit64", linux.MACHINE),
     )
     assert set(seen.told) <= {"EPERM", "-1"}, seen.told
@@ -562,7 +563,7 @@ def test_is_not_root(box: Box) -> None:
     """Inside and outside: the kernel knows it as a user without rights."""
     child = box.launch(program("tell([os.getuid(), os.geteuid(), os.getgid(), os.getgroups()])\nsock.recv(1)"))
     inside = heard(child)
-    status = Path(f"/proc/{descendants(os.getpid())[-1]}/status").read_text(encoding="utf-8")
+    status = Path(f"/proc/{processes_of(box)[-1]}/status").read_text(encoding="utf-8")
     facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     child.socket.close()
     ends(box, child)
@@ -580,7 +581,7 @@ def test_has_a_user_of_its_own(box: Box, setting: Setting) -> None:
         return
     children = [box.launch(program("tell(os.getuid())\nsock.recv(1)")) for _ in range(2)]
     users = {heard(child) for child in children}
-    zygote = descendants(os.getpid())[-3]
+    zygote = processes_of(box)[-3]
     users.add(os.stat(f"/proc/{zygote}").st_uid)
     for child in children:
         child.socket.close()
@@ -606,7 +607,7 @@ def hash_of(text: str) -> int:
 
 def test_a_hundred_leave_nothing_behind(box: Box) -> None:
     """No process, no descriptor, neither here nor in the zygote."""
-    zygote = descendants(os.getpid())[-1]
+    zygote = processes_of(box)[-1]
     attempt(box, "pass")
     before = len(os.listdir("/proc/self/fd")), len(os.listdir(f"/proc/{zygote}/fd")), descendants(os.getpid())
     for _ in range(100):
