@@ -157,7 +157,7 @@ def _run(
             if needed and cells[number].late and not cells[number].answer:
                 ran.note(at[0], "late")
             if error is not None:
-                kind = type(error).__name__[:80]
+                kind = _class_of(error)[:80]
                 ran.note(at[0], "stopped" if needed else "failed", kind)
                 if needed:
                     ran.errors.append((at[0], kind, told(error, TEXT)))
@@ -166,6 +166,12 @@ def _run(
         with cpu_limit(1.0), contextlib.suppress(TooLong):
             loop.clean_up()
         kept.restore()
+
+
+def _class_of(error: BaseException) -> str:
+    """The name of its class; of one that is private to Python, the name of the class that people know."""
+    known = (one for one in type(error).__mro__ if not (one.__module__ == "builtins" and one.__name__.startswith("_")))
+    return next(known).__name__
 
 
 def _run_one(
