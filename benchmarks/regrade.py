@@ -1,8 +1,9 @@
 """Grade the same class again and again, and compare: every result's bytes are the same, but for `seconds`.
 
-    uv run python benchmarks/regrade.py [--times 1000] [--load 0 16] [--section 02_retry] [--jobs 2]
+    uv run python benchmarks/regrade.py [--times 1000] [--load 0 16] [--section 02_retry] [--sample 150] [--jobs 2]
 
-The class: every section's right and wrong answers, all of them, and some real life as in `autograder demo`.
+The class: every section's right and wrong answers, all of them, and some real life as in `autograder demo`;
+with `--sample` so many of them, always the same ones.
 `--load` keeps so many processes busy meanwhile; of several loads, each time takes the next one. Ends with 1, and shows
 the first difference, as soon as there is one.
 """
@@ -13,6 +14,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import random
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -33,6 +35,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=1000)
     parser.add_argument("--load", type=int, nargs="+", default=[0])
     parser.add_argument("--section")
+    parser.add_argument("--sample", type=int)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     course = Course.find(Path(__file__).parent)
@@ -41,7 +44,7 @@ def main() -> int:
         first: dict[str, bytes] = {}
         for turn, busy in zip(range(1, options.times + 1), cycle(options.load), strict=False):
             with load(busy):
-                found = graded(course, submitted, options.section, options.jobs)
+                found = graded(course, submitted, options)
             first = first or found
             if different := [name for name in {**first, **found} if first.get(name) != found.get(name)]:
                 name = different[0]
@@ -52,10 +55,12 @@ def main() -> int:
     return 0
 
 
-def graded(course: Course, submitted: Path, section: str | None, jobs: int) -> dict[str, bytes]:
+def graded(course: Course, submitted: Path, options: argparse.Namespace) -> dict[str, bytes]:
     """Each submission's result as bytes, without the seconds."""
-    submissions = course.submissions(submitted, section=section)
-    results = [result for _, result in everything(course, submissions, Setting(jobs=jobs))]
+    submissions = list(course.submissions(submitted, section=options.section))
+    if options.sample is not None:
+        submissions = random.Random(0).sample(submissions, min(options.sample, len(submissions)))
+    results = [result for _, result in everything(course, submissions, Setting(jobs=options.jobs))]
     found = {f"{result.section}/{result.student}": as_bytes(result) for result in results}
     assert len(found) == len(results) > 0, "nothing was graded, or somebody twice"
     return found
