@@ -14,11 +14,10 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import faultlab
 from autograder.authoring import problems
 from autograder.authoring.examples import answers, misfits
 from autograder.authoring.handbook import HANDBOOK_FILE, handbook
@@ -30,6 +29,7 @@ from autograder.files import write_atomically
 from autograder.judging.mistakes import MISTAKES_FILE, judged_mistakes
 from autograder.notebook.source import BuildError, author_notebook, from_text
 from autograder.processes import Died, Tell, side_by_side
+from autograder.version import code_digest
 
 
 def build(
@@ -140,18 +140,8 @@ def _held(section: Section, built: Built, rules: Rules, tell: Tell, *, again: bo
 def _digest(section: Section, built: Built) -> str:
     """A digest of all that decides what running a section shows."""
     own = [(section.folder / path).read_bytes() for path in problems.present(section.folder)]
-    parts = [_engine().encode(), *own, *built.source.values(), *built.release.values()]
+    parts = [code_digest().encode(), sys.version.encode(), *own, *built.source.values(), *built.release.values()]
     return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
-
-
-@cache
-def _engine() -> str:
-    """A digest of the code that runs and judges sections."""
-    folders = [Path(__file__).parents[1], Path(faultlab.__file__).parent]
-    code = hashlib.sha256(sys.version.encode())
-    for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
-        code.update(path.read_bytes())
-    return code.hexdigest()
 
 
 def _written(rules: Rules, force: bool, tell: Tell, section: Section) -> list[str]:

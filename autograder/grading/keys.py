@@ -18,7 +18,6 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-import faultlab
 from autograder.course import CONFIG, Course, Section, Submission
 from autograder.errors import UsageError
 from autograder.grading.jobs import LIBRARIES
@@ -29,7 +28,7 @@ from autograder.nbgrader.books import Books
 from autograder.nbgrader.release import nbgrader_config
 from autograder.nbgrader.stamps import read_stamps
 from autograder.notebook.handin import HandedIn
-from autograder.version import VERSION
+from autograder.version import code_digest
 
 Parts = dict[str, str]
 
@@ -103,7 +102,7 @@ class Keys:
     def _common(self) -> Parts:
         secret = self.course.root / ".course-secret"
         return {
-            "grader": grader_digest(),
+            "grader": code_digest(),
             "libraries": _libraries(),
             "seed": _digest(str(self.setting.seed).encode(), secret.read_bytes() if secret.exists() else b""),
             "limit": f"{self.setting.limit:g}",
@@ -150,16 +149,6 @@ class Keys:
     def _plainly(self, value: object) -> bytes:
         """As text that is the same in each process, and wherever the course lies."""
         return _ADDRESS.sub("", repr(value).replace(str(self.course.root), ".")).encode()
-
-
-@cache
-def grader_digest() -> str:
-    """Our own code: what it is called (a version) doesn't say what it does."""
-    digest = hashlib.sha256(VERSION.encode())
-    for folder in (Path(__file__).parents[1], Path(faultlab.__file__).parent):
-        for path in sorted(folder.rglob("*.py")):
-            digest.update(f"\0{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 @cache

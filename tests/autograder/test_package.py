@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from autograder.version import ROOT, code_digest
 
 
 @pytest.mark.parametrize(
@@ -28,3 +32,13 @@ def test_the_package_alone_is_light() -> None:
     """Who wants something else from it doesn't wait for pytest."""
     code = "import sys, autograder; print('pytest' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize("name", ["autograder/pages/templates/part.html", "autograder/cli.py", "faultlab/world.py"])
+def test_the_digest_is_of_all_code(tmp_path: Path, name: str) -> None:
+    """Of the pages' templates too: what decides a result or its page makes another digest, wherever it lies."""
+    for package in ("autograder", "faultlab"):
+        shutil.copytree(ROOT / package, tmp_path / package)
+    assert code_digest.__wrapped__(tmp_path) == code_digest()
+    (tmp_path / name).write_text("changed")
+    assert code_digest.__wrapped__(tmp_path) != code_digest()

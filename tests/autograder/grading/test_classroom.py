@@ -408,7 +408,7 @@ class TestAgain:
             path = section.released / "sample.ipynb"
             path.write_bytes(path.read_bytes() + b" ")
         elif what == "engine":
-            monkeypatch.setattr(keys, "grader_digest", lambda: "other code")
+            monkeypatch.setattr(keys, "code_digest", lambda: "other code")
         elif what == "library":
             monkeypatch.setattr(keys, "_libraries", lambda: "another one")
         elif what == "secret":
