@@ -57,6 +57,7 @@ class TestNames:
         found = names(source)
         assert found.defines == defines
         assert found.uses == uses
+        assert names(f"{source}\n# __future__") == found  # as the other Pythons read it
 
     def test_of_a_long_cell(self):
         """Reading takes as long as the cell is, not its square: a million empty lines are no attack."""
