@@ -58,7 +58,7 @@ def mark(name: str, value: Any = None, *, lane: str | None = None) -> None:
 
     name: what is shown, at most 200 letters.
     value: plain data; of other objects the class's name is shown (see `plain.py`).
-    lane: who shows it, in the pictures; the running task's name unless given.
+    lane: where it stands in a picture; the running task's name unless given.
 
     Outside a simulation it does nothing, so that the same code also runs on its own.
 

@@ -14,14 +14,8 @@ if TYPE_CHECKING:
 
 
 FolderCheck = Callable[[Section], list[str]]
-
-
 CellCheck = Callable[[Section, "NotebookNode"], list[str]]
-
-
 SolutionCheck = Callable[[Section, "Built"], list[str]]
-
-
 Check = Callable[[Section, Tell], list[str]]
 
 

@@ -19,8 +19,6 @@ from autograder.notebook.handin import HandedIn, open_submission
 
 LIBRARIES = ("numpy", "matplotlib", "anyio", "tenacity", "stamina", "structlog", "prometheus_client", "starlette")
 """Worth importing before children are forked, when a submission mentions them."""
-
-
 SAMPLE = 200
 """So many submissions of a class are read beforehand to see which libraries they mention."""
 

@@ -39,6 +39,7 @@ class Kit:
 
     @classmethod
     def of(cls, section: Section) -> Kit:
+        """The kit of a section. Raises UsageError when it can't be graded."""
         exercise = section.exercise
         notebook = section.released / f"{section.notebook}.ipynb"
         if exercise is None:
@@ -78,6 +79,7 @@ def points_of(section: Section) -> dict[str, float]:
 
 
 def kit_for_points(section: Section) -> Kit:
+    """The section's kit, kept until one of its files is saved. Raises UsageError when it can't be graded."""
     notebook = section.released / f"{section.notebook}.ipynb"
     read = (section.tests, section.hidden, section.scenarios, notebook)
     return _kit_at(section, tuple(path.stat().st_mtime_ns for path in read if path.exists()))

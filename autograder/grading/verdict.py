@@ -17,18 +17,21 @@ from faultlab.timeline import Timeline
 
 
 def with_intended(behaviour: Behaviour, intended: Mapping[Played, Timeline]) -> Behaviour:
+    """The behaviour with the intended run beside its own, where it failed and has one."""
     if behaviour.timeline is None or behaviour.passed or behaviour.scenario is None:
         return behaviour
     return replace(behaviour, intended=intended.get(behaviour.scenario))
 
 
 def lacks_a_name(timeline: Timeline) -> bool:
+    """Whether a NameError came out of the answer."""
     return any(
         isinstance(mark.value, dict) and mark.value.get("error") == "NameError" for mark in timeline.marks()
     ) or bool(timeline.ending and timeline.ending.data.get("error") == "NameError")
 
 
 def verdict_of(outcome: Outcome) -> VerdictName:
+    """The gravest of what happened."""
     hows = {how for how, _ in outcome.mishaps}
     hows |= {"timeout" for timeline in outcome.timelines.values() if _how(timeline) == "endless"}
     order: tuple[VerdictName, ...] = ("tampered", "crashed", "timeout")
@@ -43,11 +46,13 @@ def _how(timeline: Timeline) -> str:
 
 
 def notes_of(outcome: Outcome, found: Answer) -> tuple[str, ...]:
+    """What the student should know of the file and of how its cells were run, in sentences."""
     cells = max((cell.number for cell in found.cells), default=-1) + 1
     return capped([*found.notes, *worded(outcome.cell_notes, cells)])
 
 
 def line_of(outcome: Outcome, found: Answer) -> str:
+    """What ended it early or kept it from running, in a line; empty when nothing did."""
     if outcome.mishaps:
         how, message = outcome.mishaps[0]
         return {
@@ -79,4 +84,5 @@ def unjudged(kit: Kit, student: str, verdict: VerdictName, line: str) -> Result:
 
 
 def not_graded(submission: Submission, verdict: VerdictName, line: str) -> Result:
+    """As `unjudged`, of a submission without bytes to grade. Raises UsageError when its section can't be graded."""
     return unjudged(kit_for_points(submission.section), submission.student, verdict, line)

@@ -116,6 +116,7 @@ def _judge(visible: Path, hidden: Path | None) -> Judge:
 
 
 def section_of(folder: Path) -> Section | None:
+    """The course's section that a folder has the name of; None outside of a course."""
     try:
         course = Course.find(folder)
         return course.section(folder.name)

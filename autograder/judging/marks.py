@@ -10,8 +10,6 @@ from faultlab.scenario import Played, played
 from faultlab.timeline import Timeline
 
 Source = Callable[[pytest.Item, Played], Timeline]
-
-
 SOURCE = pytest.StashKey[Source]()
 """Where the running session's timelines come from."""
 

@@ -16,21 +16,13 @@ from autograder.judging.result import Result
 from autograder.pages.feedback import part_html
 
 CopyCell = dict[str, Any]
-
-
 MAX_CELLS = 1000
 """Cells of a submission that are kept in its graded copy; the marked ones always are."""
-
-
 # everything but a tab and a line end that a terminal or a browser takes for more than text
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
-
-
 _WEB_LINK = re.compile(r"(?<!!)\[[^\[\]<>&\\`$!]*\]\(https?://[\w./%?=:@+,;~#&-]*\)")
-
-
 # whatever could begin HTML, a link, an image, an entity or a formula
 _ACTIVE = re.compile(r"<(?![\s=\d])|[\[\]&\\$]|:\s*//|www\.", re.IGNORECASE)
 
@@ -71,6 +63,7 @@ class _Known:
 
 
 def known_cells(source: NotebookNode) -> _Known:
+    """The course's own cells of a notebook, read once for a whole class."""
     body = json.loads(nbformat.writes(source, version=4))
     for cell in body["cells"]:
         cell["source"] = "".join(cell["source"])
@@ -80,6 +73,7 @@ def known_cells(source: NotebookNode) -> _Known:
 
 
 def sanitised(notebook: Mapping[str, Any] | None, known: _Known) -> dict[str, Any]:
+    """As `sanitise`, as plain data."""
     found = [_kept(cell, known) for cell in _last_of_each(_read_cells(notebook))]
     cells = [cell for number, cell in enumerate(found) if number < MAX_CELLS or _grade_id(cell)]
     for name, cell in known.marked.items():
@@ -90,6 +84,7 @@ def sanitised(notebook: Mapping[str, Any] | None, known: _Known) -> dict[str, An
 
 
 def add_outputs(notebook: dict[str, Any], result: Result) -> None:
+    """Give each graded cell the score and the feedback of its part as its output."""
     for cell in notebook["cells"]:
         if marks_of(cell).get("grade"):
             cell["outputs"] = [as_node(_output(cell, result))]
@@ -181,6 +176,7 @@ def _inert(text: str, *, plain: bool) -> str:
 
 
 def marks_of(cell: CopyCell) -> dict[str, Any]:
+    """nbgrader's words on a cell; none for a plain one."""
     return cell["metadata"].get("nbgrader") or {}
 
 
@@ -189,5 +185,6 @@ def _grade_id(cell: CopyCell) -> str | None:
 
 
 def as_node(value: dict[str, Any]) -> NotebookNode:
+    """Plain data as nbformat has it."""
     node: NotebookNode = nbformat.from_dict(value)
     return node

@@ -154,6 +154,7 @@ def _entries(
 
 
 def submitted_folder(place: CourseDirectory, section: Section, student: str) -> Path:
+    """Where nbgrader looks for what a student handed in of a section."""
     return Path(place.format_path(place.submitted_directory, student, section.name))
 
 

@@ -33,6 +33,7 @@ _OURS = str(Path(__file__).parents[1]).replace("\\", "/") + "/"
 
 
 def is_library(filename: str) -> bool:
+    """Whether code of this file is asyncio's or the laboratory's own."""
     path = filename.replace("\\", "/")
     return "/asyncio/" in path or path.startswith(_OURS)
 

@@ -331,7 +331,7 @@ def _slots(held: Sequence[Interval], names: Sequence[str], tones: Mapping[str, s
                 continue
             x = axis(one.start)
             tip = f"{clean(one.tenant)}, {seconds(one.start)} to {seconds(one.end)}"
-            # A pixel of white between neighbours: two in a row are two, not one long one.
+            # A pixel of white between neighbours, so that two stays don't look like one.
             bar = Bar(x, places[one.slot] + 2, max(axis(one.end) - x - 1, 1.0), 18, tones[one.tenant], tip)
             shapes += [bar, *_word_in(bar, one.tenant)]
         if len(names) > len(shown):
