@@ -16,11 +16,7 @@ from autograder.errors import UnreadableSubmission
 
 MAX_NOTEBOOK = 16 * 1024 * 1024
 """Bytes of a submission that are read; honest notebooks with pictures stay far below."""
-
-
 _FILE_NAME = re.compile(r"[\w@+][\w.@+-]{0,63}")
-
-
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 
 

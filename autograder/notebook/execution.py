@@ -34,21 +34,13 @@ if TYPE_CHECKING:
 CPU_SECONDS = 3.0
 """What the cells that an answer needs may burn before they are stopped, in seconds of CPU time, all together. One gets
 two thirds of what is left, so that the next ones are run too."""
-
-
 SPARE_SECONDS = 3.0
 """The same for the student's other cells; the last one gets all that is left."""
-
-
 LOOKS = 9
 """Seconds, all cells together, that may pass without CPU time: a lock or a thread that never comes. A cell gets a
 third of them."""
-
-
 TURNS, STALL = 50_000, 20_000
 """Turns of the event loop that one cell may take, and those without time passing."""
-
-
 TEXT, NOTES = 500, 50
 
 

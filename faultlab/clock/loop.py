@@ -46,16 +46,10 @@ from faultlab.plain import short
 from faultlab.timeline import NS
 
 T = TypeVar("T")
-
-
 FOREVER = 10**18
 """An instant that never comes, in nanoseconds."""
-
-
 CREEP_TURNS, CREEP_NS = 2_000, 1_000
 """A stalled clock moves on by a microsecond every 2,000 turns: libraries that compare floats exactly need it."""
-
-
 CHAIN = 10
 """Of timers that are due at once and set by one another, so many fire in no time; then a nanosecond passes. Some
 libraries set a timer again until their sum of floats is right, and on no real clock is a timer's callback free.
