@@ -22,12 +22,10 @@ import asyncio
 import contextlib
 import gc
 import inspect
-import io
 import random
 import signal
 import sys
 import threading
-import warnings
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,11 +34,13 @@ from typing import Any, NamedTuple
 from faultlab.chance import seeded
 from faultlab.clock.loop import Outside, VirtualLoop
 from faultlab.clock.running import run_virtual
+from faultlab.heard import Heard, listening, undebugged
 from faultlab.plain import plain, told
 from faultlab.run import Here, ending
 from faultlab.script import in_order as in_order
 from faultlab.script import read_script as read_script
 from faultlab.service import Service, mark
+from faultlab.slip import slip
 from faultlab.timeline import Timeline
 from faultlab.world import World
 
@@ -166,6 +166,8 @@ class Lab:
     """What a driver holds: the student's names, the world's services, and a way to show what came back."""
 
     namespace: Mapping[str, Any]
+    slips: list[str] = field(default_factory=list)
+    """The notebook's own slips behind the errors that were described."""
     _known: dict[type, list[str]] = field(default_factory=dict, repr=False)
 
     def answer(self, name: str) -> Any:
@@ -221,8 +223,15 @@ class Lab:
         if tasks:
             await asyncio.wait(tasks)
 
+    def notice(self, error: BaseException) -> None:
+        """Keep the notebook's own slip behind this error, if there is one."""
+        if (found := slip(error, self.namespace)) and found not in self.slips:
+            self.slips.append(found)
+
     def describe(self, error: BaseException, depth: int = 0) -> dict[str, Any]:
         """An exception as plain data: its class, the notebook's names for its classes, whose it is, its cause."""
+        if not depth:
+            self.notice(error)
         kind = type(error)
         if kind not in self._known:
             self._known[kind] = [
@@ -269,11 +278,19 @@ def perform(
     """Run a scenario's driver against `outside`, and write down how it ended. Raises only KeyboardInterrupt."""
     assert item.drive is not None
     loop = VirtualLoop(outside, max_stall=STALL, max_events=EVENTS, max_questions=QUESTIONS)
-    loop.set_exception_handler(lambda _, context: heard.append(str(context.get("exception") or context["message"])))
-    heard: list[str] = []
-    with listening(heard), seeded(seed), uncollected(), cpu_limit(CPU_SECONDS) as limit:
+    lab, heard = Lab(namespace), Heard()
+
+    def hear(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Of a task or a callback whose error nobody asks for."""
+        error = context.get("exception")
+        if error is not None:
+            lab.notice(error)
+        heard.warnings.append(str(error or context["message"]))
+
+    loop.set_exception_handler(hear)
+    with listening(heard), undebugged(heard), seeded(seed), uncollected(), cpu_limit(CPU_SECONDS) as limit:
         try:
-            run_virtual(loop, _drive(item.drive, Lab(namespace), brief), name="")
+            run_virtual(loop, _drive(item.drive, lab, brief), name="")
             end: dict[str, Any] = {"how": "returned"}
         except MissingAnswer as error:
             end = {"how": "missing", "message": str(error)}
@@ -283,29 +300,16 @@ def perform(
             raise
         except BaseException as error:
             end = ending(error)
+            lab.notice(error)
     if limit.hit:
         end = {"how": "endless", "message": f"still computing after {CPU_SECONDS:g} s of CPU time"}
-    for text in dict.fromkeys(heard):
-        outside.write(loop.now, "note", "", {"what": "warning", "text": text[:300]})
+    for what, text in heard.notes(lab.slips):
+        outside.write(loop.now, "note", "", {"what": what, "text": text})
     outside.write(loop.now, "end", "", end)
 
 
 async def _drive(drive: Drive, lab: Lab, brief: Mapping[str, Any]) -> None:
     await drive(lab, **brief)
-
-
-@contextlib.contextmanager
-def listening(heard: list[str]) -> Iterator[None]:
-    """Keep what the code prints off the page, and hear the interpreter's warnings."""
-    out, err = sys.stdout, sys.stderr
-    sys.stdout = sys.stderr = _Nowhere()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            warnings.showwarning = lambda message, *_, **__: heard.append(str(message))
-            yield
-    finally:
-        sys.stdout, sys.stderr = out, err
 
 
 @contextlib.contextmanager
@@ -320,14 +324,6 @@ def uncollected() -> Iterator[None]:
     finally:
         if before:
             gc.enable()
-
-
-class _Nowhere(io.TextIOBase):
-    def writable(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        return len(text)
 
 
 @dataclass

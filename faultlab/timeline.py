@@ -17,6 +17,7 @@ sleep      timer (number), until (ns), what ("sleep", "timeout", "timer"): a tas
 wake       timer, how ("fired" or "cancelled")
 blocked    seconds: `time.sleep` stopped everybody
 world      what ("outage"), service, on (bool): the world changed
+note       what ("slip", "warning", "breakpoint", "printed"), text: what code says beside its results
 mark       name, value: whatever the running code wants to show (a state, a permit, a result)
 end        how ("returned", "raised", "deadlock", "livelock", "limit", ...), and what there is to say of it
 =========  ==========================================================================================

@@ -24,7 +24,7 @@ from autograder.errors import UsageError
 from autograder.files import stage
 from autograder.grading.kit import Kit
 from autograder.grading.verdict import lacks_a_name, line_of, needs_of, notes_of, unjudged, verdict_of, with_intended
-from autograder.judging.bench import explained
+from autograder.judging.bench import explained, remarks
 from autograder.judging.mistakes import headlines
 from autograder.judging.result import Result
 from autograder.notebook.answer import Answer, Unreadable, find_answer, read_cells
@@ -91,7 +91,8 @@ class Grader:
             return unjudged(kit, student, "unreadable", f"{error}; marked for manual grading")
         _ = self.box  # starting it isn't the submission's time
         outcome = self._played(kit, found)
-        outcome.timelines = {one: explained(run, found.lost) for one, run in outcome.timelines.items()}
+        slip = next((f"{kind}: {text}" for _, kind, text in outcome.cell_errors), "")
+        outcome.timelines = {one: explained(run, found.lost, slip) for one, run in outcome.timelines.items()}
         behaviours = kit.judge.judge(outcome.timelines)
         if kit.judge.exhausted:
             outcome.mishaps.append(("timeout", "what it did takes too long to judge"))
@@ -108,7 +109,7 @@ class Grader:
             seconds=time.perf_counter() - began,
             behaviours=tuple(behaviours),
             line=line_of(outcome, found),
-            notes=notes_of(outcome, found),
+            notes=(*notes_of(outcome, found), *remarks(outcome.timelines.values())),
             mistakes=tuple(headlines(behaviours, kit.mistakes)),
             needs=needs_of(outcome),
             unsettled=outcome.killed > 1,

@@ -66,7 +66,7 @@ def line_of(outcome: Outcome, found: Answer) -> str:
         return found.lost
     for number, kind, text in outcome.cell_errors:
         if not any(not ended_badly(timeline) for timeline in outcome.timelines.values()):
-            return f"cell {number + 1} doesn't run: {kind}: {text}"
+            return f"cell {number + 1} doesn't run: {kind}: {text.partition(chr(10))[0]}"
     return ""
 
 

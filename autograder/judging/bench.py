@@ -12,9 +12,9 @@ from typing import Any
 
 from autograder.course import Course, Section
 from autograder.errors import UsageError
-from autograder.judging.judge import Judge, Test
+from autograder.judging.judge import Judge, Test, notes
 from faultlab.scenario import Played, Scenario, ScenarioError, asked, load, play
-from faultlab.timeline import Timeline
+from faultlab.timeline import Event, Timeline
 
 PATIENCE = 2
 """After so many endless scenarios the rest isn't played: one waits for the answer."""
@@ -91,13 +91,24 @@ def play_tests(
     return timelines
 
 
-def explained(timeline: Timeline, why: str) -> Timeline:
-    """The timeline; of a run that found no answer it says why there is none, and not that its name may be misspelt."""
+def explained(timeline: Timeline, why: str, slip: str = "") -> Timeline:
+    """The timeline; of a run that found no answer it says why there is none, and not that its name may be misspelt.
+
+    why: what became of the answer's cell. slip: the error that the cell ended with, as `faultlab.slip` tells it.
+    """
     end = timeline.ending
-    if not why or end is None or end.data["how"] != "missing":
+    if not (why or slip) or end is None or end.data["how"] != "missing":
         return timeline
+    if slip:
+        note = Event(end.at, "note", "", {"what": "slip", "text": slip})
+        return Timeline((*timeline.events[:-1], note, end))
     told = end._replace(data={"how": "missing", "message": why})
     return Timeline(tuple(told if event is end else event for event in timeline.events))
+
+
+def remarks(timelines: Iterable[Timeline]) -> list[str]:
+    """What is to be known of these runs beside their results, each sentence once."""
+    return list(dict.fromkeys(text for run in timelines for text in notes(run, "breakpoint")))
 
 
 def read_intended(bench: Bench, tests: Iterable[Test]) -> dict[Played, Timeline]:

@@ -215,21 +215,39 @@ def _behaviour(
     """What is told of it is drawn: the run that didn't come to its end, or the one that the test looked at."""
     worst = next((pair for pair in runs if ended_badly(pair[1])), runs[looked_at] if runs else None)
     passed = error is None
-    drawn = not passed and worst is not None and len(worst[1]) <= SHOWN_EVENTS
+    slip = "" if passed else next((text for _, run in runs for text in notes(run, "slip")), "")
+    drawn = not passed and not slip and worst is not None and len(worst[1]) <= SHOWN_EVENTS
+    timelines = [timeline for _, timeline in runs]
     return Behaviour(
         test=test.id,
         title=test.title,
         passed=passed,
         points=test.points if passed else 0.0,
         max_points=test.points,
-        message="" if error is None else _message(error, [timeline for _, timeline in runs]),
-        hint="" if passed else test.hint,
+        message="" if error is None else slip or _message(error, timelines),
+        hint="" if passed or slip else test.hint,
         hidden=test.hidden,
         step=test.step,
         timeline=worst[1] if worst and drawn else None,
         intended=intended.get(worst[0]) if worst and drawn else None,
         scenario=worst[0] if worst else None,
+        cause="" if passed else slip or next(filter(None, map(_cause, timelines)), ""),
+        slip=bool(slip),
+        printed=next((text for run in timelines for text in notes(run, "printed")), ""),
     )
+
+
+def notes(run: Timeline, what: str) -> list[str]:
+    """What the run's code said beside its results: its "slip"s, the "warning"s, what it "printed", a "breakpoint"."""
+    return [str(event.data["text"]) for event in run.of("note") if event.data["what"] == what]
+
+
+def _cause(run: Timeline) -> str:
+    """What keeps a run from its end, where it keeps others from theirs too."""
+    how = "" if run.ending is None else str(run.ending.data["how"])
+    if how in ("endless", "never", "timeout", "livelock"):
+        return "endless"
+    return str(run.ending.data.get("message", "")) if run.ending and how in ("missing", "crashed", "tampered") else ""
 
 
 def ended_badly(timeline: Timeline) -> bool:
@@ -252,14 +270,12 @@ def _message(error: BaseException, runs: list[Timeline]) -> str:
     blocked = sum(event.data["seconds"] for run in runs for event in run.of("blocked"))
     if blocked:
         words.append(f"time.sleep stopped everything for {blocked:g} s: await asyncio.sleep instead")
-    words += [note for run in runs for note in _notes(run)][:1]
+    words += [note for run in runs for note in _unawaited(run)][:1]
     return "\n".join(words)
 
 
-def _notes(run: Timeline) -> list[str]:
-    texts = [str(event.data["text"]) for event in run.of("note")]
-    awaits = [text for text in texts if "never awaited" in text]
-    return [f"Python says: {text.splitlines()[0]}" for text in awaits]
+def _unawaited(run: Timeline) -> list[str]:
+    return [f"Python says: {text.splitlines()[0]}" for text in notes(run, "warning") if "never awaited" in text]
 
 
 def ending_words(run: Timeline) -> str:

@@ -57,6 +57,9 @@ def find_signs(plays: Sequence[frozenset[Loss]]) -> list[frozenset[Loss]]:
 
 def headlines(behaviours: Iterable[Behaviour], known: Sequence[Mistake]) -> list[str]:
     """The headlines of the mistakes that these behaviours show, those that explain most first."""
+    behaviours = list(behaviours)
+    if any(behaviour.slip for behaviour in behaviours):
+        return []  # its own error comes first
     left = losses(behaviours)
     found: list[str] = []
     while left and len(found) < SHOWN:

@@ -41,6 +41,13 @@ class Behaviour:
     """The worked solution's run of the same scenario."""
     scenario: Played | None = None
     """The scenario that the timeline is of."""
+    cause: str = ""
+    """What stands in the way of more than this one behaviour: a slip in the answer, or how its runs end. Behaviours
+    with the same cause have one explanation."""
+    slip: bool = False
+    """Whether the cause is an error of the answer's own, such as a misspelt name: `message` says where."""
+    printed: str = ""
+    """The first lines that the answer printed in its first run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,11 @@ class Result:
     def max_score(self) -> float:
         """Points that the exercise is worth."""
         return sum(behaviour.max_points for behaviour in self.behaviours)
+
+    @property
+    def slip(self) -> str:
+        """The answer's own error that is to be corrected first, and that line of it; empty when there is none."""
+        return next((one.message for one in self.behaviours if one.slip), "")
 
     def part(self, *, hidden: bool) -> tuple[Behaviour, ...]:
         """The behaviours of the visible or of the hidden tests."""

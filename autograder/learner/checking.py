@@ -17,7 +17,7 @@ from typing import Any
 
 from autograder.course import refuse_submission
 from autograder.errors import UsageError
-from autograder.judging.bench import Bench, explained, play_tests, read_intended
+from autograder.judging.bench import Bench, explained, play_tests, read_intended, remarks
 from autograder.judging.judge import JudgeError, Test
 from autograder.judging.mistakes import MISTAKES_FILE, headlines, read_known
 from autograder.judging.result import Result
@@ -65,10 +65,11 @@ def _in_words(result: Result) -> str:
     if result.score == result.max_score:
         return ""  # nbgrader takes anything on stderr for a failure
     lines = [f"{result.score:g} of {result.max_score:g} points; not there yet:"]
+    lines += [fill(clean(line), 80) for line in result.slip.splitlines()]
     for behaviour in result.behaviours:
         if not behaviour.passed:
             lines.append(fill(f"- {clean(behaviour.title)}", 80, subsequent_indent="  "))
-            seen = behaviour.message.partition("\n")[0]
+            seen = "" if behaviour.slip else behaviour.message.partition("\n")[0]
             lines += [fill(f"seen: {clean(seen)}", 80, initial_indent="  ", subsequent_indent="  ")] if seen else []
     return "\n".join(lines)
 
@@ -81,10 +82,11 @@ def judge_answer(
     hidden: bool = False,
     step: str | int | None = None,
     lost: str = "",
+    slip: str = "",
 ) -> Checked:
     """`check` for the names and the folder given. Never raises, but for an interrupt.
 
-    `lost`: what became of the answer's cell, when it can't be run.
+    `lost`: what became of the answer's cell, when it can't be run; `slip`: the error that it ended with.
     """
     try:
         refuse_submission(folder)
@@ -94,7 +96,7 @@ def judge_answer(
             return Checked(_empty(exercise, line), hidden=True)
         judge = bench.judge(hidden=hidden)
         tests = _chosen([test for test in judge.tests if test.hidden is hidden], step)
-        timelines = {one: explained(run, lost) for one, run in play_tests(bench, tests, namespace).items()}
+        timelines = {one: explained(run, lost, slip) for one, run in play_tests(bench, tests, namespace).items()}
         behaviours = judge.judge(timelines, read_intended(bench, tests), tests=tests)
     except (UsageError, JudgeError, ScenarioError) as error:
         return Checked(_empty(exercise, str(error)), hidden=hidden)
@@ -102,7 +104,8 @@ def judge_answer(
         said = f"the check itself failed ({type(error).__name__}: {error})".splitlines()[0]
         line = f"{said}: take a fresh copy of the files beside the notebook"
         return Checked(_empty(exercise, line), hidden=hidden)
-    result = Result("", bench.name, exercise, "graded", "", 0.0, tuple(behaviours))
+    notes = tuple(remarks(timelines.values()))
+    result = Result("", bench.name, exercise, "graded", "", 0.0, tuple(behaviours), notes=notes)
     known = read_known(bench.visible.with_name(MISTAKES_FILE))
     return Checked(replace(result, mistakes=tuple(headlines(behaviours, known))), hidden=hidden)
 

@@ -81,7 +81,8 @@ def _child(path: Path, *, alone: bool) -> dict[str, Any]:
     except UsageError as error:
         return {"usage": f"{path.name}: {error}"}
     with running(found.cells, bench.wanted) as ran:
-        checked = ran.context.run(judge_answer, exercise, ran.namespace, path.parent, lost=found.lost)
+        slip = next((f"{kind}: {text}" for _, kind, text in ran.errors), "")
+        checked = ran.context.run(judge_answer, exercise, ran.namespace, path.parent, lost=found.lost, slip=slip)
     return _told(exercise, checked, ran, found)
 
 
@@ -106,17 +107,20 @@ def _released(path: Path) -> list[Cell]:
 def _told(exercise: str, checked: Checked, ran: Ran, found: Answer) -> dict[str, Any]:
     result = checked.result
     line = result.line or found.lost
-    line = line or "".join(f"cell {number + 1}: {kind}: {text}" for number, kind, text in ran.errors[:1])
+    if not result.slip:  # which tells it already
+        line = line or "".join(f"{kind}: {text}" for _, kind, text in ran.errors[:1])
     return {
         "exercise": exercise,
         "score": result.score,
         "max_score": result.max_score,
         "line": line,
+        "slip": result.slip,
         "mistakes": list(result.mistakes),
-        "notes": capped([*found.notes, *worded(ran.notes, CELLS)]),
+        "notes": capped([*found.notes, *worded(ran.notes, CELLS), *result.notes]),
         "behaviours": [
             {"title": b.title, "passed": b.passed, "points": b.points, "max_points": b.max_points}
-            | {"message": b.message, "hint": b.hint, "step": b.step}
+            | {"message": b.message, "hint": b.hint, "step": b.step, "slip": b.slip}
+            | {"cause": b.cause, "printed": b.printed}
             for b in result.behaviours
         ],
     }

@@ -25,8 +25,9 @@ from faultlab.clock.errors import LivelockError
 from faultlab.clock.insides import detached
 from faultlab.clock.patches import installed
 from faultlab.clock.running import run_part
-from faultlab.plain import told
-from faultlab.scenario import TooLong, cpu_limit, listening
+from faultlab.heard import Heard, listening
+from faultlab.scenario import TooLong, cpu_limit
+from faultlab.slip import error_in_cell, name_of
 
 if TYPE_CHECKING:
     from autograder.notebook.shell import NotebookLoop
@@ -115,7 +116,7 @@ def _attempt(cells: list[CodeCell], plan: Plan, seed: int, budget: _Budget) -> I
         with contextlib.suppress(ImportError):  # before chance is seeded, so that its own stream always is
             importlib.import_module("numpy")
     with standing:
-        with detached(), listening([]), standing_in(_no_checks()), seeded(seed):
+        with detached(), listening(Heard()), standing_in(_no_checks()), seeded(seed):
             _run(cells, plan, loop, budget, ran, run, at)
         yield ran
 
@@ -149,10 +150,10 @@ def _run(
             if needed and cells[number].late and not cells[number].answer:
                 ran.note(at[0], "late")
             if error is not None:
-                kind = _class_of(error)[:80]
+                kind = name_of(error)
                 ran.note(at[0], "stopped" if needed else "failed", kind)
                 if needed:
-                    ran.errors.append((at[0], kind, told(error, TEXT)))
+                    ran.errors.append((at[0], kind, _told(error, ran, cells[number])))
     finally:
         kept = kept or _Kept(ran.namespace)
         with cpu_limit(1.0), contextlib.suppress(TooLong):
@@ -160,10 +161,9 @@ def _run(
         kept.restore()
 
 
-def _class_of(error: BaseException) -> str:
-    """The name of its class; of one that is private to Python, the name of the class that people know."""
-    known = (one for one in type(error).__mro__ if not (one.__module__ == "builtins" and one.__name__.startswith("_")))
-    return next(known).__name__
+def _told(error: BaseException, ran: Ran, cell: CodeCell) -> str:
+    name = "your cell" if cell.answer else f"cell {cell.number + 1}"
+    return error_in_cell(error, ran.namespace, name)[:TEXT]
 
 
 def _run_one(

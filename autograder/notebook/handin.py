@@ -32,6 +32,8 @@ from faultlab.pictures.sheet import clean
 
 MAX_ENTRIES = 2_000
 """Files and folders of a student's folder that are looked at."""
+MAX_LISTED = 50 * MAX_ENTRIES
+"""Names that are read of one folder, which a file system gives in an order of its own."""
 MAX_DEPTH = 5
 """Folders in folders, also in an archive."""
 MAX_NOTEBOOKS = 16
@@ -272,13 +274,13 @@ def _squeezed(sources: list[str]) -> str:
 
 
 def _entries(place: Path) -> list[os.DirEntry[str]]:
-    """What isn't hidden, in order, no more than is looked at; nothing where the folder can't be read."""
+    """What isn't hidden, notebooks first, no more than is looked at; nothing where the folder can't be read."""
     try:
         with os.scandir(place) as found:
-            some = list(islice((one for one in found if not _hidden(one.name)), MAX_ENTRIES + 1))
+            some = [one for one in islice(found, MAX_LISTED) if not _hidden(one.name)]
     except OSError:
         return []
-    return sorted(some, key=lambda one: one.name)
+    return sorted(some, key=lambda one: (_NOTEBOOK.search(one.name) is None, one.name))[: MAX_ENTRIES + 1]
 
 
 def _hidden(name: str) -> bool:

@@ -20,6 +20,8 @@ from faultlab.pictures.scene import scene
 from faultlab.pictures.sheet import clean
 from faultlab.pictures.svg import compare_svg, svg
 
+PRINTED = 6
+"""So many texts are shown of what an answer printed."""
 PICTURES = 4
 """At most so many timelines are drawn for one part: the first failures teach most."""
 
@@ -31,13 +33,13 @@ class _Step:
     name: str | None
     behaviours: Sequence[Behaviour]
     missing: Sequence[tuple[Behaviour, Markup]]
-    """Those that weren't seen, each with its picture."""
+    """Those that weren't seen and have an explanation of their own, each with its picture."""
 
 
 def drawn(result: Result) -> Result:
     """The result with its parts as markup, in place of its timelines, which are many times larger."""
     parts = part_html(result), part_html(result, hidden=True)
-    plain = tuple(replace(behaviour, timeline=None, intended=None) for behaviour in result.behaviours)
+    plain = tuple(replace(one, timeline=None, intended=None, printed="") for one in result.behaviours)
     return replace(result, behaviours=plain, parts=parts)
 
 
@@ -46,33 +48,57 @@ def part_html(result: Result, *, hidden: bool = False) -> str:
     if result.parts is not None:
         return result.parts[hidden]
     behaviours = result.part(hidden=hidden)
-    known = [] if hidden else [f"It behaves like a typical mistake: {headline}" for headline in result.mistakes]
-    steps = _steps(behaviours)
+    missing = [behaviour for behaviour in behaviours if not behaviour.passed]
+    slip = next((behaviour.message for behaviour in missing if behaviour.slip), "")
+    known = [] if hidden or slip else [f"It behaves like a typical mistake: {headline}" for headline in result.mistakes]
+    steps = _steps(behaviours, bare=bool(slip))
     return render(
         "part.html",
         behaviours=behaviours,
         kind="hidden" if hidden else "visible",
-        failed=sum(not behaviour.passed for behaviour in behaviours),
+        failed=len(missing),
+        slip=slip.partition("\n"),
+        waiting=sum(behaviour.message == slip for behaviour in missing),
         lines=[line for line in (result.line, *known, *([] if hidden else result.notes)) if line],
         points=_points,
         steps=steps,
-        red=next((step for step in steps if step.missing), None),  # where to go on
+        red=None if slip else next((step for step in steps if step.missing), None),  # where to go on
+        printed=_printed(behaviours),
     )
+
+
+def _printed(behaviours: Sequence[Behaviour]) -> list[tuple[str, str]]:
+    """What the answer printed, each text once: of which behaviour, and the text."""
+    first = {behaviour.printed: behaviour.title for behaviour in reversed(behaviours) if behaviour.printed}
+    return [(title, text) for text, title in reversed(first.items())][:PRINTED]
 
 
 def _points(behaviours: Sequence[Behaviour]) -> str:
     return f"{sum(one.points for one in behaviours):g} of {sum(one.max_points for one in behaviours):g}"
 
 
-def _steps(behaviours: Sequence[Behaviour]) -> list[_Step]:
-    """The steps in order, each once. No timeline is drawn twice."""
+def _steps(behaviours: Sequence[Behaviour], *, bare: bool) -> list[_Step]:
+    """The steps in order, each once. No timeline is drawn twice; what has one cause is explained once.
+
+    bare: the answer's own error is told above, so hints of other causes would lead astray.
+    """
     drawn: set[int] = set()
+    told: dict[str, int] = {}
     steps = []
     for name in dict.fromkeys(behaviour.step for behaviour in behaviours):
         own = [behaviour for behaviour in behaviours if behaviour.step == name]
-        missing = [(behaviour, _fresh_picture(behaviour, drawn)) for behaviour in own if not behaviour.passed]
+        missing = []
+        for one in to_correct_first(own):
+            told[one.cause] = told.get(one.cause, 0) + 1
+            if not one.slip and (not one.cause or told[one.cause] == 1):
+                missing.append((replace(one, hint="") if bare else one, _fresh_picture(one, drawn)))
         steps.append(_Step(name, own, missing))
     return steps
+
+
+def to_correct_first(behaviours: Sequence[Behaviour]) -> list[Behaviour]:
+    """The behaviours that weren't seen, those first whose cause stands in the way of others."""
+    return sorted((one for one in behaviours if not one.passed), key=lambda one: (not one.slip, not one.cause))
 
 
 def _fresh_picture(behaviour: Behaviour, drawn: set[int]) -> Markup:

@@ -117,8 +117,9 @@ class MarkEvent(_Event, tag="mark"):
 
 
 class NoteEvent(_Event, tag="note"):
-    """A warning of the interpreter's."""
+    """What is said beside the results: a slip of the answer's own, a warning of the interpreter's, what it prints."""
 
+    what: Literal["slip", "warning", "breakpoint", "printed"]
     text: Text
 
 
@@ -153,7 +154,7 @@ def to_wire(at: int, kind: str, lane: str, data: Mapping[str, Any]) -> Told:
         case "mark":
             return MarkEvent(at, lane, str(data["name"])[:NAME], data["value"])
         case "note":
-            return NoteEvent(at, encodable(str(data["text"])))
+            return NoteEvent(at, data["what"], encodable(str(data["text"])))
         case "end":
             error, message = (encodable(str(data.get(key, ""))) for key in ("error", "message"))
             return EndEvent(at, data["how"], error[:NAME], message)
@@ -172,7 +173,7 @@ def from_wire(event: SleepEvent | WakeEvent | BlockedEvent | MarkEvent | NoteEve
         case MarkEvent():
             return "mark", event.lane, {"name": event.name, "value": event.value}
         case NoteEvent():
-            return "note", "", {"what": "warning", "text": event.text}
+            return "note", "", {"what": event.what, "text": event.text}
         case EndEvent():
             told = {"error": event.error, "message": event.message}
             return "end", "", {"how": event.how} | {key: text for key, text in told.items() if text}

@@ -140,12 +140,14 @@ class TestRun:
                 cell("1 / 0", own=True, number=9),
             ]
         )
-        assert namespace["y"] == 2 and errors == [(9, "ZeroDivisionError", "division by zero")]
+        assert namespace["y"] == 2 and errors == [
+            (9, "ZeroDivisionError", "division by zero, line 1 of cell 10\n1 / 0")
+        ]
 
     def test_a_syntax_error_names_the_cell_once(self):
         """The file that Python names has the number by which people are told of the cell, which counts from 1."""
         _, [(number, kind, text)] = run_notebook([cell("x = 1"), cell("def (:", own=True, number=80)])
-        assert (number, kind) == (80, "SyntaxError") and "<cell 81>" in text
+        assert (number, kind) == (80, "SyntaxError") and "line 1 of cell 81" in text
 
     def test_a_missing_name_runs_everything(self):
         """What no symbol table shows, like a name that is set through globals()."""

@@ -263,7 +263,7 @@ class TestDishonest:
     def test_cap_on_events(self):
         """However many messages they come in."""
         talk = begun(alone)
-        piece = [["note", 0, ""]] * 1_000
+        piece = [["note", 0, "warning", ""]] * 1_000
         for _ in range(session.EVENTS // 1_000):
             talk.raw("part", 0, talk.token, piece)
         with pytest.raises(TooMuch, match="more than 20,000 things happened"):
@@ -356,7 +356,7 @@ class Fuzz:
                 ["wake", at, "caller", 1, "fired"],
                 ["blocked", at, "caller", 1.0],
                 ["mark", at, "caller", "result", self.odd()],
-                ["note", at, "text"],
+                ["note", at, "warning", "text"],
                 self.odd(),
             ]
         )

@@ -35,7 +35,7 @@ def test_honest_messages_are_read():
         ["wake", 9, "caller", 7, "fired"],
         ["blocked", 9, "caller", 1.5],
         mark({"how": "returned", "value": [1.5, True, "x"]}),
-        ["note", 9, "a warning"],
+        ["note", 9, "warning", "a warning"],
         ["end", 9, "returned", "", ""],
     ]
     message = wire.decode(batch(*events, upcoming=10))
@@ -96,7 +96,8 @@ def test_stamps_are_whole_nanoseconds(at):
         ["wake", 0, "caller", 0, "eaten"],
         ["blocked", 0, "caller", -1.0],
         ["blocked", 0, "caller", 1e10],
-        ["note", 0, "x" * (wire.STRING + 1)],
+        ["note", 0, "praise", ""],
+        ["note", 0, "warning", "x" * (wire.STRING + 1)],
         ["end", 0, "passed", "", ""],
         ["ok", 0, "caller", 0],
         ["world", 0, "outage"],
