@@ -67,6 +67,7 @@ def test_each_kind_of_mistake_is_made(text: str, kind: str, changes: list[str]) 
         ('raise KeyError(f"says {1}")', "constant"),
         ("def f(a: A | B) -> C | D: g", "arithmetic"),
         ("class A:\n    def __repr__(self): return 1", "return"),
+        ('x = {1: "no such user"}', "text"),
         ("class A:\n    __slots__ = ('a',)", "text"),
         ("def f():\n    x = 1\n    y = 2", "moved"),
     ],
