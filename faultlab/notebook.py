@@ -12,14 +12,30 @@ from __future__ import annotations
 import asyncio
 import platform
 import sys
-from typing import Any
+import time
+from typing import Any, NamedTuple
 
 from faultlab.clock.bound import bound_before_line, clock_names_bound_before, rebind_clocks
 from faultlab.clock.patches import install
 
+RUNS = 500
+"""So many cells are remembered."""
 PULSE = 0.2
 """The heartbeat's period, in seconds: a stopped cell notices after so long at the latest."""
 FIX = "Run the set-up cell at the top of this notebook first: it makes the names that the other cells use."
+
+
+class CellRun(NamedTuple):
+    """How a cell went when it was last run."""
+
+    source: str
+    error: BaseException | None
+    at: float
+    """Seconds since the epoch."""
+
+
+last_runs: dict[str, CellRun] = {}
+"""The kernel's cells since the set-up cell, newest last, each by its id; by its text where a front end gives none."""
 
 _started = False
 _heartbeat: asyncio.Task[None] | None = None  # the loop itself holds tasks only weakly
@@ -38,6 +54,7 @@ def start() -> None:
     _started = True
     install()
     _beat()
+    _follow()
     print(f"Python {platform.python_version()} · course {_version()} · the clock is virtual: waiting takes no time")
     names = sys._getframe(1).f_globals
     if changed := rebind_clocks(names):
@@ -59,6 +76,23 @@ def unload_ipython_extension(shell: Any) -> None:
 def _explain(result: Any) -> None:
     if not _started and type(result.error_in_exec) is NameError:
         print(FIX)
+
+
+def _follow() -> None:
+    """From now on remember how each cell went."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is not None and _in_kernel() and _remember not in shell.events.callbacks["post_run_cell"]:
+        shell.events.register("post_run_cell", _remember)
+
+
+def _remember(result: Any) -> None:
+    source, name = str(result.info.raw_cell), getattr(result.info, "cell_id", None)
+    key = str(name or source)
+    last_runs.pop(key, None)
+    last_runs[key] = CellRun(source, result.error_before_exec or result.error_in_exec, time.time())
+    if len(last_runs) > RUNS:
+        del last_runs[next(iter(last_runs))]
 
 
 def _beat() -> None:

@@ -21,6 +21,7 @@ from autograder.judging.bench import Bench, explained, play_tests, read_intended
 from autograder.judging.judge import JudgeError, Test
 from autograder.judging.mistakes import MISTAKES_FILE, headlines, read_known
 from autograder.judging.result import Result
+from autograder.learner.kernel import outdated
 from autograder.pages.feedback import part_html
 from faultlab.clock.bound import bound_before_line, clock_names_bound_before
 from faultlab.pictures.sheet import clean
@@ -94,6 +95,8 @@ def judge_answer(
         if hidden and bench.hidden is None:
             line = "the hidden tests stay with the instructor: they are judged after you hand in"
             return Checked(_empty(exercise, line), hidden=True)
+        if line := outdated(exercise, bench.wanted, namespace, folder):
+            return Checked(_empty(exercise, line), hidden=hidden)
         judge = bench.judge(hidden=hidden)
         tests = _chosen([test for test in judge.tests if test.hidden is hidden], step)
         timelines = {one: explained(run, lost, slip) for one, run in play_tests(bench, tests, namespace).items()}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,3 +125,58 @@ def test_a_learners_kernel_stays_as_it_is(kernel, tmp_path):
         (AS_BEFORE, "as before\n"),
     ]:
         assert run(client, source) == (printed, "")
+
+
+def run_cell(client: BlockingKernelClient, name: str, source: str) -> str:
+    """Run a cell as a front end does, which says its id; what it shows as markup."""
+    content = {"code": source, "silent": False, "store_history": True, "allow_stdin": False, "stop_on_error": False}
+    sent = client.session.msg("execute_request", content, metadata={"cellId": name})
+    client.shell_channel.send(sent)
+    shown: list[str] = []
+    while True:
+        message = client.get_iopub_msg(timeout=SECONDS)
+        if message["parent_header"].get("msg_id") != sent["header"]["msg_id"]:
+            continue
+        if message["msg_type"] == "execute_result":
+            shown.append(message["content"]["data"].get("text/html", ""))
+        if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+            return "".join(shown)
+
+
+STUB = "async def retry(op, *, max_attempts=4, **options):\n    return await op()\n"
+
+
+def test_check_judges_no_names_of_an_earlier_run(monkeypatch, tmp_path):
+    """A cell that failed when it was last run is told, with the error's line, and so is one that a saved file holds
+    otherwise; what the kernel still has of it isn't judged."""
+    monkeypatch.setenv("JUPYTER_PATH", str(LABCONFIG))
+    folder = tmp_path / "02_retry"
+    shutil.copytree(Course.find(Path(__file__)).root / "notebooks" / "02_retry", folder)
+    path = next(folder.glob("*.ipynb"))
+    book = json.loads(path.read_text())
+    cell = next(one for one in book["cells"] if one["metadata"].get("nbgrader", {}).get("grade_id") == "retry")
+
+    def saved(source: str) -> None:
+        cell["source"] = source
+        path.write_text(json.dumps(book))
+        os.utime(path, (time.time() + 5, time.time() + 5))
+
+    manager, client = start_new_kernel(startup_timeout=SECONDS, cwd=str(folder))
+    try:
+        run_cell(client, "set-up", SET_UP + "\nfrom autograder import check")
+        run_cell(client, cell["id"], STUB)
+        saved(STUB)
+        assert "visible points" in run_cell(client, "check", 'check("retry")')
+        run_cell(client, cell["id"], STUB.replace("):", ")"))
+        said = run_cell(client, "check", 'check("retry")')
+        assert "SyntaxError: expected &#x27;:&#x27;, line 1 of your cell" in said or "line 1 of your cell" in said
+        assert "failed when it was last run" in said and "visible points" not in said
+        run_cell(client, cell["id"], STUB)
+        assert "visible points" in run_cell(client, "check", 'check("retry")')
+        saved(STUB + "# another word\n")
+        assert "edited since it was last run" in run_cell(client, "check", 'check("retry")')
+        run_cell(client, cell["id"], STUB + "# another word\n")
+        assert "visible points" in run_cell(client, "check", 'check("retry")')
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

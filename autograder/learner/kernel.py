@@ -1,0 +1,74 @@
+"""What the kernel knows of the answer's cell: whether it failed when it was last run, or was edited since.
+
+Its names may still be those of an earlier run, and to judge these would praise what isn't there any more.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from autograder.notebook.cells import names
+from autograder.notebook.guest import in_a_kernel
+from faultlab.notebook import CellRun, last_runs
+from faultlab.slip import error_in_cell, name_of
+
+
+def outdated(exercise: str, wanted: Iterable[str], namespace: Mapping[str, Any], folder: Path) -> str:
+    """Why the names in the kernel aren't the answer's cell as it stands, and what to do; "" when nothing tells so.
+
+    wanted: the names that the exercise asks for. folder: where the notebook's file lies.
+    """
+    if not in_a_kernel():
+        return ""
+    return _failed(set(wanted), namespace) or _edited(exercise, folder)
+
+
+def _failed(wanted: set[str], namespace: Mapping[str, Any]) -> str:
+    """Of each name the cell counts that was last to define it, or to try."""
+    for name in sorted(wanted):
+        run = next((one for one in reversed(list(last_runs.values())) if _defines(one.source, name)), None)
+        if run is not None and run.error is not None:
+            said = error_in_cell(run.error, namespace, "your cell")
+            what = ": ".join(filter(None, [name_of(run.error), *said.splitlines()]))
+            return f"{what}. Your cell failed when it was last run: correct it, run it, then check again."
+    return ""
+
+
+def _defines(source: str, name: str) -> bool:
+    try:
+        return name in names(source).defines
+    except SyntaxError:
+        return re.search(rf"^\s*(?:(?:async\s+)?def|class)\s+{name}\b|^{name}\s*=", source, re.MULTILINE) is not None
+
+
+def _edited(exercise: str, folder: Path) -> str:
+    """As far as saved files tell: one that was saved after the cell's last run holds another text, and none the same.
+
+    Copies of a notebook have the same cells, and a file may be older than what was typed and run since.
+    """
+    later = []
+    for path, name, text in _saved_answers(exercise, folder):
+        run: CellRun | None = last_runs.get(name)
+        if run is None or run.source.strip() == text.strip():
+            return ""
+        later += [path.name] if path.stat().st_mtime > run.at else []
+    if not later:
+        return ""
+    return f"Your cell has been edited since it was last run ({later[0]} holds another text): run it, then check again."
+
+
+def _saved_answers(exercise: str, folder: Path) -> Iterator[tuple[Path, str, str]]:
+    """The answer's cell in each notebook of the folder: its file, its id, its text."""
+    for path in sorted(folder.glob("*.ipynb"))[:20]:
+        try:
+            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+            for cell in cells:
+                marks = cell["metadata"].get("nbgrader") or {}
+                if marks.get("grade_id") == exercise and cell["cell_type"] == "code":
+                    yield path, str(cell["id"]), "".join(cell["source"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue  # no notebook, or an odd one: what can't be read tells nothing
