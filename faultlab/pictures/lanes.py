@@ -260,7 +260,8 @@ def _draw_lanes(axis: Axis, plan: _Plan, top: float, names: Mapping[str, str]) -
         height = plan.size.height(len(rows))
         middle = y + plan.size.label + plan.size.bar * len(rows) / 2 + (2 if plan.size.label else plan.size.gap / 2)
         shapes.append(lane_name(names.get(name, name), middle + 4, axis.left))
-        shapes += draw_lane(rows, plan.points[name], axis, plan.size, y)
+        drawn, words = draw_lane(rows, plan.points[name], axis, plan.size, y)
+        shapes += [*drawn, *place_words(words, axis, y + 11, {_RANK["ok"]: PALE})]
         y += height
     if plan.hidden:
         shapes.append(Text(8, y + 12, f"and {plan.hidden:,} more", color=PALE))
@@ -271,10 +272,16 @@ def _draw_lanes(axis: Axis, plan: _Plan, top: float, names: Mapping[str, str]) -
     return shapes, y
 
 
-def draw_lane(rows: list[list[Span]], points: list[Point], axis: Axis, size: Size, y: float) -> list[Shape]:
-    """A lane's bars and instants, and over them the words for which there is room."""
+Words = list[tuple[int, float, str]]
+"""Words with their rank, the lowest of which is placed first, and their pixel."""
+
+
+def draw_lane(
+    rows: list[list[Span]], points: list[Point], axis: Axis, size: Size, y: float
+) -> tuple[list[Shape], Words]:
+    """A lane's bars and instants, and the words that belong over them."""
     shapes: list[Shape] = []
-    words: list[tuple[int, float, str]] = []
+    words: Words = []
     first = y + size.label + (2 if size.label else size.gap / 2)
     for index, row in enumerate(rows):
         for span in row:
@@ -292,21 +299,15 @@ def draw_lane(rows: list[list[Span]], points: list[Point], axis: Axis, size: Siz
             x = axis(point.at)
             shapes.append(Line(((x, first - 3), (x, bottom + 2)), INK, 2.0))
             words.append((0, x, point.label))
-    return shapes + (_labels(words, axis, y + 11) if size.label else [])
+    return shapes, words if size.label else []
 
 
 # Which words are placed first when there isn't room for all: what the code shows of itself, then what went wrong.
 _RANK = {"failed": 1, "cancelled": 2, "attempt": 3, "ok": 4}
 
 
-def _labels(words: list[tuple[int, float, str]], axis: Axis, baseline: float) -> list[Shape]:
-    return place_words(words, axis, baseline, {_RANK["ok"]: PALE})
-
-
-def place_words(
-    words: list[tuple[int, float, str]], axis: Axis, baseline: float, colors: Mapping[int, str]
-) -> list[Shape]:
-    """Words (rank, pixel, text) on one line, the lowest rank first, those left out for which there is no room."""
+def place_words(words: Words, axis: Axis, baseline: float, colors: Mapping[int, str]) -> list[Shape]:
+    """Words on one line, those left out for which there is no room; some ranks have colours of their own."""
     row = Row(axis.left, axis.right + 12)
     shapes: list[Shape] = []
     for rank, x, label in sorted(words):

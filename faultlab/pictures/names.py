@@ -70,8 +70,19 @@ def lane_words(lanes: Iterable[str]) -> dict[str, str]:
 
 def readable(value: Any, room: int = ROOM) -> str:
     """A value of a timeline in words, shortened in its middle to so many letters."""
+    value = parsed(value)
     text = value if isinstance(value, str) else _words(value)
     return shorten(clean(tidy(text), 2_000), room)
+
+
+def parsed(value: Any) -> Any:
+    """A line of JSON as what it holds, anything else as it is."""
+    if isinstance(value, str) and value.startswith("{"):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
 
 
 def shorten(text: str, room: int) -> str:

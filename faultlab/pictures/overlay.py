@@ -5,14 +5,15 @@ Each lane has two tracks on one time axis. Lanes that differ are drawn before ot
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from faultlab.pictures.axis import Axis
-from faultlab.pictures.difference import Difference, first_difference, lanes_that_differ
+from faultlab.pictures.difference import Difference, first_difference, instant, lanes_that_differ
 from faultlab.pictures.lanes import (
     SIZES,
     WIDTH,
+    Words,
     band_shape,
     draw_lane,
     gutter_for,
@@ -66,16 +67,24 @@ def overlay(own: Timeline, intended: Timeline, *, alt: str | None = None, width:
     Returns a Sheet, for `show` and `svg`.
     """
     two = _two(own, intended)
-    since, until = _ends(two)
+    since, until, cut = _ends(two)
     axis = Axis(until, gutter_for(two.lanes), width - 16, since)
     words, strip_height = strip(list(two.own.bands), axis, 6)
     flag, flag_height = _flag(two.difference, axis, 6 + strip_height)
     top = 6 + strip_height + flag_height
     drawn, bottom = _draw_lanes(two, axis, top)
+    rest = [f"and {two.hidden:,} more"] if two.hidden else []
+    rest += [f"what comes after {instant(until)} isn't drawn"] if cut else []
+    if rest:
+        drawn.append(Text(8, bottom + 12, "; ".join(rest), color=PALE))
+        bottom += 16
     key, key_height = swatches([*legend_of(_styles(two)), ("meant", "intended run")], width)
     grid, scale = axis.drawn(top, bottom)
     behind = [band_shape(band, axis, top, bottom) for band in visible(two.own.bands, axis)]
-    shapes: list[Shape] = [*grid, *behind, *_line(two.difference, axis, top, bottom), *drawn, *scale, *words, *flag]
+    here = [shape for shape in drawn if isinstance(shape, Bar) and shape.style == "here"]
+    drawn = [shape for shape in drawn if shape not in here]
+    line = _line(two.difference, axis, top, bottom)
+    shapes: list[Shape] = [*here, *grid, *behind, *line, *drawn, *scale, *words, *flag]
     shapes += Sheet(0, 0, tuple(key)).moved(bottom + 36)
     said = f"Your run over the intended run. {two.difference.words if two.difference else SAME} {describe(own)}"
     sources = (("your run", own), ("intended run", intended))
@@ -99,28 +108,47 @@ def _two(own: Timeline, intended: Timeline) -> _Two:
 
 
 def _renamed(what: Scene, words: dict[str, str]) -> Scene:
-    """The same things under their lanes' names in a picture."""
+    """The same things under their lanes' names in a picture, without timeouts of tasks that nobody named."""
+    unnamed = {lane for lane, word in words.items() if lane != word}
+    spans = {
+        # calls without length at one instant look like one
+        span if span.end > span.start else span[:5]: span._replace(
+            lane=words.get(span.lane, span.lane), label=_what_was_called(span.label)
+        )
+        for span in what.spans
+    }
+    points = [point for point in what.points if point.label != "timeout" or point.lane not in unnamed]
+    busy = {span.lane for span in what.spans} | {point.lane for point in points}
     return replace(
         what,
-        lanes=tuple(words.get(lane, lane) for lane in what.lanes),
-        spans=tuple(span._replace(lane=words.get(span.lane, span.lane)) for span in what.spans),
-        points=tuple(point._replace(lane=words.get(point.lane, point.lane)) for point in what.points),
+        lanes=tuple(words.get(lane, lane) for lane in what.lanes if lane in busy),
+        spans=tuple(spans.values()),
+        points=tuple(point._replace(lane=words.get(point.lane, point.lane)) for point in points),
     )
 
 
-def _ends(two: _Two) -> tuple[float, float]:
-    """The axis's ends: from what is drawn first to what is drawn last, and from 0 where that takes little room."""
-    scenes = two.own, two.intended
-    spans = [span for what in scenes for span in what.spans if span.lane in two.lanes]
-    points = [point for what in scenes for point in what.points if point.lane in two.lanes]
-    starts = [*(span.start for span in spans), *(point.at for point in points)]
-    ends = [*(span.end for span in spans), *(point.at for point in points)]
+def _what_was_called(label: str) -> str:
+    """A span's words without what its colour says."""
+    return "" if label == "ok" else label.removesuffix(": ok")
+
+
+def _ends(two: _Two) -> tuple[float, float, bool]:
+    """The axis's ends, from what is drawn first (from 0 where that takes little room) to what is drawn last; whether
+    that leaves something out: what comes long after the first difference would press all else together.
+    """
+    spans = [span for what in (two.own, two.intended) for span in what.spans if span.lane in two.lanes]
+    points = [point for what in (two.own, two.intended) for point in what.points if point.lane in two.lanes]
+    instants = {one for span in spans for one in (span.start, span.end)} | {point.at for point in points}
+    instants |= {two.difference.at} if two.difference else set()
+    instants |= {band.end for band in two.own.bands if band.style in ("end", "blocked")}
+    found = sorted(instants) or [0.0]
+    first, last = found[0], found[-1]
     if two.difference:
-        starts, ends = [*starts, two.difference.at], [*ends, two.difference.at]
-    ends += [band.end for band in two.own.bands if band.style in ("end", "blocked")]
-    first, last = min(starts, default=0.0), max(ends, default=0.0)
+        for before, after in reversed(list(pairwise(found))):
+            if after == last and after - before > (last - first) / 2 and before >= two.difference.at:
+                last = before
     room = (last - first) / 20
-    return (first - room if first > (last - first) / 3 else 0.0), last + room or 1.0
+    return (first - room if first > (last - first) / 3 else 0.0), last + room or 1.0, last < found[-1]
 
 
 def _flag(difference: Difference | None, axis: Axis, top: float) -> tuple[list[Shape], int]:
@@ -153,9 +181,6 @@ def _draw_lanes(two: _Two, axis: Axis, top: float) -> tuple[list[Shape], float]:
             shapes.append(Bar(2, y, axis.right + 10, height - 3, "here"))
         shapes += drawn
         y += height
-    if two.hidden:
-        shapes.append(Text(8, y + 12, f"and {two.hidden:,} more", color=PALE))
-        y += 16
     if not two.lanes:
         shapes.append(Text(8, y + 16, "nothing happened", color=PALE))
         y += 24
@@ -165,39 +190,83 @@ def _draw_lanes(two: _Two, axis: Axis, top: float) -> tuple[list[Shape], float]:
 def _lane(two: _Two, lane: str, axis: Axis, y: float) -> tuple[list[Shape], float]:
     """A lane's two tracks, and how high they are."""
     rows, points = _things(two.own, lane)
-    shapes, height = draw_lane(rows, points, axis, SIZES[0], y), SIZES[0].height(len(rows)) - SIZES[0].gap + 2
-    meant, meant_height = _meant(two, lane, axis, y + height)
+    meant_rows, meant_points = _things(two.intended, lane)
+    own_words, meant_words = _words(two, lane, (rows, points), (meant_rows, meant_points))
+    shapes, _ = draw_lane(rows, points, axis, SIZES[0], y)
+    shapes += place_words(_on(axis, own_words), axis, y + 11, {-1: HERE, 4: PALE})
+    height = SIZES[0].height(len(rows)) - SIZES[0].gap + 2
+    meant, meant_height = _meant(meant_rows, meant_points, axis, y + height)
+    if meant_words:
+        baseline = y + height + meant_height + 10
+        shapes += place_words(_on(axis, meant_words), axis, baseline, {-1: HERE, 0: MEANT, 1: MEANT, 4: MEANT})
+        meant_height += _WORDS
     name = lane_name(lane, y + (height + meant_height) / 2 + 7, axis.left)
-    return [name, *shapes, *meant], height + meant_height + SIZES[0].gap
+    return [name, *meant, *shapes], height + meant_height + SIZES[0].gap
 
 
-def _things(what: Scene, lane: str) -> tuple[list[list[Span]], list[Point]]:
+_Things = tuple[list[list[Span]], list[Point]]
+
+
+def _things(what: Scene, lane: str) -> _Things:
     """A lane's spans in rows, and its points; an empty row where it does nothing."""
     return rows_of(what).get(lane) or [[]], [point for point in what.points if point.lane == lane]
 
 
-def _meant(two: _Two, lane: str, axis: Axis, y: float) -> tuple[list[Shape], float]:
-    """The intended run's track, in grey; from where it differs on with its words under it."""
-    rows, points = _things(two.intended, lane)
+def _meant(rows: list[list[Span]], points: list[Point], axis: Axis, y: float) -> tuple[list[Shape], float]:
+    """The intended run's track, in grey, and how high it is."""
     shapes: list[Shape] = []
     for index, row in enumerate(rows):
         for span in row:
-            bar = span_bar(span, axis, y + index * _TRACK, _TRACK - 1)
-            shapes.append(bar._replace(style=_GREY[span.style], tip=f"intended: {bar.tip}"))
-    bottom = y + len(rows) * _TRACK - 1
-    shapes += [Line(((axis(one.at), y - 1), (axis(one.at), bottom + 1)), MEANT, 2.0) for one in points]
-    since = two.since.get(lane)
-    if since is None:
-        return shapes, bottom - y
-    words = _words_of(points, [span for row in rows for span in row], axis, since)
-    return [*shapes, *place_words(words, axis, bottom + 10, dict.fromkeys((0, 1), MEANT))], bottom - y + _WORDS
+            if span.start <= axis.until:
+                bar = span_bar(span, axis, y + index * _TRACK, _TRACK - 1)
+                shapes.append(bar._replace(style=_GREY[span.style], tip=f"intended: {bar.tip}"))
+    height = len(rows) * _TRACK - 1
+    xs = [axis(point.at) for point in points if axis.covers(point.at)]
+    return [*shapes, *(Line(((x, y - 1), (x, y + height + 1)), MEANT, 2.0) for x in xs)], height
 
 
-def _words_of(points: Sequence[Point], spans: Sequence[Span], axis: Axis, since: float) -> list[tuple[int, float, str]]:
-    """What is said of the intended run from an instant on: what it shows first, then how its calls ended."""
-    found = [(0, axis(point.at), point.label) for point in points if point.at >= since - 1e-6]
-    calls = [span for span in spans if span.end >= since - 1e-6 and span.style != "sleep"]
-    return found + [(1, axis(span.start), span.label) for span in calls]
+_Words = list[tuple[int, float, str]]
+"""As `Words`, with instants in place of pixels."""
+
+
+def _words(two: _Two, lane: str, own: _Things, meant: _Things) -> tuple[_Words, _Words]:
+    """The words over and under a lane: the first difference itself, what each run shows, how its calls ended.
+
+    Of the intended run only what isn't the same in one's own.
+    """
+    mine, other = _said(*own), _said(*meant)
+    differing = [one for one in other if one not in mine] if lane in two.since else []
+    here = two.difference if two.difference and two.difference.lane == lane else None
+    found = [_joined(mine, other, here), _joined(differing, mine, here)]
+    if here:
+        found[0].append((-1, here.at, here.own))
+        found[1].append((-1, here.at, here.intended))
+    return found[0], found[1]
+
+
+def _on(axis: Axis, words: _Words) -> Words:
+    """The words that the axis shows, at their pixels."""
+    return [(rank, axis(at), text) for rank, at, text in words if axis.covers(at)]
+
+
+def _said(rows: list[list[Span]], points: list[Point]) -> _Words:
+    said = [(0, round(point.at, 6), point.label) for point in points]
+    ranks = {"failed": 1, "cancelled": 1, "attempt": 1, "ok": 4}
+    return said + [
+        (ranks[span.style], round(span.start, 6), span.label)
+        for row in rows
+        for span in row
+        if span.style in ranks and span.label
+    ]
+
+
+def _joined(words: _Words, other: _Words, here: Difference | None) -> _Words:
+    """What is shown at one instant, as one text; first what the other run doesn't show. The difference has its own."""
+    found: dict[float, list[str]] = {}
+    for rank, at, text in sorted(words, key=lambda one: one in other):
+        if rank == 0 and (here is None or abs(at - here.at) > 1e-5):
+            found.setdefault(at, []).append(text)
+    return [(0, at, "; ".join(texts)) for at, texts in found.items()] + [one for one in words if one[0]]
 
 
 _GREY = {

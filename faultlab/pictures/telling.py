@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from itertools import zip_longest
 from typing import Any
 
-from faultlab.pictures.names import readable, shorten, tidy, with_places
+from faultlab.pictures.names import parsed, readable, shorten, tidy, with_places
 from faultlab.pictures.sheet import clean
 from faultlab.timeline import Event
 
@@ -149,11 +148,11 @@ def _values(own: Any, intended: Any, places: Mapping[str, int]) -> tuple[str, st
     both = readable(own, 200), readable(intended, 200)
     if both[0] != both[1] and max(map(len, both)) <= _SHORT:
         return both
-    parsed = _parsed(own), _parsed(intended)
-    if type(own) is not type(intended) and (both[0] == both[1] or parsed[0] == parsed[1]):
+    held = parsed(own), parsed(intended)
+    if type(own) is not type(intended) and (both[0] == both[1] or held[0] == held[1]):
         return _with_type(own), _with_type(intended)
-    if isinstance(parsed[0], dict) and isinstance(parsed[1], dict):
-        return _dicts(*parsed, places)
+    if isinstance(held[0], dict) and isinstance(held[1], dict):
+        return _dicts(*held, places)
     if isinstance(own, list) and isinstance(intended, list):
         return _lists(own, intended, places)
     if isinstance(own, str) and isinstance(intended, str):
@@ -168,16 +167,6 @@ def _with_type(value: Any) -> str:
         type(value), f"{type(value).__name__}"
     )
     return f"{readable(value)} ({kind})"
-
-
-def _parsed(value: Any) -> Any:
-    """A line of JSON as what it holds."""
-    if isinstance(value, str) and value.startswith("{"):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
 
 
 def _dicts(own: Mapping[str, Any], intended: Mapping[str, Any], places: Mapping[str, int]) -> tuple[str, str]:
