@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from faultlab.pictures.sheet import clean
+from faultlab.pictures.sheet import Sheet, clean
 from faultlab.scenario import Played
 from faultlab.timeline import Timeline
 
@@ -41,6 +41,8 @@ class Behaviour:
     """The worked solution's run of the same scenario."""
     scenario: Played | None = None
     """The scenario that the timeline is of."""
+    picture: Sheet | None = None
+    """What the test itself draws of what it saw, in place of the timeline."""
 
 
 @dataclass(frozen=True, slots=True)

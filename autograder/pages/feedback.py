@@ -16,9 +16,12 @@ from markupsafe import Markup
 from autograder.judging.result import Behaviour, Result, Standing
 from autograder.pages.markup import render
 from autograder.version import VERSION
+from faultlab.pictures.difference import first_difference
+from faultlab.pictures.overlay import SAME
 from faultlab.pictures.scene import scene
 from faultlab.pictures.sheet import clean
 from faultlab.pictures.svg import compare_svg, svg
+from faultlab.pictures.words import fill
 
 PICTURES = 4
 """At most so many timelines are drawn for one part: the first failures teach most."""
@@ -37,7 +40,7 @@ class _Step:
 def drawn(result: Result) -> Result:
     """The result with its parts as markup, in place of its timelines, which are many times larger."""
     parts = part_html(result), part_html(result, hidden=True)
-    plain = tuple(replace(behaviour, timeline=None, intended=None) for behaviour in result.behaviours)
+    plain = tuple(replace(behaviour, timeline=None, intended=None, picture=None) for behaviour in result.behaviours)
     return replace(result, behaviours=plain, parts=parts)
 
 
@@ -76,20 +79,39 @@ def _steps(behaviours: Sequence[Behaviour]) -> list[_Step]:
 
 
 def _fresh_picture(behaviour: Behaviour, drawn: set[int]) -> Markup:
-    """The picture of a timeline that isn't among the `drawn` ones yet, while there are few of them."""
-    if behaviour.timeline is None or id(behaviour.timeline) in drawn or len(drawn) == PICTURES:
+    """The picture of what isn't among the `drawn` yet, while there are few of them."""
+    what = behaviour.timeline if behaviour.picture is None else behaviour.picture
+    if what is None or id(what) in drawn or len(drawn) == PICTURES:
         return Markup()
-    drawn.add(id(behaviour.timeline))
+    drawn.add(id(what))
     return Markup(_picture(behaviour))
 
 
+def to_draw(behaviours: Sequence[Behaviour]) -> list[Behaviour]:
+    """Those of a part's behaviours of which the runs are drawn."""
+    drawn: dict[int, Behaviour] = {}
+    for name in dict.fromkeys(behaviour.step for behaviour in behaviours):
+        for one in (one for one in behaviours if one.step == name and not one.passed):
+            if one.timeline is not None and one.picture is None and len(drawn) < PICTURES:
+                drawn.setdefault(id(one.timeline), one)
+    return list(drawn.values())
+
+
 def _picture(behaviour: Behaviour) -> str:
-    drawn = [one for one in (behaviour.timeline, behaviour.intended) if one is not None]
-    if behaviour.timeline is None or not any(scene(one).lanes for one in drawn):
-        return ""  # two pictures of nothing
-    if behaviour.intended is None:
-        return svg(behaviour.timeline)
-    return compare_svg(behaviour.timeline, behaviour.intended)
+    if behaviour.picture is not None:
+        return svg(behaviour.picture)
+    own, intended = behaviour.timeline, behaviour.intended
+    if own is None or not any(scene(one).lanes for one in (own, intended) if one is not None):
+        found = first_difference(own, intended) if own and intended else None
+        return _said(found.words) if found else ""  # a picture of nothing
+    if intended is None:
+        return svg(own)
+    found = first_difference(own, intended)
+    return _said(found.words) + compare_svg(own, intended) if found else _said(SAME) + svg(own)
+
+
+def _said(words: str) -> str:
+    return str(fill("<p>{}</p>", words, longest=500))
 
 
 def page(result: Result) -> str:

@@ -105,7 +105,7 @@ def squeeze(text: object, width: float, size: int = 11) -> str:
 
 def _words(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.10g}"
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.12g}"
     if isinstance(value, list):
         return f"[{', '.join(map(_inner, value))}]"
     if isinstance(value, dict):

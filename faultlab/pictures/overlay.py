@@ -37,7 +37,7 @@ HERE = "#A3006D"
 MEANT = "#6B6B6B"
 """The words of the intended run."""
 
-SAME = "Yours does the same as the intended run, as far as a picture shows it."
+SAME = "In this run yours does the same as the intended one, as far as a picture can show it."
 """What is said in place of a difference."""
 
 LIMIT = 8
@@ -68,6 +68,7 @@ def overlay(own: Timeline, intended: Timeline, *, alt: str | None = None, width:
     """
     two = _two(own, intended)
     since, until, cut = _ends(two)
+    two = _until(two, until) if cut else two
     axis = Axis(until, gutter_for(two.lanes), width - 16, since)
     words, strip_height = strip(list(two.own.bands), axis, 6)
     flag, flag_height = _flag(two.difference, axis, 6 + strip_height)
@@ -145,10 +146,19 @@ def _ends(two: _Two) -> tuple[float, float, bool]:
     first, last = found[0], found[-1]
     if two.difference:
         for before, after in reversed(list(pairwise(found))):
-            if after == last and after - before > (last - first) / 2 and before >= two.difference.at:
+            if after - before > (last - first) / 2 and before >= two.difference.at:
                 last = before
     room = (last - first) / 20
     return (first - room if first > (last - first) / 3 else 0.0), last + room or 1.0, last < found[-1]
+
+
+def _until(two: _Two, until: float) -> _Two:
+    """Without the lanes in which nothing happens before an instant."""
+    things = [(span.lane, span.start) for what in (two.own, two.intended) for span in what.spans]
+    things += [(point.lane, point.at) for what in (two.own, two.intended) for point in what.points]
+    busy = {lane for lane, at in things if at <= until}
+    shown = tuple(lane for lane in two.lanes if lane in busy)
+    return replace(two, lanes=shown, hidden=two.hidden + len(two.lanes) - len(shown))
 
 
 def _flag(difference: Difference | None, axis: Axis, top: float) -> tuple[list[Shape], int]:
