@@ -7,14 +7,15 @@ compared, for the same may be done with others; a pause is named where it is wha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from faultlab.pictures.names import lane_words, nth, token_places
 from faultlab.pictures.sheet import clean, seconds
 from faultlab.pictures.telling import end_words, mark_pair, mark_words
-from faultlab.timeline import Event, Pause, Timeline
+from faultlab.timeline import Call, Event, Pause, Timeline
 
 MOMENT = 1e-6
 """Instants that lie no farther apart than so many seconds are the same."""
@@ -58,41 +59,57 @@ def first_difference(own: Timeline, intended: Timeline) -> Difference | None:
 
     Sentences in values, such as texts of errors, count only where nothing else differs.
     """
+    return differences(own, intended)[0]
+
+
+def differences(own: Timeline, intended: Timeline) -> tuple[Difference | None, dict[str, float]]:
+    """The first difference, and the lanes that differ, as the picture calls them, with the instant from which on."""
+    if own.events == intended.events:
+        return None, {}
+    mine, meant = _Run(own), _Run(intended)
     for strict in (False, True):
-        found = [one for one in _all(own, intended, strict) if one is not None]
-        if found:
-            return min(found, key=lambda one: one[0])[1]
-    return None
+        pairs = {
+            lane: pair
+            for lane in dict.fromkeys([*mine.steps, *meant.steps])
+            if (pair := _apart(mine.steps.get(lane, []), meant.steps.get(lane, []), strict)) is not None
+        }
+        if pairs:
+            told = [(_rank(pair, lane), _told(pair, lane, mine, meant)) for lane, pair in _earliest(pairs)]
+            first = min(told, key=lambda one: (round(one[1].at, 6), one[0]))[1]
+            return first, {lane: pair.at for lane, pair in pairs.items()}
+    return None, {}
 
 
-def lanes_that_differ(own: Timeline, intended: Timeline) -> dict[str, float]:
-    """The lanes in which the runs aren't the same, as the picture calls them, each with the instant of the first
-    difference in it."""
-    mine, meant = steps_of(own), steps_of(intended)
-    found: dict[str, float] = {}
-    for lane in dict.fromkeys([*mine, *meant]):
-        for strict in (False, True):
-            pair = _apart(mine.get(lane, []), meant.get(lane, []), strict)
-            if pair is not None and lane not in found:
-                found[lane] = min(step.at for step in pair[:2] if step is not None)
-    return found
+class _Run:
+    """A timeline as the steps, sleeps and calls of each lane, by its name in the picture; "" is what has none."""
 
+    def __init__(self, timeline: Timeline) -> None:
+        self.timeline = timeline
+        names = lane_words(timeline.lanes)
+        self.steps: dict[str, list[Step]] = {}
+        self.sleeps: dict[str, list[Pause]] = {}
+        self.calls: dict[str, list[Call]] = {}
+        for pause in timeline.pauses("sleep"):
+            self.sleeps.setdefault(names.get(pause.lane, ""), []).append(pause)
+        for call in timeline.calls():
+            self.calls.setdefault(names.get(call.lane, ""), []).append(call)
+        self._read(names)
 
-def steps_of(timeline: Timeline) -> dict[str, list[Step]]:
-    """The steps of each lane in order, by the lane's name in the picture; what has no lane stands under ""."""
-    names = lane_words(timeline.lanes)
-    services = {event.data["call"]: (event.data["service"], event.lane) for event in timeline.of("call")}
-    receipts = _receipts(timeline)
-    counts: dict[tuple[str, str], int] = {}
-    steps: dict[str, list[Step]] = {}
-    for place, event in enumerate(timeline):
-        service, lane = services.get(event.data.get("call"), ("", event.lane))
-        if event.kind == "call":
-            counts[lane, service] = counts.get((lane, service), 0) + 1
-        step = _step(event, place, counts.get((lane, service), 0), receipts)
-        if step is not None and (lane or step.kind in ("mark", "end", "blocked")):
-            steps.setdefault(names.get(lane, ""), []).append(step)
-    return steps
+    def _read(self, names: Mapping[str, str]) -> None:
+        calls = {call.id: call for call in self.timeline.calls()}
+        counts: dict[tuple[str, str], int] = {}
+        places = {}
+        for one in calls.values():
+            key = one.lane, one.service
+            places[one.id] = counts[key] = counts.get(key, 0) + 1
+        # the number of a call depends on what the others do: its caller's own count doesn't
+        receipts = {one.id: f"call {places[one.id]} of {one.service}" for one in calls.values()}
+        for place, event in enumerate(self.timeline):
+            call = calls.get(event.data.get("call", -1))
+            lane = call.lane if call else event.lane
+            step = _step(event, place, places[call.id] if call else 0, receipts)
+            if step is not None and (lane or event.kind in ("mark", "end", "blocked")):
+                self.steps.setdefault(names.get(lane, ""), []).append(step)
 
 
 def _step(event: Event, place: int, count: int, receipts: Mapping[int, str]) -> Step | None:
@@ -120,17 +137,6 @@ def _step(event: Event, place: int, count: int, receipts: Mapping[int, str]) -> 
     return None
 
 
-def _receipts(timeline: Timeline) -> dict[int, str]:
-    """Each call, as its caller would say it: the number of a call depends on what the others do."""
-    counts: dict[tuple[str, str], int] = {}
-    said = {}
-    for call in timeline.calls():
-        key = call.lane, call.service
-        counts[key] = counts.get(key, 0) + 1
-        said[call.id] = f"call {counts[key]} of {call.service}"
-    return said
-
-
 def _with_receipts(value: Any, receipts: Mapping[int, str]) -> Any:
     if isinstance(value, dict):
         told = {key: _with_receipts(item, receipts) for key, item in value.items()}
@@ -142,29 +148,36 @@ def _with_receipts(value: Any, receipts: Mapping[int, str]) -> Any:
 
 # --- comparing -------------------------------------------------------------------------------------------------------
 
-_Pair = tuple[Step | None, Step | None, float]
-"""The first steps that differ, and the instant of the last one that both have."""
+
+class _Pair(NamedTuple):
+    """The first steps of a lane that differ, and the instant of the last one that both have."""
+
+    own: Step | None
+    intended: Step | None
+    before: float
+
+    @property
+    def at(self) -> float:
+        return min(step.at for step in self[:2] if step is not None)
 
 
-def _all(own: Timeline, intended: Timeline, strict: bool) -> Iterable[tuple[Any, Difference] | None]:
-    """The first difference in each lane, with what it is sorted by: time, lanes with a name first, place."""
-    mine, meant = steps_of(own), steps_of(intended)
-    for lane in dict.fromkeys([*mine, *meant]):
-        pair = _apart(mine.get(lane, []), meant.get(lane, []), strict)
-        if pair is not None:
-            found = _told(pair, lane, own, intended)
-            step = pair[0] or pair[1]
-            assert step is not None
-            yield (round(found.at, 6), not lane, step.place), found
+def _rank(pair: _Pair, lane: str) -> tuple[bool, int]:
+    """Of what differs at one instant lanes with a name come first, then what happened first."""
+    step = pair.own or pair.intended
+    return not lane, step.place if step else 0
+
+
+def _earliest(pairs: Mapping[str, _Pair]) -> list[tuple[str, _Pair]]:
+    """The lanes that may hold the first difference: a pause that differs lies before the steps that do."""
+    first = min(pair.at for pair in pairs.values())
+    return [(lane, pair) for lane, pair in pairs.items() if pair.before <= first + MOMENT]
 
 
 def _apart(mine: Sequence[Step], meant: Sequence[Step], strict: bool) -> _Pair | None:
     before = 0.0
-    for number in range(max(len(mine), len(meant))):
-        one = mine[number] if number < len(mine) else None
-        other = meant[number] if number < len(meant) else None
+    for one, other in zip_longest(mine, meant):
         if one is None or other is None or not _same(one, other, strict):
-            return one, other, before
+            return _Pair(one, other, before)
         before = one.at
     return None
 
@@ -194,30 +207,25 @@ def _equal(one: Any, other: Any, strict: bool) -> bool:
 # --- telling ---------------------------------------------------------------------------------------------------------
 
 
-def _told(pair: _Pair, lane: str, own: Timeline, intended: Timeline) -> Difference:
+def _told(pair: _Pair, lane: str, own: _Run, intended: _Run) -> Difference:
     """The difference in words."""
     mine, meant, before = pair
-    at = min(step.at for step in (mine, meant) if step is not None)
+    at = pair.at
     slept, meant_to = _sleep_of(own, lane, before, at), _sleep_of(intended, lane, before, at)
-    if (
-        slept
-        and meant_to
-        and abs(slept.start - meant_to.start) <= MOMENT
-        and abs(slept.until - meant_to.until) > MOMENT
-    ):
+    together = slept and meant_to and abs(slept.start - meant_to.start) <= MOMENT
+    if slept and meant_to and together and abs(slept.until - meant_to.until) > MOMENT:
         return Difference(slept.start, lane, _wait_words(slept), _wait_words(meant_to))
     if mine is not None and meant is not None and abs(mine.at - meant.at) <= MOMENT:
-        return Difference(at, lane, *_both(mine, meant, lane, own, intended))
-    words = [_one(step, at, lane, timeline) for step, timeline in ((mine, own), (meant, intended))]
-    return Difference(at, lane, *words)
+        return Difference(at, lane, *_both(mine, meant, lane, token_places(intended.timeline, own.timeline)))
+    return Difference(at, lane, _one(mine, at, lane, own), _one(meant, at, lane, intended))
 
 
-def _both(mine: Step, meant: Step, lane: str, own: Timeline, intended: Timeline) -> tuple[str, str]:
+def _both(mine: Step, meant: Step, lane: str, places: Mapping[str, int]) -> tuple[str, str]:
     """What both do at the same instant."""
     if mine.kind == meant.kind == "mark" and mine.data[0] == meant.data[0]:
-        return mark_pair(lane, mine.data[0], mine.data[1], meant.data[1], token_places(intended, own))
+        return mark_pair(lane, mine.data[0], mine.data[1], meant.data[1], places)
     if mine.kind == meant.kind == "call" and mine.said == meant.said:
-        return mark_pair("", mine.said, mine.data[1], meant.data[1], token_places(intended, own))
+        return mark_pair("", mine.said, mine.data[1], meant.data[1], places)
     return _said(mine, lane), _said(meant, lane)
 
 
@@ -225,32 +233,29 @@ def _said(step: Step, lane: str) -> str:
     return mark_words(lane, step.data[0], step.data[1]) if step.kind == "mark" else step.said
 
 
-def _one(step: Step | None, at: float, lane: str, timeline: Timeline) -> str:
+def _one(step: Step | None, at: float, lane: str, run: _Run) -> str:
     """What one of the runs does at an instant at which only the other one takes a step."""
     if step is not None and step.at - at <= MOMENT:
         return _said(step, lane)
-    doing = _meanwhile(lane, at, timeline)
+    doing = _meanwhile(lane, at, run)
     if step is None:
         return doing or NOTHING
     return f"{_said(step, lane)}, but only at {instant(step.at)}" if not doing else f"{doing}, until {instant(step.at)}"
 
 
-def _meanwhile(lane: str, at: float, timeline: Timeline) -> str:
+def _meanwhile(lane: str, at: float, run: _Run) -> str:
     """What a lane is waiting for at an instant."""
-    names = lane_words(timeline.lanes)
-    for call in timeline.calls():
-        if names.get(call.lane) == lane and lane and call.start <= at and (call.end is None or call.end > at + MOMENT):
+    for call in run.calls.get(lane, []) if lane else []:
+        if call.start <= at and (call.end is None or call.end > at + MOMENT):
             return f"waits for {clean(call.service, 40)}"
-    pause = _sleep_of(timeline, lane, 0.0, at)
+    pause = _sleep_of(run, lane, 0.0, at)
     return "waits" if pause is not None and (pause.end is None or pause.end > at + MOMENT) else ""
 
 
-def _sleep_of(timeline: Timeline, lane: str, since: float, at: float) -> Pause | None:
+def _sleep_of(run: _Run, lane: str, since: float, at: float) -> Pause | None:
     """The last sleep that a lane began between two instants, both included."""
-    names = lane_words(timeline.lanes)
-    found = [pause for pause in timeline.pauses("sleep") if lane and names.get(pause.lane) == lane]
-    found = [pause for pause in found if since - MOMENT <= pause.start <= at + MOMENT]
-    return found[-1] if found else None
+    found = run.sleeps.get(lane, []) if lane else []
+    return next((one for one in reversed(found) if since - MOMENT <= one.start <= at + MOMENT), None)
 
 
 def _wait_words(pause: Pause) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from faultlab.pictures.axis import Axis
-from faultlab.pictures.difference import Difference, first_difference, instant, lanes_that_differ
+from faultlab.pictures.difference import Difference, differences, instant
 from faultlab.pictures.lanes import (
     SIZES,
     WIDTH,
@@ -101,7 +101,7 @@ def _two(own: Timeline, intended: Timeline) -> _Two:
             firsts.setdefault(words.get(event.lane, ""), event.seconds)
     present = dict.fromkeys([*scenes[0].lanes, *scenes[1].lanes])
     lanes = sorted(present, key=lambda lane: (round(firsts[lane], 6), natural(lane)))
-    difference, since = first_difference(own, intended), lanes_that_differ(own, intended)
+    difference, since = differences(own, intended)
     first = difference.lane if difference else ""
     wanted = sorted(lanes, key=lambda lane: (lane != first, since.get(lane, float("inf"))))[:LIMIT]
     shown = tuple(lane for lane in lanes if lane in wanted)
@@ -148,7 +148,7 @@ def _ends(two: _Two) -> tuple[float, float, bool]:
         for before, after in reversed(list(pairwise(found))):
             if after - before > (last - first) / 2 and before >= two.difference.at:
                 last = before
-    room = (last - first) / 20
+    room = max((last - first) / 20, (first / 50 - (last - first)) / 2)  # ticks with many digits need room
     return (first - room if first > (last - first) / 3 else 0.0), last + room or 1.0, last < found[-1]
 
 

@@ -151,7 +151,7 @@ def _values(own: Any, intended: Any, places: Mapping[str, int]) -> tuple[str, st
     held = parsed(own), parsed(intended)
     if type(own) is not type(intended) and (both[0] == both[1] or held[0] == held[1]):
         return _with_type(own), _with_type(intended)
-    if isinstance(held[0], dict) and isinstance(held[1], dict):
+    if isinstance(held[0], dict) and isinstance(held[1], dict) and held[0] != held[1]:
         return _dicts(*held, places)
     if isinstance(own, list) and isinstance(intended, list):
         return _lists(own, intended, places)
