@@ -13,6 +13,9 @@ from faultlab.timeline import Timeline
 ROOM = 48
 """So many letters of a value are shown."""
 
+NESTED = 50
+"""Lines of JSON with so many brackets stay as they are."""
+
 _TOKEN = re.compile(r"(?<=\w)-[0-9a-f]{10}\b")
 _COUNTED = re.compile(r"(.*)#\d+", re.DOTALL)
 _DIGITS = re.compile(r"(\d+)")
@@ -77,7 +80,7 @@ def readable(value: Any, room: int = ROOM) -> str:
 
 def parsed(value: Any) -> Any:
     """A line of JSON as what it holds, anything else as it is."""
-    if isinstance(value, str) and value.startswith("{"):
+    if isinstance(value, str) and value.startswith("{") and value.count("{") + value.count("[") < NESTED:
         try:
             return json.loads(value)
         except (ValueError, RecursionError):

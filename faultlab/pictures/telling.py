@@ -118,7 +118,8 @@ def _notes(value: Mapping[str, Any], other: Mapping[str, Any], places: Mapping[s
 
 def _inside(value: Mapping[str, Any], other: Mapping[str, Any], places: Mapping[str, int]) -> str:
     """The exceptions in a group, by their classes; of the same classes, the first that is different."""
-    groups = [[one for one in group.get("exceptions") or [] if isinstance(one, dict)] for group in (value, other)]
+    held = [group.get("exceptions") for group in (value, other)]
+    groups = [[one for one in group if isinstance(one, dict)] if isinstance(group, list) else [] for group in held]
     names, others = ([str(one.get("error")) for one in group] for group in groups)
     if names != others:
         return f"with {clean(', '.join(names) or 'nothing', 90)} inside"
@@ -136,8 +137,8 @@ def _args(value: Mapping[str, Any], other: Mapping[str, Any], places: Mapping[st
 
 
 def _classes(value: Mapping[str, Any], _other: Mapping[str, Any], _places: Mapping[str, int]) -> str:
-    names = value.get("names") or []
-    return f"({clean(', '.join(map(str, names)), 90) or 'none of the classes asked for'})"
+    names = value.get("names")
+    return f"({readable(names)})" if names else "(none of the classes asked for)"
 
 
 # --- values ----------------------------------------------------------------------------------------------------------
@@ -146,7 +147,8 @@ def _classes(value: Mapping[str, Any], _other: Mapping[str, Any], _places: Mappi
 def _values(own: Any, intended: Any, places: Mapping[str, int]) -> tuple[str, str]:
     """Two values in words that differ where the values do."""
     both = readable(own, 200), readable(intended, 200)
-    if both[0] != both[1] and max(map(len, both)) <= _SHORT:
+    whole = both[0] != both[1] and max(map(len, both)) <= _SHORT
+    if whole and not (isinstance(own, dict) and isinstance(intended, dict)):
         return both
     held = parsed(own), parsed(intended)
     if type(own) is not type(intended) and (both[0] == both[1] or held[0] == held[1]):
