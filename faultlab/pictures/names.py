@@ -135,5 +135,6 @@ def _special(value: Mapping[str, Any]) -> str:
         return ""
     (kind, what), *_ = value.items()
     if kind in ("$object", "$deep"):
-        return f"{'an' if str(what)[:1].lower() in 'aeiou' else 'a'} {what}"
+        name = str(what).lstrip("_") or "thing"
+        return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
     return {"$more": f"and {what} more", "$int": str(what), "$float": str(what)}.get(kind, "")

@@ -6,13 +6,13 @@ import re
 from typing import Any
 
 import pytest
-from tests.faultlab.conftest import Pen
 
 from faultlab.pictures.difference import Difference, first_difference
 from faultlab.pictures.overlay import HERE, SAME, overlay
 from faultlab.pictures.sheet import Line, Sheet
 from faultlab.pictures.svg import compare_svg
 from faultlab.timeline import Timeline
+from tests.faultlab.conftest import Pen
 
 
 def pens() -> tuple[Pen, Pen]:
