@@ -13,6 +13,7 @@ import hmac
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -23,11 +24,13 @@ from autograder.course import Course, Section
 from autograder.errors import UsageError
 from autograder.files import stage
 from autograder.grading.kit import Kit
-from autograder.grading.verdict import lacks_a_name, line_of, needs_of, notes_of, unjudged, verdict_of, with_intended
+from autograder.grading.verdict import lacks_a_name, line_of, needs_of, notes_of, unjudged, verdict_of
 from autograder.judging.bench import explained, remarks
+from autograder.judging.judge import beside_intended
 from autograder.judging.mistakes import headlines
-from autograder.judging.result import Result
+from autograder.judging.result import Behaviour, Result
 from autograder.notebook.answer import Answer, Unreadable, find_answer, read_cells
+from autograder.pages.feedback import to_draw
 from autograder.sandbox.child import Sandbox, ZygoteDied
 from autograder.sandbox.limits import WALL, Budget
 from autograder.sandbox.play import Outcome, play_all
@@ -97,9 +100,7 @@ class Grader:
         if kit.judge.exhausted:
             outcome.mishaps.append(("timeout", "what it did takes too long to judge"))
             outcome.needs = "judging what it did took too long: look at it, or grade it again with --force"
-        if any(not behaviour.passed for behaviour in behaviours):
-            intended = self._intended(kit)
-            behaviours = [with_intended(behaviour, intended) for behaviour in behaviours]
+        behaviours = self._with_intended(kit, found, behaviours, outcome.timelines)
         return Result(
             student=student,
             section=section.name,
@@ -149,15 +150,21 @@ class Grader:
         told = f"{self.seed}\0{kit.section.name}\0{what}\0{found.own}".encode("utf-8", "backslashreplace")
         return _number(hmac.digest(course_secret(self.course), told, "sha256"))
 
-    def _intended(self, kit: Kit) -> dict[Played, Timeline]:
-        """The worked solution's own timelines, played once where it is at hand."""
-        if kit._intended is None:
-            built = kit.section.built / f"{kit.section.notebook}.ipynb"
-            kit._intended = {}
-            if built.exists():
-                found = find_answer(read_cells(built.read_bytes()), kit.released, kit.section.exercise or "")
-                kit._intended = self._play(kit, found, Budget()).timelines
-        return kit._intended
+    def _with_intended(
+        self, kit: Kit, found: Answer, behaviours: list[Behaviour], timelines: Mapping[Played, Timeline]
+    ) -> list[Behaviour]:
+        """The behaviours, and beside the runs that are drawn those of the worked solution, with the same numbers."""
+        parts = [[one for one in behaviours if one.hidden is hidden] for hidden in (False, True)]
+        wanted = {id(one) for part in parts for one in to_draw(part)}
+
+        def intended(one: Played) -> Timeline | None:
+            return kit.intended(one, self._seed(kit, found, one))
+
+        beside = []
+        for behaviour, test in zip(behaviours, kit.judge.tests, strict=True):
+            runs = [(one, timelines[one]) for one in test.scenarios if one in timelines]
+            beside.append(beside_intended(behaviour, runs, intended) if id(behaviour) in wanted else behaviour)
+        return beside
 
     def close(self) -> None:
         """End the sandbox and the tests' sessions."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
+from typing import Any
 
 from autograder.course import Section
 from autograder.errors import UsageError
 from autograder.judging.judge import Judge, JudgeError
 from autograder.judging.mistakes import MISTAKES_FILE, Mistake, read_known
 from autograder.judging.result import Behaviour
-from autograder.notebook.answer import Cell, read_cells
-from faultlab.scenario import Played, Scenario, ScenarioError, asked, load
+from autograder.notebook.answer import Cell, find_answer, read_cells
+from autograder.notebook.execution import run_notebook
+from faultlab.scenario import Played, Scenario, ScenarioError, asked, load, play
 from faultlab.timeline import Timeline
 
 
@@ -27,7 +29,8 @@ class Kit:
     """What the scenarios ask a notebook for."""
     released: list[Cell]
     mistakes: list[Mistake]
-    _intended: dict[Played, Timeline] | None = None
+    _intended: dict[Played, Timeline] = field(default_factory=dict)
+    """The solution's runs of scenarios whose seed is fixed."""
 
     @cached_property
     def unjudged(self) -> tuple[Behaviour, ...]:
@@ -36,6 +39,25 @@ class Kit:
             Behaviour(test.id, test.title, False, 0.0, test.points, "not judged", hidden=test.hidden, step=test.step)
             for test in self.judge.tests
         )
+
+    @cached_property
+    def solution(self) -> dict[str, Any]:
+        """The names that the worked solution leaves; none where it isn't at hand."""
+        built = self.section.built / f"{self.section.notebook}.ipynb"
+        if not built.exists():
+            return {}
+        found = find_answer(read_cells(built.read_bytes()), self.released, str(self.section.exercise))
+        return run_notebook(found.cells, self.names)[0]
+
+    def intended(self, wanted: Played, seed: int) -> Timeline | None:
+        """The worked solution's run of a scenario with this seed: our own code, played in this process."""
+        if not self.solution:
+            return None
+        found = self.scenarios[wanted.name]
+        run = self._intended.get(wanted) or play(found, wanted.options, self.solution, seed=seed)
+        if found.fixed:
+            self._intended[wanted] = run
+        return run
 
     @classmethod
     def of(cls, section: Section) -> Kit:

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-
 from autograder.course import Submission
 from autograder.grading.kit import Kit, kit_for_points
 from autograder.judging.judge import ended_badly
-from autograder.judging.result import Behaviour, Result, VerdictName
+from autograder.judging.result import Result, VerdictName
 from autograder.notebook.answer import Answer
 from autograder.notebook.notes import capped, worded
 from autograder.sandbox.play import Outcome
-from faultlab.scenario import Played
 from faultlab.timeline import Timeline
-
-
-def with_intended(behaviour: Behaviour, intended: Mapping[Played, Timeline]) -> Behaviour:
-    """The behaviour with the intended run beside its own, where it failed and has one."""
-    if behaviour.timeline is None or behaviour.passed or behaviour.scenario is None:
-        return behaviour
-    return replace(behaviour, intended=intended.get(behaviour.scenario))
 
 
 def lacks_a_name(timeline: Timeline) -> bool:

@@ -11,8 +11,8 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,9 @@ from _pytest.main import Session
 
 from autograder.judging.marks import SOURCE, scenarios_of
 from autograder.judging.result import Behaviour
+from faultlab.pictures.difference import first_difference
+from faultlab.pictures.sheet import Sheet
+from faultlab.pictures.spread import Seen
 from faultlab.scenario import Played, TooLong, cpu_limit
 from faultlab.timeline import NS, Event, Timeline
 
@@ -218,7 +221,7 @@ def _behaviour(
     slip = "" if passed else next((text for _, run in runs for text in notes(run, "slip")), "")
     drawn = not passed and not slip and worst is not None and len(worst[1]) <= SHOWN_EVENTS
     timelines = [timeline for _, timeline in runs]
-    return Behaviour(
+    behaviour = Behaviour(
         test=test.id,
         title=test.title,
         passed=passed,
@@ -229,12 +232,36 @@ def _behaviour(
         hidden=test.hidden,
         step=test.step,
         timeline=worst[1] if worst and drawn else None,
-        intended=intended.get(worst[0]) if worst and drawn else None,
         scenario=worst[0] if worst else None,
         cause="" if passed else slip or next(filter(None, map(_cause, timelines)), ""),
         slip=bool(slip),
         printed=next((text for run in timelines for text in notes(run, "printed")), ""),
+        picture=None if slip else _picture(error),
     )
+    return beside_intended(behaviour, runs, intended.get) if intended else behaviour
+
+
+def beside_intended(
+    behaviour: Behaviour, runs: Iterable[tuple[Played, Timeline]], intended: Callable[[Played], Timeline | None]
+) -> Behaviour:
+    """The behaviour with the intended run beside its own.
+
+    Where both do the same, and another of the behaviour's runs doesn't, it is that one that is drawn.
+    """
+    if behaviour.timeline is None or behaviour.scenario is None:
+        return behaviour
+    first = behaviour.scenario, behaviour.timeline
+    for wanted, run in (first, *(one for one in runs if one[0] != first[0])):
+        meant = intended(wanted) if len(run) <= SHOWN_EVENTS else None
+        if meant is not None and first_difference(run, meant) is not None:
+            return replace(behaviour, timeline=run, intended=meant, scenario=wanted)
+    return replace(behaviour, intended=intended(first[0]))
+
+
+def _picture(error: BaseException | None) -> Sheet | None:
+    """What the test draws, of a behaviour that wasn't seen."""
+    said = error.args[0] if isinstance(error, AssertionError) and error.args else None
+    return said.sheet if isinstance(said, Seen) else None
 
 
 def notes(run: Timeline, what: str) -> list[str]:

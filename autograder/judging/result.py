@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from faultlab.pictures.sheet import clean
+from faultlab.pictures.sheet import Sheet, clean
 from faultlab.scenario import Played
 from faultlab.timeline import Timeline
 
@@ -48,6 +48,8 @@ class Behaviour:
     """Whether the cause is an error of the answer's own, such as a misspelt name: `message` says where."""
     printed: str = ""
     """The first lines that the answer printed in its first run."""
+    picture: Sheet | None = None
+    """What the test itself draws of what it saw, in place of the timeline."""
 
 
 @dataclass(frozen=True, slots=True)

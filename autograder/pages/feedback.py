@@ -16,9 +16,12 @@ from markupsafe import Markup
 from autograder.judging.result import Behaviour, Result, Standing
 from autograder.pages.markup import render
 from autograder.version import VERSION
+from faultlab.pictures.difference import first_difference
+from faultlab.pictures.overlay import SAME
 from faultlab.pictures.scene import scene
 from faultlab.pictures.sheet import clean
 from faultlab.pictures.svg import compare_svg, svg
+from faultlab.pictures.words import fill
 
 PRINTED = 6
 """So many texts are shown of what an answer printed."""
@@ -39,7 +42,7 @@ class _Step:
 def drawn(result: Result) -> Result:
     """The result with its parts as markup, in place of its timelines, which are many times larger."""
     parts = part_html(result), part_html(result, hidden=True)
-    plain = tuple(replace(one, timeline=None, intended=None, printed="") for one in result.behaviours)
+    plain = tuple(replace(one, timeline=None, intended=None, picture=None, printed="") for one in result.behaviours)
     return replace(result, behaviours=plain, parts=parts)
 
 
@@ -78,22 +81,28 @@ def _points(behaviours: Sequence[Behaviour]) -> str:
 
 
 def _steps(behaviours: Sequence[Behaviour], *, bare: bool) -> list[_Step]:
-    """The steps in order, each once. No timeline is drawn twice; what has one cause is explained once.
+    """The steps in order, each once. No timeline is drawn twice.
 
     bare: the answer's own error is told above, so hints of other causes would lead astray.
     """
     drawn: set[int] = set()
-    told: dict[str, int] = {}
-    steps = []
-    for name in dict.fromkeys(behaviour.step for behaviour in behaviours):
-        own = [behaviour for behaviour in behaviours if behaviour.step == name]
-        missing = []
-        for one in to_correct_first(own):
-            told[one.cause] = told.get(one.cause, 0) + 1
-            if not one.slip and (not one.cause or told[one.cause] == 1):
-                missing.append((replace(one, hint="") if bare else one, _fresh_picture(one, drawn)))
-        steps.append(_Step(name, own, missing))
-    return steps
+    missing: dict[str | None, list[tuple[Behaviour, Markup]]] = {}
+    for one in _explained(behaviours):
+        shown = replace(one, hint="") if bare else one
+        missing.setdefault(one.step, []).append((shown, _fresh_picture(one, drawn)))
+    names = dict.fromkeys(behaviour.step for behaviour in behaviours)
+    return [_Step(name, [one for one in behaviours if one.step == name], missing.get(name, [])) for name in names]
+
+
+def _explained(behaviours: Sequence[Behaviour]) -> list[Behaviour]:
+    """Those that weren't seen, step by step, of each cause one: it explains the others. A slip is told above all."""
+    places = {step: place for place, step in enumerate(dict.fromkeys(behaviour.step for behaviour in behaviours))}
+    told: dict[str, Behaviour] = {}
+    found = []
+    for one in sorted(to_correct_first(behaviours), key=lambda one: places[one.step]):
+        if not one.slip and (not one.cause or told.setdefault(one.cause, one) is one):
+            found.append(one)
+    return found
 
 
 def to_correct_first(behaviours: Sequence[Behaviour]) -> list[Behaviour]:
@@ -102,20 +111,38 @@ def to_correct_first(behaviours: Sequence[Behaviour]) -> list[Behaviour]:
 
 
 def _fresh_picture(behaviour: Behaviour, drawn: set[int]) -> Markup:
-    """The picture of a timeline that isn't among the `drawn` ones yet, while there are few of them."""
-    if behaviour.timeline is None or id(behaviour.timeline) in drawn or len(drawn) == PICTURES:
+    """The picture of what isn't among the `drawn` yet, while there are few of them."""
+    what = behaviour.timeline if behaviour.picture is None else behaviour.picture
+    if what is None or id(what) in drawn or len(drawn) == PICTURES:
         return Markup()
-    drawn.add(id(behaviour.timeline))
+    drawn.add(id(what))
     return Markup(_picture(behaviour))
 
 
+def to_draw(behaviours: Sequence[Behaviour]) -> list[Behaviour]:
+    """Those of a part's behaviours of which the runs are drawn."""
+    drawn: dict[int, Behaviour] = {}
+    for one in _explained(behaviours):
+        if one.timeline is not None and one.picture is None and len(drawn) < PICTURES:
+            drawn.setdefault(id(one.timeline), one)
+    return list(drawn.values())
+
+
 def _picture(behaviour: Behaviour) -> str:
-    drawn = [one for one in (behaviour.timeline, behaviour.intended) if one is not None]
-    if behaviour.timeline is None or not any(scene(one).lanes for one in drawn):
-        return ""  # two pictures of nothing
-    if behaviour.intended is None:
-        return svg(behaviour.timeline)
-    return compare_svg(behaviour.timeline, behaviour.intended)
+    if behaviour.picture is not None:
+        return svg(behaviour.picture)
+    own, intended = behaviour.timeline, behaviour.intended
+    if own is None or not any(scene(one).lanes for one in (own, intended) if one is not None):
+        found = first_difference(own, intended) if own and intended else None
+        return _said(found.words) if found else ""  # a picture of nothing
+    if intended is None:
+        return svg(own)
+    found = first_difference(own, intended)
+    return _said(found.words) + compare_svg(own, intended) if found else _said(SAME) + svg(own)
+
+
+def _said(words: str) -> str:
+    return str(fill("<p>{}</p>", words, longest=500))
 
 
 def page(result: Result) -> str:

@@ -36,7 +36,7 @@ class Axis:
         first = -int(-self.since / size // step)
         count = int((self.until - self.since) / size / step + 1e-6) + 1
         values = [(first + index) * step for index in range(count + 1)]
-        return [(self(value * size), f"{value:g}") for value in values if value * size <= self.until * (1 + 1e-9)]
+        return [(self(value * size), f"{value:,.9g}") for value in values if value * size <= self.until * (1 + 1e-9)]
 
     def drawn(self, top: float, bottom: float) -> tuple[list[Shape], list[Shape]]:
         """The grid (to lie behind everything) and, under `bottom`, the axis with its words; 34 pixels high."""

@@ -1,17 +1,18 @@
 """Timelines as lanes: one lane for each task or client, what it did from left to right, the world's faults behind.
 
 `scene.py` turns events into plain things (spans, points, bands); `lanes` gives them places on a sheet and chooses which
-words are shown: every word takes free room in its row, or is left out. `compare` puts a student's run above the
-intended one on the same axis. Nothing here paints: see `svg.py`.
+words are shown: every word takes free room in its row, or is left out. `compare` puts two runs under each other on the
+same axis. Nothing here paints: see `svg.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from faultlab.pictures.axis import Axis
+from faultlab.pictures.names import lane_words, squeeze
 from faultlab.pictures.scene import Band, Point, Scene, Span, scene
 from faultlab.pictures.sheet import (
     INK,
@@ -73,16 +74,16 @@ def lanes(
     ('A nap', 'sleep over 2 s: 1 sleep, 2 s in all.')
     """
     what = scene(timeline, order=order, lines=lines)
-    axis = Axis(
-        until if until is not None else what.until or 1.0, gutter or gutter_for(what.lanes[:limit]), width - 16, since
-    )
+    names = lane_words(timeline.lanes)
+    gutter = gutter or gutter_for([names.get(name, name) for name in what.lanes[:limit]])
+    axis = Axis(until if until is not None else what.until or 1.0, gutter, width - 16, since)
     top = 24 if title else 6
     words, strip_height = strip(what.bands, axis, top)
     key, key_height = swatches(_legend(what), width) if legend else ([], 0)
     room = None if height is None else height - top - strip_height - 36 - key_height - 2
     plan = _plan(what, room, limit)
     start = top + strip_height
-    drawn, bottom = _draw_lanes(axis, plan, start)
+    drawn, bottom = _draw_lanes(axis, plan, start, names)
     if room is not None:
         bottom = max(bottom, start + room)
     grid, scale = axis.drawn(start, bottom)
@@ -119,7 +120,8 @@ def compare(
     both = (own, intended)
     until = max(timeline.duration for timeline in both) or 1.0
     scenes = [scene(timeline) for timeline in both]
-    gutter = gutter_for([name for what in scenes for name in what.lanes[:limit]])
+    names = [(what, lane_words(timeline.lanes)) for what, timeline in zip(scenes, both, strict=True)]
+    gutter = gutter_for([words.get(name, name) for what, words in names for name in what.lanes[:limit]])
     sheets = [
         lanes(timeline, title=title, width=width, until=until, limit=limit, gutter=gutter, legend=False)
         for timeline, title in zip(both, titles, strict=True)
@@ -137,7 +139,7 @@ def gutter_for(names: Iterable[str]) -> float:
 
 def lane_name(name: str, y: float, gutter: float) -> Text:
     """A lane's name at the left of the lane."""
-    return Text(8, y, fit(name, gutter - 14))
+    return Text(8, y, squeeze(name, gutter - 14))
 
 
 def legend_of(styles: Iterable[str]) -> list[tuple[str, str]]:
@@ -182,7 +184,7 @@ def _legend(*scenes: Scene) -> list[tuple[str, str]]:
 # --- from things to places -------------------------------------------------------------------------------------------
 
 
-class _Size(NamedTuple):
+class Size(NamedTuple):
     """The heights of a lane's parts, in pixels."""
 
     label: int
@@ -193,14 +195,14 @@ class _Size(NamedTuple):
         return self.label + self.bar * rows + self.gap
 
 
-_SIZES = (_Size(14, 14, 8), _Size(0, 12, 6), _Size(0, 9, 4))
+SIZES = (Size(14, 14, 8), Size(0, 12, 6), Size(0, 9, 4))
 
 
 @dataclass(frozen=True)
 class _Plan:
     """Which lanes are drawn, how high, and which row of its lane each span takes."""
 
-    size: _Size
+    size: Size
     lanes: tuple[str, ...]
     hidden: int
     rows: dict[str, list[list[Span]]]
@@ -208,32 +210,32 @@ class _Plan:
 
 
 def _plan(what: Scene, room: float | None, limit: int) -> _Plan:
-    rows = _rows(what)
+    rows = rows_of(what)
     points: dict[str, list[Point]] = {name: [] for name in what.lanes}
     for point in what.points:
         points.setdefault(point.lane, []).append(point)
-    size, count = _SIZES[0], limit
+    size, count = SIZES[0], limit
     if room is not None:
         size, count = _that_fit([len(rows[name]) for name in what.lanes], room, limit)
     shown = what.lanes if len(what.lanes) <= count else what.lanes[: max(1, count)]
     return _Plan(size, shown, len(what.lanes) - len(shown), rows, points)
 
 
-def _that_fit(rows: Sequence[int], room: float, limit: int) -> tuple[_Size, int]:
+def _that_fit(rows: Sequence[int], room: float, limit: int) -> tuple[Size, int]:
     """The largest size at which the lanes fit into the room; else the smallest, and how many lanes do."""
     count = min(len(rows), limit)
     rest = 16 if count < len(rows) else 0
-    for size in _SIZES:
+    for size in SIZES:
         if sum(size.height(one) for one in rows[:count]) + rest <= room:
             return size, count
     left, count = room - 16, 0
-    while count < len(rows) and left >= _SIZES[-1].height(rows[count]):
-        left -= _SIZES[-1].height(rows[count])
+    while count < len(rows) and left >= SIZES[-1].height(rows[count]):
+        left -= SIZES[-1].height(rows[count])
         count += 1
-    return _SIZES[-1], min(count, limit)
+    return SIZES[-1], min(count, limit)
 
 
-def _rows(what: Scene) -> dict[str, list[list[Span]]]:
+def rows_of(what: Scene) -> dict[str, list[list[Span]]]:
     """Each lane's spans in as many rows as are needed so that none covers another (at most four)."""
     rows: dict[str, list[list[Span]]] = {name: [[]] for name in what.lanes}
     for span in sorted(what.spans, key=lambda span: (span.start, span.end)):
@@ -250,15 +252,16 @@ def _follows(before: Span, after: Span) -> bool:
     return after.start >= before.end and not (before.start == before.end == after.start == after.end)
 
 
-def _draw_lanes(axis: Axis, plan: _Plan, top: float) -> tuple[list[Shape], float]:
+def _draw_lanes(axis: Axis, plan: _Plan, top: float, names: Mapping[str, str]) -> tuple[list[Shape], float]:
     shapes: list[Shape] = []
     y = top
     for name in plan.lanes:
         rows = plan.rows[name]
         height = plan.size.height(len(rows))
         middle = y + plan.size.label + plan.size.bar * len(rows) / 2 + (2 if plan.size.label else plan.size.gap / 2)
-        shapes.append(lane_name(name, middle + 4, axis.left))
-        shapes += _lane(rows, plan.points[name], axis, plan.size, y)
+        shapes.append(lane_name(names.get(name, name), middle + 4, axis.left))
+        drawn, words = draw_lane(rows, plan.points[name], axis, plan.size, y)
+        shapes += [*drawn, *place_words(words, axis, y + 11, {_RANK["ok"]: PALE})]
         y += height
     if plan.hidden:
         shapes.append(Text(8, y + 12, f"and {plan.hidden:,} more", color=PALE))
@@ -269,15 +272,22 @@ def _draw_lanes(axis: Axis, plan: _Plan, top: float) -> tuple[list[Shape], float
     return shapes, y
 
 
-def _lane(rows: list[list[Span]], points: list[Point], axis: Axis, size: _Size, y: float) -> list[Shape]:
+Words = list[tuple[int, float, str]]
+"""Words with their rank, the lowest of which is placed first, and their pixel."""
+
+
+def draw_lane(
+    rows: list[list[Span]], points: list[Point], axis: Axis, size: Size, y: float
+) -> tuple[list[Shape], Words]:
+    """A lane's bars and instants, and the words that belong over them."""
     shapes: list[Shape] = []
-    words: list[tuple[int, float, str]] = []
+    words: Words = []
     first = y + size.label + (2 if size.label else size.gap / 2)
     for index, row in enumerate(rows):
         for span in row:
             if span.end < axis.since or span.start > axis.until:
                 continue
-            bar = _bar(span, axis, first + index * size.bar, size.bar - 2)
+            bar = span_bar(span, axis, first + index * size.bar, size.bar - 2)
             shapes.append(bar)
             if size.label and span.style == "sleep":
                 shapes += _inside(span.label, bar)
@@ -289,21 +299,22 @@ def _lane(rows: list[list[Span]], points: list[Point], axis: Axis, size: _Size, 
             x = axis(point.at)
             shapes.append(Line(((x, first - 3), (x, bottom + 2)), INK, 2.0))
             words.append((0, x, point.label))
-    return shapes + (_labels(words, axis, y + 11) if size.label else [])
+    return shapes, words if size.label else []
 
 
 # Which words are placed first when there isn't room for all: what the code shows of itself, then what went wrong.
 _RANK = {"failed": 1, "cancelled": 2, "attempt": 3, "ok": 4}
 
 
-def _labels(words: list[tuple[int, float, str]], axis: Axis, baseline: float) -> list[Shape]:
+def place_words(words: Words, axis: Axis, baseline: float, colors: Mapping[int, str]) -> list[Shape]:
+    """Words on one line, those left out for which there is no room; some ranks have colours of their own."""
     row = Row(axis.left, axis.right + 12)
     shapes: list[Shape] = []
     for rank, x, label in sorted(words):
-        text = fit(label, 170, 10)
+        text = squeeze(label, 170, 10)
         place = row.place(x, measure(text, 10)) if text else None
         if place is not None:
-            shapes.append(Text(place, baseline, text, 10, color=PALE if rank == _RANK["ok"] else INK, halo=True))
+            shapes.append(Text(place, baseline, text, 10, color=colors.get(rank, INK), halo=True))
     return shapes
 
 
@@ -316,10 +327,11 @@ def _inside(label: str, bar: Bar) -> list[Shape]:
     return [gap, Text(middle, bar.y + 5, label, 10, "middle", color=PALE, halo=True)]
 
 
-def _bar(span: Span, axis: Axis, y: float, height: float) -> Bar:
+def span_bar(span: Span, axis: Axis, y: float, height: float) -> Bar:
+    """A span as a bar of this height; a sleep as a thin one in its middle."""
     x = axis(span.start)
     width = max(axis(span.end) - x, 3.0)
     x = min(x, axis.right - 3.0) if width <= 3.0 else x
     if span.style == "sleep":
-        y, height = y + height / 2 - 1.5, 3.0
+        y, height = y + height / 2 - min(3.0, height / 2) / 2, min(3.0, height / 2)
     return Bar(x, y, width, height, span.style, clean(span.tip))

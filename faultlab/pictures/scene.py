@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from faultlab.pictures.names import natural, readable, tidy
 from faultlab.pictures.sheet import seconds
 from faultlab.pictures.words import actors_of, ending_of, faults_of
 from faultlab.timeline import Call, Mark, Pause, Timeline
@@ -53,7 +54,7 @@ class Scene:
 
 
 def scene(timeline: Timeline, *, order: Sequence[str] = (), lines: Sequence[str] = ()) -> Scene:
-    """The lanes, spans, points and bands of a timeline; lanes named in `order` come first.
+    """The lanes, spans, points and bands of a timeline; lanes named in `order` come first, others as they begin.
 
     Marks named in `lines` concern everybody: they are bands without length, not points of one lane.
     """
@@ -70,7 +71,8 @@ def scene(timeline: Timeline, *, order: Sequence[str] = (), lines: Sequence[str]
         for pause in pauses
         if pause.what == "timeout" and pause.how == "fired" and pause.end is not None
     ]
-    present = actors_of(timeline)
+    firsts = {event.lane: event.at for event in reversed(timeline)}
+    present = sorted(actors_of(timeline), key=lambda name: (firsts[name], natural(name)))
     seen = {span.lane for span in spans} | {point.lane for point in points}
     names = [name for name in order if name in present]
     # a task that only set timers, or whose calls stand in another lane, would be an empty row
@@ -108,8 +110,9 @@ def _sleep_span(pause: Pause, end: float) -> Span:
 
 def _mark_words(mark: Mark) -> str:
     if mark.value is None or mark.value is True:
-        return mark.name
+        return tidy(mark.name)
     if isinstance(mark.value, dict) and isinstance(how := mark.value.get("how"), str):  # how a call of an answer ended
         what = mark.value.get("error") if how == "raised" else mark.value.get("value")
-        return f"{mark.name}: {how}" + (f" {what}" if what is not None else "")
-    return str(mark.value) if mark.name == "state" else f"{mark.name} {mark.value}"
+        said = how + (f" {readable(what)}" if what is not None else "")
+        return said if mark.name == mark.lane else f"{tidy(mark.name)}: {said}"
+    return readable(mark.value) if mark.name in ("state", mark.lane) else f"{tidy(mark.name)} {readable(mark.value)}"

@@ -43,6 +43,11 @@ STYLES = {
     "sleep": Style("sleep (thin)", "#999999"),
     "blocked": Style("blocked: nobody runs", "#CC79A7", opacity=0.45, hatch="\\"),
     "world": Style("the world's fault", "#E69F00", opacity=0.25),
+    "meant": Style("", "#A8A8A8"),
+    "meant_failed": Style("", "#8A8A8A", hatch="/"),
+    "meant_cancelled": Style("", "#FFFFFF", stroke="#8A8A8A"),
+    "meant_sleep": Style("", "#BDBDBD"),
+    "here": Style("", "#FBEAF4"),
     "paper": Style("", "#FFFFFF"),
     "tone0": Style("", "#56B4E9"),
     "tone1": Style("", "#E69F00", hatch="\\"),
@@ -51,7 +56,8 @@ STYLES = {
     "tone4": Style("", "#F0E442"),
     "tone5": Style("", "#BBBBBB", hatch="\\"),
 }
-"""Okabe-Ito colours under the names of what they mean. The tones tell tenants and states apart."""
+"""Okabe-Ito colours under the names of what they mean. An intended run is grey, beneath one's own; the tones tell
+tenants and states apart."""
 
 TONES = ("tone0", "tone1", "tone2", "tone3", "tone4", "tone5")
 

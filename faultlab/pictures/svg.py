@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from faultlab.pictures.lanes import compare, lanes
+from faultlab.pictures.lanes import lanes
+from faultlab.pictures.overlay import overlay
 from faultlab.pictures.sheet import (
     FONT,
     STYLES,
@@ -47,8 +48,8 @@ def svg(picture: Timeline | Sheet, *, alt: str | None = None, **layout: Any) -> 
 
 
 def compare_svg(own: Timeline, intended: Timeline, *, alt: str | None = None, **layout: Any) -> str:
-    """Two timelines as one SVG on the same axis: the student's run above, the intended one below."""
-    return svg(compare(own, intended, alt=alt, **layout))
+    """A student's run over the intended one, as one SVG: see `overlay`."""
+    return svg(overlay(own, intended, alt=alt, **layout))
 
 
 def _bar(bar: Bar) -> str:

@@ -1,8 +1,10 @@
 """What must be true of `retry`: each test reads the timeline of one or more scenarios (see scenarios.py)."""
 
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import pytest
+
+from faultlab.pictures.spread import spread, under
 
 BLINK = 0.001
 """Seconds that "at once" may take."""
@@ -60,6 +62,13 @@ def all_pauses(run):
     found = [[later.start - call.end for call, later in pairwise(calls) if call.end] for calls in lanes.values()]
     assert all(found), "some clients called op only once, so they never paused"
     return found
+
+
+def drawn(run, seen, base, cap):
+    """What was seen, over a picture of all pauses and their ceilings."""
+    groups = [[pause for pause in group if pause is not None] for group in zip_longest(*all_pauses(run))]
+    ceilings = [min(cap, base * 2**number) for number in range(len(groups))]
+    return under(seen, groups, ceilings, of="seconds of each pause", each="after attempt")
 
 
 def times(number):
@@ -150,10 +159,8 @@ def test_in_range(run, base=0.1, cap=0.5):
     for found in all_pauses(run):
         for number, pause in enumerate(found, 1):
             ceiling = min(cap, base * 2 ** (number - 1))
-            assert pause <= ceiling + ROUNDING, (
-                f"base={base:g}, cap={cap:g}: a pause of {pause:.3f} s after attempt {number}, "
-                f"where the ceiling is {ceiling:g} s"
-            )
+            seen = f"a pause of {pause:.3f} s after attempt {number}, where the ceiling is {ceiling:g} s"
+            assert pause <= ceiling + ROUNDING, drawn(run, f"base={base:g}, cap={cap:g}: {seen}", base, cap)
 
 
 @pytest.mark.points(0.5)
@@ -172,23 +179,24 @@ def test_full_jitter(runs, settings=((0.1, 0.5),)):
     mean, low, high = sum(shares) / len(shares), shares[len(shares) // 20], shares[-len(shares) // 20]
     seen = f"{len(shares):,} pauses: on average {mean:.0%} of the ceiling, most of them from {low:.0%} to {high:.0%}"
     # the mean of so many even draws lies within four of its standard deviations: 6 % of it for 1,500 pauses
-    assert abs(mean - 0.5) < 4 * 0.2887 / len(shares) ** 0.5, seen
-    assert -ROUNDING < low < 0.1 and 0.9 < high < 1 + ROUNDING, seen
+    even = abs(mean - 0.5) < 4 * 0.2887 / len(shares) ** 0.5
+    wide = -ROUNDING < low < 0.1 and 0.9 < high < 1 + ROUNDING
+    assert even and wide, spread(seen, shares, of="pauses, each as a share of its ceiling")
 
 
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("many", clients=100, failures=4, base=0.1, cap=0.5, seed=1)
-def test_cap(run, cap=0.5):
+def test_cap(run, base=0.1, cap=0.5):
     """Pauses grow up to the cap, and never pass it
 
     Hint: the ceiling doubles with every attempt until it meets the cap; and nothing is added after that.
     """
     late = [pause for found in all_pauses(run) for pause in found[3:]]
     assert late, "no client made as many attempts as it was given, so the cap was never met"
-    assert max(late) <= cap + ROUNDING, f"a pause of {max(late):.2f} s, where the cap is {cap:g} s"
-    assert max(late) > 0.9 * cap, (
-        f"after four and more attempts the longest pause was {max(late):.2f} s, the cap is {cap:g} s"
-    )
+    seen = f"a pause of {max(late):.2f} s, where the cap is {cap:g} s"
+    assert max(late) <= cap + ROUNDING, drawn(run, seen, base, cap)
+    seen = f"after four and more attempts the longest pause was {max(late):.2f} s, the cap is {cap:g} s"
+    assert max(late) > 0.9 * cap, drawn(run, seen, base, cap)
 
 
 @pytest.mark.points(0.5)

@@ -68,7 +68,7 @@ def test_full_jitter(runs):
 @pytest.mark.scenario("many", clients=275, failures=4, base=0.3, cap=2.0, seed=4)
 @as_visible
 def test_cap(run):
-    visible.test_cap(run, cap=2.0)
+    visible.test_cap(run, base=0.3, cap=2.0)
 
 
 @pytest.mark.points(0.5)

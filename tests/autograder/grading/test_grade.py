@@ -505,6 +505,19 @@ class TestGrader:
             grader.close()
         assert set(seen) == {False} and gc.isenabled()
 
+    def test_the_intended_run_has_the_same_numbers(self, ten):
+        """Beside a submission's own run stands the solution's under its seed: the world answers both alike."""
+        grader = Grader(ten[0])
+        try:
+            data = (ten[0].submitted / "half" / SECTION / "retry.ipynb").read_bytes()
+            behaviours = grader.grade(data, section(ten[0])).behaviours
+        finally:
+            grader.close()
+        pairs = [(one.timeline, one.intended) for one in behaviours if one.timeline and one.intended]
+        firsts = [[run.of("ok", "error")[:1] for run in pair] for pair in pairs]
+        assert pairs and any(own for own, _ in firsts)
+        assert all(own == intended for own, intended in firsts)
+
     def test_each_meets_its_own_values(self, ten, monkeypatch):
         """Another answer, another seed in each scenario, the same each time; only fixed ones have one for everybody."""
         grader = Grader(ten[0])

@@ -161,19 +161,32 @@ class TestMessages:
         assert (wrong.hint, wrong.intended, wrong.scenario) == ("say it.", intended[SMALL], SMALL)
         assert (right.hint, right.message) == ("", "")
 
+    def test_a_test_may_draw_what_it_saw(self, tmp_path):
+        """What it says with a picture is heard, and drawn where it failed."""
+        body = "assert not run.marks(), spread('uneven', [0.2], of='pauses')"
+        (tmp_path / "test_word.py").write_text(
+            "import pytest\nfrom faultlab.pictures.spread import spread\n"
+            f"@pytest.mark.points(1)\n@pytest.mark.scenario('one')\ndef test_even(run):\n    {body}\n"
+        )
+        judge = Judge(tmp_path / "test_word.py")
+        (scenario,) = judge.tests[0].scenarios
+        failed, passed = (judge.judge({scenario: run})[0] for run in (said("good"), Timeline(said("good").events[-1:])))
+        assert failed.message == "uneven" and failed.picture is not None and "pauses" in failed.picture.alt
+        assert passed.passed and passed.picture is None
+
     @pytest.mark.parametrize(
         ("body", "looked_at"),
         [
             ("for run in runs: assert [mark.value for mark in run.marks()] == ['good']", 1),
             ("for run, at in zip(runs, (0, 1), strict=True): assert run.marks()[at - at].value == 'good'", 1),
             ("assert runs[-1].marks()[0].value == 'good'", 1),
-            ("first, second = runs; assert first.marks() == second.marks()", 0),
-            ("every = [run.marks() for run in runs]; assert every[0] == every[1]", 0),
+            ("first, second = runs; assert first.marks() == second.marks()", 1),
+            ("every = [run.marks() for run in runs]; assert every[0] == every[1]", 1),
         ],
     )
     def test_the_run_that_is_told_of_is_drawn(self, tmp_path, body, looked_at):
-        """Of several runs the one that the test was looking at, beside the intended one; the first of those that it
-        took all at once."""
+        """Of several runs the one that the test was looking at, beside the intended one; of those that it took all at
+        once the first that isn't as intended."""
         marks = '@pytest.mark.points(1)\n@pytest.mark.scenario("one", size=1)\n@pytest.mark.scenario("one", size=2)\n'
         (tmp_path / "test_word.py").write_text(f"import pytest\n{marks}def test_both(runs):\n    {body}\n")
         judge = Judge(tmp_path / "test_word.py")

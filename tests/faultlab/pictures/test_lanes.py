@@ -9,6 +9,7 @@ import pytest
 
 from faultlab.pictures.axis import Axis, nice
 from faultlab.pictures.lanes import compare, lanes
+from faultlab.pictures.overlay import overlay
 from faultlab.pictures.raster import raster, slots
 from faultlab.pictures.scene import scene
 from faultlab.pictures.series import Interval, in_flight, marked, occupancy
@@ -24,6 +25,7 @@ from faultlab.pictures.sheet import (
     measure,
     seconds,
 )
+from faultlab.pictures.spread import spread, under
 from faultlab.pictures.words import describe, table_html
 from faultlab.timeline import NS, Event, Timeline
 
@@ -98,6 +100,14 @@ PICTURES: dict[str, Callable[..., Sheet]] = {
     "eight": lambda pen, busy: lanes(herd(pen, 8)),
     "hundred": lambda pen, busy: lanes(herd(pen, 100), height=260),
     "compare": lambda pen, busy: compare(busy, herd(pen, 3)),
+    "overlay": lambda pen, busy: overlay(busy, herd(pen, 3)),
+    "overlay of many": lambda pen, busy: overlay(herd(pen, 40), busy),
+    "overlay of nothing": lambda pen, busy: overlay(Timeline(), busy),
+    "hostile overlay": lambda pen, busy: overlay(hostile(pen), busy),
+    "overlay of one late instant": lambda pen, busy: overlay(pen.mark("a", 3e7, "x").timeline, Timeline()),
+    "spread": lambda pen, busy: spread("", [0.1, 0.4, 2.4] * 30, of="pauses").sheet,
+    "spread of nothing": lambda pen, busy: spread("", [], of="pauses").sheet,
+    "under": lambda pen, busy: under("", [[0.1, 0.3], [9.0]] * 9, [0.2, 4.0] * 9, of="pauses", each="attempt").sheet,
     "raster": lambda pen, busy: raster(herd(pen, 100), title="Herd"),
     "raster of few": lambda pen, busy: raster(herd(pen, 5)),
     "raster of too many": lambda pen, busy: raster(herd(pen, 300, 2), bin=0.05),
@@ -175,7 +185,7 @@ def test_fixed_height(pen, busy):
 
 
 def test_same_axis(pen, busy):
-    """Own and intended run share axis and gutter: the same instant is the same pixel."""
+    """Both runs share axis and gutter: the same instant is the same pixel."""
     pen.call("alice", 0.6, 0.2)
     sheet = compare(busy, pen.timeline)
     starts = {bar.x for bar in sheet.bars if bar.tip.startswith("call") and ": " in bar.tip and "0.6 s" in bar.tip}
@@ -303,6 +313,34 @@ def test_numbers():
         *("0 s", "50 ms", "0.1 s", "0.7 s", "59 s", "8.8 min", "2 h")
     ]
     assert [nice(value) for value in (0.03, 0.5, 3, 60, 1200)] == [0.05, 0.5, 5, 100, 2000]
+
+
+def test_lanes_begin_in_their_order(pen):
+    """The lane that begins first comes first; of those that begin at once caller 2 comes before caller 10."""
+    for name, at in (("caller 10", 0.0), ("caller 2", 0.0), ("caller 1", 0.5)):
+        pen.call(name, at, 1)
+    assert scene(pen.timeline).lanes == ("caller 2", "caller 10", "caller 1")
+
+
+def test_tasks_that_nobody_named(pen):
+    """They are called tasks and not by internal names; a name that says something stays."""
+    for name in ("_ask", "_ask#2", "fetch", "fetch#2", "watch"):
+        pen.call(name, 0, 1)
+    words = [text.text for text in lanes(pen.timeline).texts]
+    assert [word for word in words if word in {"task 1", "task 2", "task 3", "task 4", "watch"}] == [
+        *("task 1", "task 2", "task 3", "task 4", "watch")
+    ]
+    assert not [word for word in words if "#" in word or word.startswith("_")]
+
+
+def test_labels_are_readable(pen):
+    """No token that tells the world's answers apart, no marker of an object, the middle of long values left out."""
+    pen.mark("a", 0, "a", {"how": "returned", "value": "op 1-6872e44254"})
+    pen.mark("b", 0, "got", {"$object": "timedelta"})
+    pen.mark("c", 0, "got", "beginning " + "x" * 200 + " end")
+    labels = [point.label for point in scene(pen.timeline).points]
+    assert labels[:2] == ["returned op 1", "got a timedelta"]
+    assert labels[2].startswith("got beginning") and labels[2].endswith("end") and "…" in labels[2]
 
 
 @pytest.mark.parametrize(
