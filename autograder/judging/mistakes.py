@@ -26,13 +26,16 @@ LEAST_WORDS = 0.5
 """Where a play's words have another shape than the next one's, what they share must be at least so much of the
 shorter: less would fit anything."""
 
+ASIDES = ("never awaited", "time.sleep")
+"""What further lines of a message may add to the diagnosis; the names and the seconds in them are the answer's own."""
+
 NAME, NUMBER, ANYTHING = "‹name›", "‹number›", "‹anything›"
 _MATCHES = {NAME: r"[^\W\d_]*-[0-9a-f]{10}", NUMBER: r"\d(?:[\d.,]*\d)?", ANYTHING: ".*"}
 _TOKEN = re.compile(rf"{_MATCHES[NAME]}\b|{_MATCHES[NUMBER]}|[^\W\d_]+|.", re.DOTALL)
 _WILD = re.compile("|".join(_MATCHES))
 
 Losses = Mapping[str, str]
-"""Each behaviour that is lost, and the first line of what was seen instead."""
+"""Each behaviour that is lost, and what was seen instead: the first line, and which asides follow it."""
 
 
 class Mistake(NamedTuple):
@@ -50,10 +53,15 @@ class Mistake(NamedTuple):
 def losses(behaviours: Iterable[Behaviour]) -> dict[str, str]:
     """What an answer loses of the visible behaviours."""
     return {
-        behaviour.test: behaviour.message.partition("\n")[0]
+        behaviour.test: _without_details(behaviour.message)
         for behaviour in behaviours
         if not behaviour.passed and not behaviour.hidden
     }
+
+
+def _without_details(message: str) -> str:
+    first, _, rest = message.partition("\n")
+    return first + "".join(f" ({aside})" for aside in ASIDES if aside in rest)
 
 
 def describe_mistake(headline: str, kind: str, plays: Sequence[Losses]) -> Mistake:

@@ -39,6 +39,17 @@ def test_a_number_may_be_the_diagnosis() -> None:
     assert headlines([seen("age", "age was 0, not 12.0")], [own, zero]) == ["Is always 0"]
 
 
+def test_a_coroutine_that_was_never_awaited_is_part_of_the_diagnosis() -> None:
+    """Its name isn't: it is the answer's own."""
+    plain, note = "cleanup never ran", "cleanup never ran\nPython says: coroutine '{}' was never awaited"
+    both = [
+        known("Never cleans up", [seen("cleanup", plain)]),
+        known("Awaits not", [seen("cleanup", note.format("a"))]),
+    ]
+    assert headlines([seen("cleanup", note.format("b"))], both) == ["Awaits not"]
+    assert headlines([seen("cleanup", plain)], both) == ["Never cleans up"]
+
+
 def test_other_words_are_another_mistake() -> None:
     """And what passes is none."""
     assert headlines([seen("pause", "never slept")], KNOWN) == []
