@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
@@ -22,7 +23,7 @@ from autograder.authoring import problems
 from autograder.authoring.examples import answers, misfits
 from autograder.authoring.handbook import HANDBOOK_FILE, handbook
 from autograder.authoring.make import authors_errors, make
-from autograder.authoring.rule import NO_RULES, Built, Rules
+from autograder.authoring.rule import NO_RULES, Built, Count, Rules
 from autograder.course import Course, Section
 from autograder.errors import UsageError
 from autograder.files import write_atomically
@@ -54,17 +55,29 @@ def build(
         raise UsageError(f"{course.solutions} holds no section: there is nothing to build from")
     found = [] if sections else problems.orphans(course)
     work = partial(_checked, rules) if check else partial(_written, rules, force)
-    for problems_of_one in _in_processes(work, chosen, jobs if check else 1, tell):
-        found += problems_of_one
+    counts: Counter[str] = Counter()
+    for seen in _in_processes(work, chosen, jobs if check else 1, tell):
+        found += seen.problems
+        counts.update(seen.counts or {})
+    if check and not sections:
+        found += [problem for rule in rules.bounds for problem in rule(counts, tell)]
     return found if sections else list(dict.fromkeys(found + _handbook(course, check=check)))
 
 
-Work = Callable[[Tell, Section], list[str]]
+class _Seen(NamedTuple):
+    """What is wrong with a section, what it builds (None when that can't be made), and what was counted in it."""
+
+    problems: list[str]
+    built: Built | None = None
+    counts: Counter[str] | None = None
 
 
-def _in_processes(work: Work, sections: Sequence[Section], jobs: int, tell: Tell) -> list[list[str]]:
-    """The problems of each of these sections, in their order."""
-    found: dict[str, list[str]] = {}
+Work = Callable[[Tell, Section], _Seen]
+
+
+def _in_processes(work: Work, sections: Sequence[Section], jobs: int, tell: Tell) -> list[_Seen]:
+    """What was seen of each of these sections, in their order."""
+    found: dict[str, _Seen] = {}
     pairs = ((section.name, section) for section in sections)
     with closing(side_by_side(pairs, jobs, partial(_start_work, work), tell)) as results:
         for name, result in results:
@@ -74,15 +87,8 @@ def _in_processes(work: Work, sections: Sequence[Section], jobs: int, tell: Tell
     return [found[section.name] for section in sections]
 
 
-def _start_work(work: Work, _: int | None, tell: Tell) -> AbstractContextManager[Callable[[Section], list[str]]]:
+def _start_work(work: Work, _: int | None, tell: Tell) -> AbstractContextManager[Callable[[Section], _Seen]]:
     return nullcontext(partial(work, tell))
-
-
-class _Seen(NamedTuple):
-    """What is wrong with a section, and what it builds: None when that can't be made."""
-
-    problems: list[str]
-    built: Built | None = None
 
 
 def _looked_at(section: Section, rules: Rules, tell: Tell, *, check: bool) -> _Seen:
@@ -103,15 +109,17 @@ def _looked_at(section: Section, rules: Rules, tell: Tell, *, check: bool) -> _S
         return _Seen(list(dict.fromkeys(found)))
     if section.exercise is not None and not section.scenarios.is_file():
         return _Seen([*found, _waiting(section, "its answers")], built)
+    counts: Counter[str] = Counter()
     judged = [partial(_held, section, built, rules, tell, again=check)]
     judged += [partial(rule, section, tell) for rule in rules.answers] if check else []
+    judged += [partial(_count, rule, section, built, tell, counts) for rule in rules.counts] if check else []
     for rule in judged:
         try:
             with authors_errors(section):
                 found += rule()
         except BuildError as error:
             found.append(f"{section.name}: {error}")
-    return _Seen(list(dict.fromkeys(found)), built)
+    return _Seen(list(dict.fromkeys(found)), built, counts)
 
 
 TEXT = (problems.rebound, problems.misplaced_marks)
@@ -120,6 +128,11 @@ TEXT = (problems.rebound, problems.misplaced_marks)
 
 def _waiting(section: Section, what: str) -> str:
     return f"{section.name}: not looked at before that is fixed: {what}"
+
+
+def _count(rule: Count, section: Section, built: Built, tell: Tell, counts: Counter[str]) -> list[str]:
+    counts.update(rule(section, built, tell))
+    return []
 
 
 def _held(section: Section, built: Built, rules: Rules, tell: Tell, *, again: bool) -> list[str]:
@@ -144,9 +157,9 @@ def _digest(section: Section, built: Built) -> str:
     return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
-def _written(rules: Rules, force: bool, tell: Tell, section: Section) -> list[str]:
+def _written(rules: Rules, force: bool, tell: Tell, section: Section) -> _Seen:
     """Write a section's files, unless something is wrong with it; its problems."""
-    found, built = _looked_at(section, rules, tell, check=False)
+    found, built, _ = _looked_at(section, rules, tell, check=False)
     if built is not None:
         found = found + problems.leaked(section, built.release)
         found += [] if force else _worked_in(section, built)
@@ -154,7 +167,7 @@ def _written(rules: Rules, force: bool, tell: Tell, section: Section) -> list[st
         if built is not None and MISTAKES_FILE in built.release:
             _write_if_changed(judged_mistakes(section), built.release[MISTAKES_FILE])
         tell(f"{section.name}: not built, {problems.counted(len(found), 'problem')}")
-        return found
+        return _Seen(found)
     changed = _replace_folder(section.built, built.source)
     for name, data in built.release.items():
         changed |= _write_if_changed(section.released / name, data)
@@ -165,7 +178,7 @@ def _written(rules: Rules, force: bool, tell: Tell, section: Section) -> list[st
     if not found and before:
         tell(before)
     tell(f"{section.name}: {'built' if changed else 'unchanged'}")
-    return found + problems.extra(section, built.release)
+    return _Seen(found + problems.extra(section, built.release))
 
 
 def _handbook(course: Course, *, check: bool) -> list[str]:
@@ -219,16 +232,16 @@ def _worked_in(section: Section, built: Built) -> list[str]:
     return [f"{problems.at(section, path)}: somebody has worked in it, so it isn't replaced; {run}"] if changed else []
 
 
-def _checked(rules: Rules, tell: Tell, section: Section) -> list[str]:
+def _checked(rules: Rules, tell: Tell, section: Section) -> _Seen:
     """Everything that is wrong with a section and with what was released of it; changes nothing."""
     tell(f"{section.name}: checking {_much(section)}")
-    found, built = _looked_at(section, rules, tell, check=True)
+    found, built, counts = _looked_at(section, rules, tell, check=True)
     if built is not None:
         there = {path: (section.released / path).read_bytes() for path in problems.present(section.released)}
         found = found + problems.stale(section, built.release) + problems.extra(section, built.release)
         found += problems.leaked(section, there) + problems.shared_ids(section)
     tell(f"{section.name}: {problems.counted(len(found), 'problem') if found else 'all is well'}")
-    return found
+    return _Seen(found, counts=counts)
 
 
 def _much(section: Section) -> str:

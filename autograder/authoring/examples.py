@@ -3,8 +3,9 @@
     <name>.py      the text of the student's cell, whole
     <name>.diff    what is different in the solution's cell
 
-A mistake begins with two lines: what the student should hear, and which behaviours must fail. A `.diff` goes on as
-diffs do, because everybody can read one and every editor colours it, but without the numbers of lines:
+A mistake begins with two lines: what the student should hear, and which behaviours must fail. A third one,
+`# sibling: other_stem`, may name a mistake that is the same misconception in other code. A `.diff` goes on as diffs do,
+because everybody can read one and every editor colours it, but without the numbers of lines:
 
     # Shields the call: whoever gives up leaves it running
     # fails: cancelled
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -52,8 +53,12 @@ class WrongAnswer:
     @property
     def fails(self) -> set[str]:
         """The behaviours that must fail; none where line 2 doesn't name them."""
-        mark, _, names = self._header[1].partition(":")
-        return {name.strip() for name in names.split(",") if name.strip()} if mark == "# fails" else set()
+        return _named(self._header[1], "# fails")
+
+    @property
+    def siblings(self) -> set[str]:
+        """The stems of the files that are the same misconception, as line 3 names them; mostly none."""
+        return _named(self._header[2], "# sibling")
 
     @property
     def text(self) -> str:
@@ -62,12 +67,27 @@ class WrongAnswer:
 
     @property
     def _header(self) -> list[str]:
-        return [*self.path.read_text(encoding="utf-8").splitlines()[:2], "", ""]
+        return [*self.path.read_text(encoding="utf-8").splitlines()[:3], "", "", ""]
+
+
+def _named(line: str, mark: str) -> set[str]:
+    begin, _, names = line.partition(":")
+    return {name.strip() for name in names.split(",") if name.strip()} if begin == mark else set()
 
 
 def wrong_answers(section: Section) -> list[WrongAnswer]:
     """A section's typical mistakes, in order."""
     return [WrongAnswer(section, path) for path in answers(section, "wrong")]
+
+
+def kinds(wrong: Sequence[WrongAnswer]) -> list[str]:
+    """For each of these mistakes a name of its kind, which siblings share."""
+    found = {one.path.stem: one.path.stem for one in wrong}
+    for one in wrong:
+        for sibling in one.siblings & set(found):
+            same = {found[one.path.stem], found[sibling]}
+            found = {stem: min(same) if kind in same else kind for stem, kind in found.items()}
+    return [found[one.path.stem] for one in wrong]
 
 
 def answers(section: Section, folder: str) -> list[Path]:

@@ -72,11 +72,13 @@ def incomplete(section: Section) -> list[str]:
 
 
 def misworded(section: Section) -> list[str]:
-    """Typical mistakes whose first two lines don't say what the student hears and which behaviours must fail."""
+    """Typical mistakes whose first two lines don't say what the student hears and which behaviours must fail, and
+    those whose third line names a sibling that isn't there."""
     if section.exercise is None:
         return []
     known = set(points_by_test(section.tests)[0]) | set(points_by_test(section.hidden)[0])
     problems = []
+    stems = {answer.path.stem for answer in wrong_answers(section)}
     for answer in wrong_answers(section):
         where = at(section, answer.path)
         if not answer.headline:
@@ -86,6 +88,8 @@ def misworded(section: Section) -> list[str]:
         elif known and (unknown := sorted(answer.fails - known)):
             there = f"there are: {', '.join(sorted(known))}"
             problems.append(f"{where}: no behaviour is called {', '.join(unknown)}; {there}")
+        if lost := sorted(answer.siblings - (stems - {answer.path.stem})):
+            problems.append(f"{where}: no other mistake is called {', '.join(lost)}; correct its third line")
     return problems + [
         f"{at(section, one.path)}: {other.path.name} has the same name; delete one of them"
         for one, other in pairwise(wrong_answers(section))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +18,8 @@ FolderCheck = Callable[[Section], list[str]]
 CellCheck = Callable[[Section, "NotebookNode"], list[str]]
 SolutionCheck = Callable[[Section, "Built"], list[str]]
 Check = Callable[[Section, Tell], list[str]]
+Count = Callable[[Section, "Built", Tell], Counter[str]]
+BoundsCheck = Callable[[Counter[str], Tell], list[str]]
 
 
 class Rules(NamedTuple):
@@ -32,6 +35,10 @@ class Rules(NamedTuple):
     solution: Sequence[SolutionCheck] = ()
     """Rules that run what is built; looked at in every build, unless nothing that matters has changed since they held.
     """
+    counts: Sequence[Count] = ()
+    """What is counted in each section by `--check`, for the bounds."""
+    bounds: Sequence[BoundsCheck] = ()
+    """Rules of what was counted in all sections together; looked at by `--check` of the whole course."""
 
 
 NO_RULES = Rules()

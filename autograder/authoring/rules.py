@@ -2,6 +2,7 @@
 
 from autograder.authoring import problems
 from autograder.authoring.liars import overpaid_liars
+from autograder.authoring.naming import count_names, misnamed
 from autograder.authoring.rule import Rules
 from autograder.authoring.trials import mistaken_answers, playable, right_answers
 
@@ -10,4 +11,6 @@ RULES = Rules(
     text=(problems.long_cells, problems.unexplained),
     solution=(playable, mistaken_answers),
     answers=(right_answers, overpaid_liars),
+    counts=(count_names,),
+    bounds=(misnamed,),
 )

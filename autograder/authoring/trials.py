@@ -5,20 +5,20 @@ from __future__ import annotations
 import copy
 import inspect
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from autograder.authoring import problems
-from autograder.authoring.examples import answers, cell_text, wrong_answers
+from autograder.authoring.examples import answers, cell_text, kinds, wrong_answers
 from autograder.authoring.worked import answer_runner, given_texts, run_answer, solution_notebook
 from autograder.course import Section
 from autograder.judging.bench import Bench, play_tests
 from autograder.judging.judge import SHOWN_EVENTS
 from autograder.judging.mistakes import (
+    FORM,
     MISTAKES_FILE,
-    Mistake,
+    describe_mistake,
     digest_of,
-    find_signs,
     judged_mistakes,
     known_in,
     losses,
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from autograder.authoring.rule import Built
     from autograder.processes import Tell
 
-PLAYS = 3
-"""So many seeds a typical mistake is played under: a student's answer meets other values than the first ones."""
+PLAYS = 5
+"""So many seeds a typical mistake is played under: what differs between them is drawn."""
 
 
 def intended_json(section: Section, notebook: bytes) -> bytes:
@@ -79,19 +79,24 @@ def judge_mistakes(section: Section, notebook: bytes, tell: Tell) -> bytes:
     wrong = wrong_answers(section)
     texts = [one.text for one in wrong]
     judged_by = [path.read_text(encoding="utf-8") for path in (section.tests, section.scenarios)]
-    digest = digest_of([VERSION, *judged_by, *given_texts(section, notebook), *texts])
+    digest = digest_of([VERSION, f"form {FORM}, {PLAYS} plays", *judged_by, *given_texts(section, notebook), *texts])
     for kept in (section.released / MISTAKES_FILE, judged_mistakes(section)):
         if made_from(kept) == digest:
             return kept.read_bytes()
     tell(f"{section.name}: judging {problems.counted(len(wrong), 'typical mistake')} (once; cached)")
+    found = [
+        describe_mistake(one.headline, kind, map(losses, play_mistake(section, notebook, text, range(PLAYS))))
+        for one, kind, text in zip(wrong, kinds(wrong), texts, strict=True)
+    ]
+    return mistakes_json(digest, found)
+
+
+def play_mistake(section: Section, notebook: bytes, text: str, numbers: Iterable[int]) -> list[list[Behaviour]]:
+    """What is seen of an answer by the visible tests, under the seeds of each of these numbers."""
     bench = Bench.at(str(section.exercise), section.folder)
     judge = bench.judge(hidden=False)
-    found = []
-    for one, text in zip(wrong, texts, strict=True):
-        names = run_answer(section, notebook, text)
-        plays = [judge.judge(play_tests(bench, judge.tests, names, number)) for number in range(PLAYS)]
-        found += [Mistake(one.headline, sign) for sign in find_signs([losses(behaviours) for behaviours in plays])]
-    return mistakes_json(digest, found)
+    run = answer_runner(section, notebook, text)  # anew each time: it may keep something
+    return [judge.judge(play_tests(bench, judge.tests, run(), number)) for number in numbers]
 
 
 _WARMUPS = {"predict", "estimate", "arrange"}
@@ -172,11 +177,9 @@ def mistaken_answers(section: Section, built: Built) -> list[str]:
         return []
     name = f"{section.notebook}.ipynb"
     found = []
-    lost: dict[str, set[str]] = {}
-    for mistake in known_in(built.release[MISTAKES_FILE].decode()):  # the first sign of each is what `check` sees
-        lost.setdefault(mistake.headline, {test for test, _ in mistake.losses})
-    for wrong in wrong_answers(section):
-        left = wrong.fails - lost.get(wrong.headline, set())
+    known = known_in(built.release[MISTAKES_FILE].decode())
+    for wrong, mistake in zip(wrong_answers(section), known, strict=True):
+        left = wrong.fails.difference(frozenset.intersection(*mistake.lost) if mistake.lost else ())
         if left:
             left -= _lost(section, built.source[name], wrong.text)
         if left:

@@ -1,8 +1,10 @@
 """Typical mistakes -> what a student hears: the headline of the mistake that an answer behaves like.
 
-Each file in a section's `wrong/` was judged by the visible tests when the notebook was built; what each lost, and the
-words for it, stands in `mistakes.json` beside the tests. An answer that loses the same in the same words behaves like
-that mistake, and its headline says so; where other values were drawn, the numbers in the words don't count.
+When the notebook was built, each file in a section's `wrong/` was judged by the visible tests under several seeds; what
+it lost, and the words for it, stands in `mistakes.json` beside the tests. An answer that loses the same behaviours, all
+of them and no other, in the same words behaves like that mistake, and its headline says so. Numbers count: often they
+are the diagnosis. Only what differed between the seeds, as what a world draws does, may differ. Where mistakes of
+several kinds fit equally well, nothing is said.
 """
 
 from __future__ import annotations
@@ -10,7 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,69 +22,139 @@ from autograder.course import Section
 from autograder.judging.result import Behaviour
 
 MISTAKES_FILE = "mistakes.json"
-SHOWN = 2
-"""At most so many headlines for one answer."""
+FORM = 2
+"""Raised when signs are made in another way: then they are made anew."""
+LEAST_WORDS = 0.5
+"""Where a play's words have another shape than the next one's, what they share must be at least so much of the
+shorter: less would fit anything."""
 
-_TOKEN = re.compile(r"\S*-[0-9a-f]{10}\b")
-_NUMBER = re.compile(r"\d[\d.,]*")
+ASIDES = ("never awaited", "time.sleep")
+"""What further lines of a message may add to the diagnosis; the names and the seconds in them are the answer's own."""
 
-Loss = tuple[str, str]
-"""A behaviour's id, and the first line of what was seen instead, without the names that a world draws."""
+NAME, NUMBER, ANYTHING = "‹name›", "‹number›", "‹anything›"
+_MATCHES = {NAME: r"[^\W\d_]*-[0-9a-f]{10}", NUMBER: r"\d(?:[\d.,]*\d)?", ANYTHING: ".*"}
+_TOKEN = re.compile(rf"{_MATCHES[NAME]}\b|{_MATCHES[NUMBER]}|[^\W\d_]+|.", re.DOTALL)
+_WILD = re.compile("|".join(_MATCHES))
+
+Losses = Mapping[str, str]
+"""Each behaviour that is lost, and what was seen instead: the first line, and which asides follow it."""
 
 
 class Mistake(NamedTuple):
-    """A typical mistake: what the student should hear, and what it loses."""
+    """A typical mistake: what the student should hear, and what tells it."""
 
     headline: str
-    losses: frozenset[Loss]
+    kind: str
+    """Siblings, which are the same misconception in other code, share it."""
+    lost: frozenset[frozenset[str]]
+    """The behaviours that it loses, as each play saw them."""
+    words: Mapping[str, tuple[str, ...]]
+    """What is said of each of them; `‹number›`, `‹name›` and `‹anything›` stand for what differs between plays."""
 
 
-def losses(behaviours: Iterable[Behaviour]) -> frozenset[Loss]:
+def losses(behaviours: Iterable[Behaviour]) -> dict[str, str]:
     """What an answer loses of the visible behaviours."""
-    return frozenset(
-        (behaviour.test, _TOKEN.sub("#", behaviour.message.partition("\n")[0]))
+    return {
+        behaviour.test: _without_details(behaviour.message)
         for behaviour in behaviours
         if not behaviour.passed and not behaviour.hidden
-    )
+    }
 
 
-def find_signs(plays: Sequence[frozenset[Loss]]) -> list[frozenset[Loss]]:
-    """What tells a mistake, of what it lost in several plays: each play's losses, and those that all plays share.
+def _without_details(message: str) -> str:
+    first, _, rest = message.partition("\n")
+    return first + "".join(f" ({aside})" for aside in ASIDES if aside in rest)
 
-    Numbers aside no two of them are the same. With nothing lost there is none.
-    """
-    told = [_without_numbers(play) for play in plays]
-    shared = frozenset(loss for loss in plays[0] if all(_without_numbers([loss]) <= one for one in told))
-    found = {_without_numbers(sign): sign for sign in (shared, *reversed(plays)) if sign}
-    return [found[one] for one in dict.fromkeys((*told, _without_numbers(shared))) if one]
+
+def describe_mistake(headline: str, kind: str, plays: Iterable[Losses]) -> Mistake:
+    """The mistake that loses this, under one seed after another."""
+    plays = list(plays)
+    tests = sorted({test for play in plays for test in play})
+    words = {test: _generalised([play[test] for play in plays if test in play]) for test in tests}
+    return Mistake(headline, kind, frozenset(frozenset(play) for play in plays if play), words)
 
 
 def headlines(behaviours: Iterable[Behaviour], known: Sequence[Mistake]) -> list[str]:
-    """The headlines of the mistakes that these behaviours show, those that explain most first."""
-    behaviours = list(behaviours)
-    if any(behaviour.slip for behaviour in behaviours):
-        return []  # its own error comes first
-    left = losses(behaviours)
+    """The headline of the known mistake that these behaviours show; none where that isn't sure."""
+    mistake = find_mistake(behaviours, known)
+    return [mistake.headline] if mistake else []
+
+
+def find_mistake(behaviours: Iterable[Behaviour], known: Iterable[Mistake]) -> Mistake | None:
+    """The known mistake that these behaviours show; None where none fits, or several kinds fit equally well."""
+    judged = [behaviour for behaviour in behaviours if not behaviour.hidden]
+    if any(behaviour.slip for behaviour in judged):
+        return None  # an error of the answer's own comes first, with its line
+    return name_losses(losses(judged), known, frozenset(behaviour.test for behaviour in judged))
+
+
+def name_losses(left: Losses, known: Iterable[Mistake], judged: frozenset[str] | None = None) -> Mistake | None:
+    """As `find_mistake`, of what is lost. `judged`: the behaviours that were looked at (None: all of them)."""
+    fitting = [(wild, mistake) for mistake in known if (wild := _wild(mistake, left, judged)) is not None]
+    best = [mistake for wild, mistake in fitting if wild == min(wild for wild, _ in fitting)]
+    return best[0] if len({mistake.kind for mistake in best}) == 1 else None
+
+
+def _wild(mistake: Mistake, left: Losses, judged: frozenset[str] | None) -> tuple[int, int] | None:
+    """How much had to be left open for the mistake to fit, the less the better; None where it doesn't."""
+    tests = frozenset(left)
+    if not tests or tests not in {lost if judged is None else lost & judged for lost in mistake.lost}:
+        return None
+    found = [_wild_words(mistake.words[test], said) for test, said in left.items()]
+    fitting = [one for one in found if one is not None]
+    return (sum(one for one, _ in fitting), sum(one for _, one in fitting)) if fitting == found else None
+
+
+def _wild_words(words: Iterable[str], said: str) -> tuple[int, int] | None:
+    fitting = [one for one in words if _pattern(one).fullmatch(said)]
+    return min(((one.count(ANYTHING), one.count(NUMBER)) for one in fitting), default=None)
+
+
+@cache
+def _pattern(words: str) -> re.Pattern[str]:
+    wild = [_MATCHES[one] for one in _WILD.findall(words)]
+    fixed = [re.escape(text) for text in _WILD.split(words)]
+    return re.compile("".join(map("".join, zip(fixed, [*wild, ""], strict=True))), re.DOTALL)
+
+
+def _generalised(said: Iterable[str]) -> tuple[str, ...]:
+    """What several plays said of one behaviour: once for each shape, with what differs left open; then, where there
+    are several shapes, what they share."""
+    rows: dict[tuple[str, ...], list[list[str]]] = {}
+    for one in said:
+        tokens = _TOKEN.findall(one)
+        rows.setdefault(tuple(map(_kind, tokens)), []).append(tokens)
+    found = [
+        "".join(
+            kind if kind == NAME or len(set(column)) > 1 else column[0]
+            for kind, *column in zip(shape, *same, strict=True)
+        )
+        for shape, same in rows.items()
+    ]
+    shapes = list(rows)
+    shared = shapes[0]
+    for shape in shapes[1:]:
+        shared = _shared(shared, shape)
+    enough = _count_words(shared) >= LEAST_WORDS * min(map(_count_words, shapes))
+    return (*found, "".join(shared)) if len(shapes) > 1 and enough else tuple(found)
+
+
+def _kind(token: str) -> str:
+    return next((kind for kind in (NAME, NUMBER) if re.fullmatch(_MATCHES[kind], token)), token)
+
+
+def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
     found: list[str] = []
-    while left and len(found) < SHOWN:
-        fitting = _fitting(left, known)
-        if not fitting:
-            break
-        best = max(fitting, key=lambda mistake: (len(mistake.losses), mistake.losses <= left))
-        exact, explained = best.losses <= left, _without_numbers(best.losses)
-        same = [
-            one.headline
-            for one in fitting
-            if _without_numbers(one.losses) == explained and (one.losses <= left or not exact)
-        ]
-        found.append(" Or: ".join(dict.fromkeys(same[:3])))
-        left = frozenset(loss for loss in left if _without_numbers([loss]).isdisjoint(explained))
-    return found
+    for what, start, end, _, _ in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+        if what == "equal":
+            found += one[start:end]
+        elif found[-1:] != [ANYTHING]:
+            found.append(ANYTHING)
+    return tuple(found)
 
 
-def _fitting(left: frozenset[Loss], known: Iterable[Mistake]) -> list[Mistake]:
-    told = _without_numbers(left)
-    return [mistake for mistake in known if mistake.losses and _without_numbers(mistake.losses) <= told]
+def _count_words(shape: Iterable[str]) -> int:
+    return sum(token.isalpha() for token in shape)
 
 
 def read_known(path: Path) -> list[Mistake]:
@@ -90,15 +164,18 @@ def read_known(path: Path) -> list[Mistake]:
 
 def known_in(text: str) -> list[Mistake]:
     """The mistakes in the text of a `mistakes.json`."""
-    body = json.loads(text)
     return [
-        Mistake(headline, frozenset((test, words) for test, words in losses)) for headline, losses in body["mistakes"]
+        Mistake(headline, kind, frozenset(map(frozenset, lost)), {test: tuple(said) for test, said in words.items()})
+        for headline, kind, lost, words in json.loads(text)["mistakes"]
     ]
 
 
 def mistakes_json(digest: str, found: Iterable[Mistake]) -> bytes:
     """The bytes of `mistakes.json`; `digest` tells what it was made from."""
-    rows = ",\n".join(json.dumps([one.headline, sorted(one.losses)], ensure_ascii=False) for one in found)
+    rows = ",\n".join(
+        json.dumps([one.headline, one.kind, sorted(map(sorted, one.lost)), dict(one.words)], ensure_ascii=False)
+        for one in found
+    )
     return f'{{"made_from": {json.dumps(digest)}, "mistakes": [\n{rows}\n]}}\n'.encode()
 
 
@@ -118,7 +195,3 @@ def made_from(path: Path) -> str:
 def digest_of(texts: Iterable[str]) -> str:
     """A digest of these texts."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
-
-
-def _without_numbers(lost: Iterable[Loss]) -> frozenset[Loss]:
-    return frozenset((test, _NUMBER.sub("#", words)) for test, words in lost)

@@ -101,6 +101,8 @@ def judge_answer(
         tests = _chosen([test for test in judge.tests if test.hidden is hidden], step)
         timelines = {one: explained(run, lost, slip) for one, run in play_tests(bench, tests, namespace).items()}
         behaviours = judge.judge(timelines, read_intended(bench, tests), tests=tests)
+        known = read_known(bench.visible.with_name(MISTAKES_FILE))
+        mistakes = tuple(headlines(behaviours, known))
     except (UsageError, JudgeError, ScenarioError) as error:
         return Checked(_empty(exercise, str(error)), hidden=hidden)
     except Exception as error:  # whatever became of the files beside the notebook: a check never raises
@@ -109,8 +111,7 @@ def judge_answer(
         return Checked(_empty(exercise, line), hidden=hidden)
     notes = tuple(remarks(timelines.values()))
     result = Result("", bench.name, exercise, "graded", "", 0.0, tuple(behaviours), notes=notes)
-    known = read_known(bench.visible.with_name(MISTAKES_FILE))
-    return Checked(replace(result, mistakes=tuple(headlines(behaviours, known))), hidden=hidden)
+    return Checked(replace(result, mistakes=mistakes), hidden=hidden)
 
 
 def _chosen(tests: list[Test], step: str | int | None) -> list[Test]:

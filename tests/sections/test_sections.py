@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from autograder.authoring.examples import WrongAnswer, answers, cell_text, misfits
+from autograder.authoring.examples import WrongAnswer, answers, cell_text, kinds, misfits, wrong_answers
 from autograder.course import Section
 from autograder.judging.judge import Judge
-from autograder.judging.mistakes import MISTAKES_FILE, headlines, read_known
+from autograder.judging.mistakes import MISTAKES_FILE, find_mistake, read_known
 from faultlab.scenario import load
 from tests.sections.conftest import SECTIONS, explained, failed, judge, stub
 
@@ -79,14 +79,15 @@ def test_right_is_full(section, path, record_property):
 @pytest.mark.parametrize(("section", "path"), files("wrong"), ids=ids)
 def test_wrong_is_told(section, path, record_property):
     """A typical mistake loses the behaviours that it names, and points, unless these are worth nothing; the student
-    hears its first line."""
+    hears its first line, or a sibling's, or nothing: how often which, `build --check` counts."""
     wrong = WrongAnswer(section, path)
     headline, expected = wrong.headline, wrong.fails
     assert headline and expected, "two lines: # headline, # fails: ids"
     behaviours = judge(section, wrong.text)
     record_property("answer", (section.name, "mistake", path.stem, failed(behaviours)))
-    heard = headlines(behaviours, read_known(section.released / MISTAKES_FILE))
-    assert any(headline in words for words in heard), f"the student hears: {heard}"
+    found = find_mistake(behaviours, read_known(section.released / MISTAKES_FILE))
+    kind = dict(zip(answers(section, "wrong"), kinds(wrong_answers(section)), strict=True))[path]
+    assert found is None or found.kind == kind, f"the student hears: {found.headline}"
     unknown = expected - {behaviour.test for behaviour in behaviours}
     assert not unknown, f"no behaviour is called {', '.join(sorted(unknown))}"
     assert expected <= set(failed(behaviours)), explained(behaviours)

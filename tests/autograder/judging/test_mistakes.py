@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from autograder.judging import mistakes
-from autograder.judging.mistakes import Mistake, headlines, losses
+from autograder.judging.mistakes import Mistake, describe_mistake, headlines, losses
 from autograder.judging.result import Behaviour
 
 
@@ -13,22 +13,41 @@ def seen(test: str, message: str = "", *, hidden: bool = False) -> Behaviour:
     return Behaviour(test, test, not message, 0.0 if message else 1.0, 1.0, message, hidden=hidden)
 
 
-LATE = Mistake("Sleeps too long", losses([seen("pause", "slept 0.4 s after the last of 3 attempts")]))
-NEVER = Mistake("Never tries again", losses([seen("calls", "op was called 1 time"), seen("pause", "no pause")]))
+def known(headline: str, *plays: list[Behaviour], kind: str = "") -> Mistake:
+    return describe_mistake(headline, kind or headline, [losses(behaviours) for behaviours in plays])
+
+
+LATE = known(
+    "Sleeps too long", [seen("pause", "slept 0.4 s after 3 calls")], [seen("pause", "slept 0.7 s after 3 calls")]
+)
+NEVER = known("Never tries again", [seen("calls", "op was called 1 time"), seen("pause", "no pause")])
 KNOWN = [LATE, NEVER]
 
 
-def test_numbers_and_names_drawn_by_the_world_do_not_matter() -> None:
-    """Other seeds, other numbers: the same mistake."""
-    assert headlines([seen("pause", "slept 1.25 s after the last of 7 attempts")], KNOWN) == ["Sleeps too long"]
-    one, other = (losses([seen("value", f"returned 'op-{token}'")]) for token in ("0123456789", "abcdef0123"))
-    assert one == other
+def test_what_was_drawn_does_not_matter() -> None:
+    """Other seeds, other numbers and names: the same mistake."""
+    assert headlines([seen("pause", "slept 1,025.5 s after 3 calls")], KNOWN) == ["Sleeps too long"]
+    named = known("Loses it", [seen("value", "returned 'op-0123456789'")])
+    assert headlines([seen("value", "returned 'op-abcdef0123'")], [named]) == ["Loses it"]
 
 
-def test_the_same_numbers_tell_two_mistakes_apart() -> None:
-    """Where the same values were drawn, what fits exactly is meant."""
-    early = Mistake("Sleeps too early", losses([seen("pause", "slept 9 s after the last of 3 attempts")]))
-    assert headlines([seen("pause", "slept 9 s after the last of 3 attempts")], [LATE, early]) == ["Sleeps too early"]
+def test_a_number_may_be_the_diagnosis() -> None:
+    """What was the same under all seeds isn't drawn: another number is another mistake."""
+    assert headlines([seen("pause", "slept 0.4 s after 4 calls")], KNOWN) == []
+    plays = [[seen("age", f"age was {wrong}, not {age}")] for wrong, age in ((0, 3.5), (0, 7.25))]
+    zero, own = known("Is always 0", *plays), known("Is always 1", [seen("age", "age was 1, not 3.5")])
+    assert headlines([seen("age", "age was 0, not 12.0")], [own, zero]) == ["Is always 0"]
+
+
+def test_a_coroutine_that_was_never_awaited_is_part_of_the_diagnosis() -> None:
+    """Its name isn't: it is the answer's own."""
+    plain, note = "cleanup never ran", "cleanup never ran\nPython says: coroutine '{}' was never awaited"
+    both = [
+        known("Never cleans up", [seen("cleanup", plain)]),
+        known("Awaits not", [seen("cleanup", note.format("a"))]),
+    ]
+    assert headlines([seen("cleanup", note.format("b"))], both) == ["Awaits not"]
+    assert headlines([seen("cleanup", plain)], both) == ["Never cleans up"]
 
 
 def test_other_words_are_another_mistake() -> None:
@@ -37,16 +56,42 @@ def test_other_words_are_another_mistake() -> None:
     assert headlines([seen("pause")], KNOWN) == []
 
 
-def test_the_mistake_that_explains_most_comes_first() -> None:
-    """Two at once are both named."""
-    both = [seen("calls", "op was called 1 time"), seen("pause", "no pause"), seen("cap", "above the cap")]
-    capped = Mistake("Knows no cap", losses([seen("cap", "above the cap")]))
-    assert headlines(both, [capped, *KNOWN]) == ["Never tries again", "Knows no cap"]
+def test_the_whole_set_counts() -> None:
+    """A part of what a mistake loses isn't enough, nor may anything else be lost."""
+    calls, pause, cap = seen("calls", "op was called 1 time"), seen("pause", "no pause"), seen("cap", "above the cap")
+    assert headlines([calls, pause, seen("cap")], KNOWN) == ["Never tries again"]
+    assert headlines([calls, seen("pause")], KNOWN) == []
+    assert headlines([calls, pause, cap], KNOWN) == []
+
+
+def test_where_some_behaviours_are_judged_those_count() -> None:
+    """As `check(step=...)` does."""
+    assert headlines([seen("calls", "op was called 1 time")], KNOWN) == ["Never tries again"]
+    assert headlines([seen("cap", "above the cap")], KNOWN) == []
+
+
+def test_what_looks_like_two_kinds_stays_unnamed() -> None:
+    """Siblings are one kind: either name is right."""
+    words = [seen("pause", "slept 9 s")]
+    alike = [known("Sleeps too early", words), known("Sleeps too often", words)]
+    assert headlines(words, alike) == []
+    siblings = [one._replace(kind="sleeps") for one in alike]
+    assert headlines(words, siblings) in [["Sleeps too early"], ["Sleeps too often"]]
+
+
+def test_what_fits_best_is_said() -> None:
+    """With a number of its own a mistake is told from one that may say any number."""
+    plays = [[seen("age", f"age was {age}")] for age in (3, 8)]
+    some, zero = known("Is anything", *plays), known("Is always 0", [seen("age", "age was 0")])
+    for kind in ("", "siblings"):
+        found = [one._replace(kind=kind or one.kind) for one in (some, zero)]
+        assert headlines([seen("age", "age was 0")], found) == ["Is always 0"]
+        assert headlines([seen("age", "age was 5")], found) == ["Is anything"]
 
 
 def test_hidden_tests_say_nothing_here() -> None:
     """What is known was judged by the visible ones."""
-    assert losses([seen("pause", "slept 1 s", hidden=True)]) == frozenset()
+    assert losses([seen("pause", "slept 1 s", hidden=True)]) == {}
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
@@ -63,22 +108,19 @@ def test_a_section_without_the_file_names_no_mistake(tmp_path: Path) -> None:
     assert mistakes.made_from(tmp_path / mistakes.MISTAKES_FILE) == ""
 
 
-def test_a_mistake_is_told_by_each_play_and_by_what_all_plays_lose() -> None:
-    """Once each, numbers aside, the first play's words first; an answer that loses only the common part is told too."""
-    plays = [
-        losses([seen("pause", f"slept {number} s"), seen("calls", words)])
-        for number, words in ((1, "op was called"), (2, "op was not called"), (3, "op was called"))
-    ]
-    signs = mistakes.find_signs(plays)
-    assert signs == [plays[0], plays[1], losses([seen("pause", "slept 1 s")])]
-    known = [Mistake("Sleeps", sign) for sign in signs]
-    for calls in ("op was called", "op was not called", "nobody called op"):
-        assert headlines([seen("pause", "slept 9 s"), seen("calls", calls)], known) == ["Sleeps"]
+def test_each_set_of_behaviours_that_a_play_lost_is_a_sign() -> None:
+    """What is drawn may decide what is lost, too; a play that lost nothing says nothing."""
+    pause, calls = seen("pause", "slept 1 s"), seen("calls", "op was called")
+    found = known("Sleeps", [pause, calls], [pause, seen("calls")], [seen("pause"), seen("calls")])
+    assert headlines([pause, calls], [found]) == headlines([pause, seen("calls")], [found]) == ["Sleeps"]
+    assert headlines([seen("pause"), calls], [found]) == headlines([seen("pause"), seen("calls")], [found]) == []
 
 
-def test_plays_that_lose_the_same_tell_a_mistake_once() -> None:
-    """And where nothing is shared, or nothing lost, nothing is made up."""
-    one, other = losses([seen("pause", "slept 1 s")]), losses([seen("pause", "slept 2 s")])
-    assert mistakes.find_signs([one, other]) == [one]
-    assert mistakes.find_signs([frozenset(), one]) == [one]
-    assert mistakes.find_signs([frozenset(), frozenset()]) == []
+def test_words_of_several_shapes_share_a_sign() -> None:
+    """Lists are drawn longer and shorter; words that share next to nothing aren't made one."""
+    rows = [[seen("rows", f"returned {rows}, not in the order of the calls")] for rows in ([4, 2], [7, 1, 3])]
+    other = [seen("rows", "returned [1, 2, 3, 4], not in the order of the calls")]
+    assert headlines(other, [known("As they come", *rows)]) == ["As they come"]
+    unlike = [[seen("rows", words)] for words in ("slept 3 s", "op was never called at all")]
+    assert headlines([seen("rows", "something else")], [known("Either", *unlike)]) == []
+    assert headlines(unlike[1], [known("Either", *unlike)]) == ["Either"]

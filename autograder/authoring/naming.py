@@ -1,0 +1,93 @@
+"""How surely typical mistakes are named: `build --check` counts it, section by section, and holds the course to bounds.
+
+Each file in `wrong/` is played under seeds that its signs weren't made from, and named twice: among all of its section,
+where its own headline (or a sibling's) is right, and with it left out, where only silence or a sibling's is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from autograder.authoring.examples import wrong_answers
+from autograder.authoring.rule import Built
+from autograder.authoring.trials import PLAYS, play_mistake
+from autograder.course import Section
+from autograder.judging.mistakes import MISTAKES_FILE, Losses, Mistake, known_in, losses, name_losses
+from autograder.judging.result import Behaviour
+from autograder.processes import Tell
+
+LEAST_RIGHT, MOST_FALSE, MOST_FALSE_NEW = 90, 2, 5
+"""Per cent of a course's mistakes: those named rightly at least, falsely at most, and falsely when left out."""
+
+
+def count_names(section: Section, built: Built, tell: Tell) -> Counter[str]:
+    """How many of a section's mistakes are named `right`, `false` and `silent`, and `new false` when left out, of how
+    `many`. Tells it, the siblings, and what is seen alike."""
+    if MISTAKES_FILE not in built.release:
+        return Counter()
+    known = known_in(built.release[MISTAKES_FILE].decode())
+    notebook = built.source[f"{section.notebook}.ipynb"]
+    wrong = wrong_answers(section)
+    stems = [one.path.stem for one in wrong]
+    plays = [_lost(play_mistake(section, notebook, one.text, [PLAYS])[0]) for one in wrong]
+    counts, alike = _named(known, stems, plays)
+    tell(f"{section.name}: {_in_words(counts)}")
+    siblings = [f"{one.path.stem} = {other}" for one in wrong for other in sorted(one.siblings)]
+    for what, pairs in (("siblings", siblings), ("seen alike", alike)):
+        if pairs:
+            tell(f"{section.name}: {what}: {', '.join(pairs)}")
+    return counts
+
+
+def _lost(behaviours: Sequence[Behaviour]) -> Losses | None:
+    """What is lost; None where an error of the answer's own is told in place of a name."""
+    return None if any(behaviour.slip for behaviour in behaviours) else losses(behaviours)
+
+
+def _named(
+    known: Sequence[Mistake], stems: Sequence[str], plays: Sequence[Losses | None]
+) -> tuple[Counter[str], list[str]]:
+    """The counts, and each mistake that is named falsely when it is left out, with what it is taken for."""
+    counts, alike = Counter[str](), []
+    for number, (mistake, lost) in enumerate(zip(known, plays, strict=True)):
+        if lost is None:
+            counts["own error"] += 1
+            continue
+        counts["many"] += 1
+        named = name_losses(lost, known)
+        counts["silent" if named is None else "right" if named.kind == mistake.kind else "false"] += 1
+        others = [*known[:number], *known[number + 1 :]]
+        if (taken := name_losses(lost, others)) and taken.kind != mistake.kind:
+            counts["new false"] += 1
+            alike.append(f"{stems[number]} as {stems[known.index(taken)]}")
+    return counts, alike
+
+
+def misnamed(counts: Counter[str], tell: Tell) -> list[str]:
+    """The bounds that a course doesn't keep, a line each. Tells the counts of all its sections."""
+    if not counts["many"]:
+        return []
+    tell(f"all sections: {_in_words(counts)}")
+    return list(_broken(counts))
+
+
+def _broken(counts: Counter[str]) -> Iterator[str]:
+    do = "let a visible test tell apart what is seen alike, or declare siblings"
+    share = {what: 100 * counts[what] / counts["many"] for what in ("right", "false", "new false")}
+    if share["right"] < LEAST_RIGHT:
+        yield f"only {share['right']:.1f} % of the known mistakes are named, {LEAST_RIGHT} % should be; {do}"
+    if share["false"] > MOST_FALSE:
+        yield f"{share['false']:.1f} % of the known mistakes are named falsely, {MOST_FALSE} % at most may be; {do}"
+    if share["new false"] > MOST_FALSE_NEW:
+        yield (
+            f"{share['new false']:.1f} % of the mistakes are named falsely when they are left out, "
+            f"{MOST_FALSE_NEW} % at most may be; {do}"
+        )
+
+
+def _in_words(counts: Counter[str]) -> str:
+    known = f"named {counts['right']} rightly, {counts['false']} falsely, {counts['silent']} not at all"
+    return f"of {counts['many']} mistakes {known}; each left out: {counts['new false']} falsely" + (
+        f" ({counts['own error']} more end with an error of their own, which is told)" if counts["own error"] else ""
+    )
