@@ -111,7 +111,8 @@ def test_success_resets(run):
     script=[
         "2 x A at 0: fails with TimeoutError after 0.1",
         "B at 1: fails with ValueError or RuntimeError after 0.1 to 0.9",
-        "2 x C at 2: fails after 0.1",
+        "C1 at 2: fails after 0.1",
+        "C2 at 2.5: fails after 0.1",
         "D at 3: works after 0.1",
         "5 x E at 4: fails with OSError after 0.1",
         "F at 5: works after 0.1",
