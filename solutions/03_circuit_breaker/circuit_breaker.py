@@ -843,7 +843,7 @@ class CircuitBreaker:
         if good:
             self.failures = 0
             self.successes += 1
-            if self.state == "half_open" and self.successes >= self.success_threshold:
+            if self.state == "half_open" and self.successes == self.success_threshold:
                 self._enter("closed")
         else:
             self.failures += 1
