@@ -98,12 +98,10 @@ def check_mutants(
         for line in told(matrix):
             tell(f"{name}: {line}" if not line.startswith(" ") else line)
         fine = fine and not matrix.survivors and not matrix.problems
-    done = list(matrices.values())
-    killed = sum(one.killed for matrix in done for one in matrix.judged.values())
-    judged, left = sum(len(one.judged) for one in done), sum(len(one.survivors) for one in done)
-    tell(
-        f"all together: {judged} of {sum(len(one.made) for one in done)} mutants judged, {killed} killed, {left} survive"
-    )
+    judged = [one for matrix in matrices.values() for one in matrix.judged.values()]
+    made = sum(len(matrix.made) for matrix in matrices.values())
+    killed, left = sum(one.killed for one in judged), sum(len(matrix.survivors) for matrix in matrices.values())
+    tell(f"all together: {len(judged)} of {made} mutants judged, {killed} killed, {left} survive")
     return fine
 
 

@@ -101,10 +101,15 @@ def constant(cell: Cell, site: Site) -> Iterator[Edit]:
     """Numbers one more, one less, doubled; the other truth; another text."""
     if isinstance(site.node, ast.JoinedStr) and not isinstance(site.parent, ast.JoinedStr):
         yield cell.replace("text", site.node, '""', site.parent)
-    if isinstance(site.node, ast.Constant):
+    if isinstance(site.node, ast.Constant) and not (isinstance(site.parent, ast.Dict) and _is_prose(site.node.value)):
         kind = "text" if isinstance(site.node.value, str | bytes) else "constant"
         for new in others(cell.source(site.node), site.node.value):
             yield cell.replace(kind, site.node, new, site.parent)
+
+
+def _is_prose(value: object) -> bool:
+    """Whether it is a text of several words: in an answer's body it is for people, and each may word it."""
+    return isinstance(value, str) and " " in value
 
 
 def others(written: str, value: object) -> list[str]:
