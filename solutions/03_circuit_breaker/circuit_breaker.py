@@ -834,7 +834,7 @@ class CircuitBreaker:
             if remaining > 0:
                 raise CircuitOpenError(remaining)
             self._enter("half_open")
-        if self.state == "half_open" and self.in_flight >= self.half_open_max:
+        elif self.state == "half_open" and self.in_flight >= self.half_open_max:
             raise CircuitOpenError(0.0)
 
     def _record(self, period, good):
