@@ -95,11 +95,9 @@ def worded(value: Any) -> str:
     if type(value) is not dict:
         return repr(value)
     if len(value) == 1:
-        for kind, what in value.items():
-            if kind in ("$object", "$deep"):
-                return f"{'an' if what[:1].lower() in tuple('aeiou') else 'a'} {what}"
-            if kind in ("$float", "$int"):
-                return str(what)
-            if kind == "$more":
-                return f"{what} more"
+        ((kind, what),) = value.items()
+        if kind in ("$object", "$deep"):
+            return f"{'an' if str(what)[:1].lower() in tuple('aeiou') else 'a'} {what}"
+        if kind in ("$float", "$int", "$more"):
+            return f"{what} more" if kind == "$more" else str(what)
     return f"{{{', '.join(f'{name!r}: {worded(one)}' for name, one in value.items())}}}"
