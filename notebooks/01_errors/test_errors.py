@@ -128,8 +128,9 @@ def test_note(run, kinds=("TimeoutError", "OperationalError")):
     """
     noted, lacking = [], ""
     for place, kind in enumerate(kinds, 1):
-        ended, number = outcome(run, kind), run.calls("ids")[place].value
-        call = call_of(run, kind)
+        call, ended, ids = call_of(run, kind), outcome(run, kind), run.calls("ids")
+        assert len(ids) > place, f"{kind}: the call never came to an end"
+        number = ids[place].value
         assert ended["how"] == "raised", f"the database raised {kind}, get_user {words(ended)}"
         notes = [*ended["notes"], *told(run, kind)["notes"]]
         if any(str(number) in str(note) for note in notes):
