@@ -84,7 +84,8 @@ def _reply(end):
     if end.how in ("works", "works at once"):
         return ok(FALSY[what], after=takes) if what in FALSY else ok(after=takes)
     if end.how in ("fails", "raises", "raises at once"):
-        return error("ConnectionError" if not what or what in FALSY else what, after=takes)
+        carries = (1.0,) if what == "CircuitOpenError" else ()  # the notebook's own class: another breaker's rejection
+        return error("ConnectionError" if not what or what in FALSY else what, *carries, after=takes)
     raise ValueError(f"no call ends so: {end.how!r}")
 
 
