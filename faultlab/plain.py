@@ -86,3 +86,18 @@ def _letters(text: str, most: int) -> str:
     """The beginning of a text, half characters (lone surrogates) spelled out."""
     text = text[:most]
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()[:most]
+
+
+def worded(value: Any) -> str:
+    """A plain value as a person would write it: what has no plain form is told by its class ("a module")."""
+    if type(value) is list:
+        return f"[{', '.join(map(worded, value))}]"
+    if type(value) is not dict:
+        return repr(value)
+    if len(value) == 1:
+        ((kind, what),) = value.items()
+        if kind in ("$object", "$deep"):
+            return f"{'an' if str(what)[:1].lower() in tuple('aeiou') else 'a'} {what}"
+        if kind in ("$float", "$int", "$more"):
+            return f"{what} more" if kind == "$more" else str(what)
+    return f"{{{', '.join(f'{name!r}: {worded(one)}' for name, one in value.items())}}}"

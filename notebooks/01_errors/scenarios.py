@@ -1,13 +1,14 @@
 """What is done to `get_user` and `get_users`: a database that finds, fails, hangs; ids that are none."""
 
 import asyncio
+import inspect
 import re
 import sqlite3
 
 from faultlab.scenario import scenario
 from faultlab.world import error, hang, ok
 
-SQLITE = {kind.__name__: kind for kind in (sqlite3.OperationalError, sqlite3.IntegrityError)}
+SQLITE = {kind.__name__: kind for kind in (sqlite3.OperationalError, sqlite3.IntegrityError, sqlite3.ProgrammingError)}
 
 
 class Database:
@@ -15,12 +16,14 @@ class Database:
 
     def __init__(self, service):
         self._service = service
+        self.failures = []
 
     async def fetch_one(self, sql, params=()):
         try:
             row = await self._service(sql, list(params))
         except Exception as failure:
-            raise real(failure) from None
+            self.failures.append(real(failure))
+            raise self.failures[-1] from None
         return None if row is None else tuple(row)
 
 
@@ -35,8 +38,21 @@ def real(failure):
 
 
 def ask(lab, who, number):
-    """`get_user` in a task of its own, its calls to the database in a lane named alike."""
-    return lab.start(who, lab.answer("get_user"), Database(lab.service("db", who)), number)
+    """`get_user` in a task of its own, its calls to the database in a lane named alike. When it raises, a mark tells
+    whose key a NotFound carries, whether the error hides its context, and the notes on what the database raised: not every error comes from that."""
+    db, get_user = Database(lab.service("db", who)), lab.answer("get_user")
+
+    async def asked():
+        try:
+            found = get_user(db, number)
+            return await found if inspect.isawaitable(found) else found
+        except Exception as error:
+            notes = [note for failure in db.failures for note in getattr(failure, "__notes__", [])]
+            hides = error.__suppress_context__
+            lab.mark(f"{who} tells", {"key": getattr(error, "key", None), "hides": hides, "notes": notes})
+            raise
+
+    return lab.start(who, asked)
 
 
 def users(world, known, *, failing=None, latency=None):
@@ -45,11 +61,15 @@ def users(world, known, *, failing=None, latency=None):
 
     def script(call):
         sql, params = call.args
-        number = params[0] if params else int(re.search(r"\d+", sql)[0])
+        written = re.search(r"\d+", str(sql))
+        if not params and (written is None or "?" in str(sql)):
+            return error("ProgrammingError", "Incorrect number of bindings supplied")
+        number = params[0] if params else int(written[0])
         after = (latency or {}).get(str(number), 0.05)
         if kind := (failing or {}).get(str(number)):
             return hang() if kind == "hang" else error(kind, after=after)
-        return ok([number, names[number]] if number in names else None, after=after)
+        found = isinstance(number, int | float | str) and number in names
+        return ok([number, names[number]] if found else None, after=after)
 
     world.service("db", script)
 
@@ -102,7 +122,7 @@ async def _(lab, callers):
 
 @scenario
 def given_up(world, at, known):
-    """The database never answers, and the caller gives up."""
+    """The database never answers, and the caller gives up, of `get_user` and of `get_users`."""
     users(world, [known], failing={"40": "hang"})
     return {"at": at, "known": known}
 
@@ -110,23 +130,27 @@ def given_up(world, at, known):
 @given_up.driver
 async def _(lab, at, known):
     await lab.settle(ask(lab, "found", known))
-    call = ask(lab, "cancelled", 40)
+    calls = [ask(lab, "cancelled", 40)]
+    calls.append(lab.start("users", lab.answer("get_users"), Database(lab.service("db")), [40, known]))
     await asyncio.sleep(at)
-    call.cancel()
+    for call in calls:
+        call.cancel()
     await asyncio.sleep(1)
 
 
 @scenario
-def together(world, ids, latency, known, failing=None):
-    """All ids at once; about how long each takes (seconds, by id), and what fails."""
+def together(world, ids, latency, known, alone, failing=None):
+    """All ids at once; about how long each takes (seconds, by id), and what fails. Before that the id `alone` goes
+    through `get_user`: what is wrong there is another behaviour. Then nobody is asked for, and somebody with no id."""
     pace = world.stream("pace").uniform(0.7, 1.4)
     latency = {number: round(pace * seconds, 3) for number, seconds in latency.items()}
     users(world, known, latency=latency, failing=failing)
-    return {"ids": ids}
+    return {"ids": ids, "alone": alone}
 
 
 @together.driver
-async def _(lab, ids):
-    db = Database(lab.service("db"))
-    await lab.settle(lab.start("users", lab.answer("get_users"), db, ids))
-    await asyncio.sleep(3)
+async def _(lab, ids, alone):
+    await lab.settle(ask(lab, "alone", alone))
+    for who, these, after in (("users", ids, 3), ("nobody", [], 0), ("no id", [0], 0)):
+        await lab.settle(lab.start(who, lab.answer("get_users"), Database(lab.service("db", who)), these))
+        await asyncio.sleep(after)

@@ -27,10 +27,14 @@ BETWEEN = re.compile(r"(?P<least>[\d.]+) to (?P<most>[\d.]+)")
 EITHER = re.compile(r"[\w.]+(?: or [\w.]+)+")
 FALSY = {"None": None, "zero": 0, "False": False, "nothing": [], "silence": ""}
 
+DEFAULTS = {"failure_threshold": 5, "recovery_time": 30.0, "half_open_max": 1, "success_threshold": 1}
+"""Said wherever a script says nothing else, so that a wrong default is a matter of its own."""
+
 
 @scenario
-def story(world, script, options=None, ignored=None, watched=False, rounds=None):
-    """The calls of a script, in the order of their instants, and that so many times."""
+def story(world, script, options=None, without=None, ignored=None, watched=False, rounds=None):
+    """The calls of a script, in the order of their instants, and that so many times. The option that it does `without`
+    isn't said."""
     draw = world.stream("story")
     lines = list(_drawn(script, rounds, draw))
     told = [_told(world, f"op {number} of {len(lines)}", one) for number, one in enumerate(lines, 1)]
@@ -38,7 +42,7 @@ def story(world, script, options=None, ignored=None, watched=False, rounds=None)
     return {
         "rounds": [steps for steps, _ in told],
         "end": end,
-        "options": options or {},
+        "options": {name: value for name, value in {**DEFAULTS, **(options or {})}.items() if name != without},
         "ignored": ignored,
         "watched": watched,
     }
@@ -80,7 +84,8 @@ def _reply(end):
     if end.how in ("works", "works at once"):
         return ok(FALSY[what], after=takes) if what in FALSY else ok(after=takes)
     if end.how in ("fails", "raises", "raises at once"):
-        return error("ConnectionError" if not what or what in FALSY else what, after=takes)
+        carries = (1.0,) if what == "CircuitOpenError" else ()  # the notebook's own class: another breaker's rejection
+        return error("ConnectionError" if not what or what in FALSY else what, *carries, after=takes)
     raise ValueError(f"no call ends so: {end.how!r}")
 
 

@@ -384,7 +384,7 @@ show(compare(real.timeline, virtual.timeline, titles=("on the real clock", "on t
 # %%
 def pause_by(recipe, n, last, base, cap, rng=random):
     """The pause after attempt n (1, 2, ...), in seconds; `last` is the pause before."""
-    ceiling = min(cap, base * 2 ** min(n - 1, 60))
+    ceiling = min(cap, base * 2 ** min(n - 1, 1000))
     match recipe:
         case "none":
             return 0.0
@@ -949,7 +949,7 @@ async def retry(
         try:
             return await op()
         except retry_on as error:
-            ceiling = min(cap, base * 2 ** min(n - 1, 60))
+            ceiling = min(cap, base * 2 ** min(n - 1, 1000))
             pause = max(rng.uniform(0, ceiling), getattr(error, "retry_after", 0))
             too_late = deadline is not None and clock() + pause - start >= deadline
             if n == max_attempts or too_late:
@@ -981,7 +981,7 @@ async def retry(
 # <details><summary>Hint 3: the lines of a solution, shuffled</summary>
 #
 # ```
-# ceiling = min(cap, base * 2 ** min(n - 1, 60))
+# ceiling = min(cap, base * 2 ** min(n - 1, 1000))
 # for n in range(1, max_attempts + 1):
 # await asyncio.sleep(pause)
 # return await op()

@@ -11,6 +11,13 @@ from faultlab.scenario import scenario
 from faultlab.world import TOKEN, error, hang, ok
 
 ALWAYS = 9_999
+DEFAULTS = {"max_attempts": 4, "base": 0.1, "cap": 2.0, "retry_on": (ConnectionError, TimeoutError)}
+
+
+def said(**options):
+    """The options of a call: the defaults are said, so that a wrong one is a matter of its own, but for those that are
+    None here."""
+    return {name: value for name, value in {**DEFAULTS, **options}.items() if value is not None}
 
 
 def briefly(draw):
@@ -22,7 +29,7 @@ def briefly(draw):
 def in_turn(world, attempts, failures=(ALWAYS,), callers=None, kind="ConnectionError", base=0.1, cap=2.0, seed=None):
     """One caller after the other, each with a service of its own. Who may make how many `attempts`, and for whom the
     service fails how many times before it answers, the world draws: each of both is given to one, as far as they go; to
-    so many `callers`, if that is said.
+    so many `callers`, if that is said. None is a call without max_attempts.
     """
     draw, number = world.stream("callers"), callers or max(len(attempts), len(failures))
     attempts, failures = (draw.sample([*values] * -(-number // len(values)), number) for values in (attempts, failures))
@@ -36,10 +43,9 @@ def in_turn(world, attempts, failures=(ALWAYS,), callers=None, kind="ConnectionE
 async def _(lab, number, options, seed):
     for place in range(1, number + 1):
         options["max_attempts"] = await lab.service("max_attempts", "")()
-        if seed is not None:
-            options["rng"] = lab.random(seed)
+        options["rng"] = None if seed is None else lab.random(seed)
         who = f"caller {place}"
-        await lab.settle(lab.start(who, lab.answer("retry"), lab.service(f"op {place}", who), **options))
+        await lab.settle(lab.start(who, lab.answer("retry"), lab.service(f"op {place}", who), **said(**options)))
 
 
 @scenario
@@ -61,7 +67,7 @@ async def _(lab, failures, attempts):
             raise ConnectionError(f"failure {failed}")
         return await service()
 
-    await lab.settle(lab.start("caller", lab.answer("retry"), op, max_attempts=attempts))
+    await lab.settle(lab.start("caller", lab.answer("retry"), op, **said(max_attempts=attempts)))
     lab.mark("failures", failed)
 
 
@@ -77,9 +83,9 @@ def some_errors(world, kinds, retry_on=None):
 
 @some_errors.driver
 async def _(lab, services, retry_on):
-    options = {} if retry_on is None else {"retry_on": tuple(getattr(builtins, name) for name in retry_on)}
+    classes = None if retry_on is None else tuple(getattr(builtins, name) for name in retry_on)
     for name in services:
-        await lab.settle(lab.start(name, lab.answer("retry"), lab.service(name, name), **options))
+        await lab.settle(lab.start(name, lab.answer("retry"), lab.service(name, name), **said(retry_on=classes)))
 
 
 @scenario
@@ -95,22 +101,28 @@ def some_results(world):
 @some_results.driver
 async def _(lab, services):
     for name in services:
-        await lab.settle(lab.start(name, lab.answer("retry"), lab.service(name, name), base=0.01))
+        await lab.settle(lab.start(name, lab.answer("retry"), lab.service(name, name), **said(base=0.01)))
 
 
 @scenario
 def told_when(world, shortest, longest, base=0.2, cap=0.2, seed=1):
-    """The service says how long to wait: first a time of `shortest` to `longest` s, then nothing, then very little."""
+    """The service says how long to wait: first a time of `shortest` to `longest` s, then nothing, then very little. Of
+    two callers who have one attempt each it says the first of these to one, and nothing to the other.
+    """
     wait = round(world.stream("waits").uniform(shortest, longest), 3)
     says = [error("ConnectionError", TOKEN, after, retry_after=after) for after in (wait, 0.0005)]
     world.service("op", [says[0], error(), says[1]], latency=briefly)
+    world.service("only once", [error(), says[0]], latency=briefly)
     return {"options": {"max_attempts": 6, "base": base, "cap": cap}, "seed": seed}
 
 
 @told_when.driver
 async def _(lab, options, seed):
-    call = lab.start("caller", lab.answer("retry"), lab.service("op", "caller"), rng=lab.random(seed), **options)
-    await lab.settle(call)
+    options, rng = said(**options), lab.random(seed)
+    await lab.settle(lab.start("caller", lab.answer("retry"), lab.service("op", "caller"), **options, rng=rng))
+    for name in ("once, not told", "once"):
+        once = lab.service("only once", name)
+        await lab.settle(lab.start(name, lab.answer("retry"), once, **said(max_attempts=1), rng=rng))
 
 
 @scenario
@@ -128,29 +140,34 @@ def given_up(world, failures, after, base=0.001, cap=0.002, bystander=False):
 async def _(lab, base, cap, bystander):
     at = await lab.service("patience", "")()
     if bystander:
-        lab.start("bystander", lab.answer("retry"), lab.service("other", "bystander"), base=0.1)
-    call = lab.start("caller", lab.answer("retry"), lab.service("op", "caller"), base=base, cap=cap)
+        lab.start("bystander", lab.answer("retry"), lab.service("other", "bystander"), **said())
+    call = lab.start("caller", lab.answer("retry"), lab.service("op", "caller"), **said(base=base, cap=cap))
     await asyncio.sleep(at)
     call.cancel()
     await asyncio.sleep(3)
 
 
 @scenario
-def in_a_hurry(world, deadline, takes=(0.05,), recovers=False, base=0.1, cap=2.0, seed=1):
+def in_a_hurry(world, deadline, takes=(0.05,), recovers=False, retry_after=None, base=0.1, cap=2.0, seed=1):
     """Ten attempts and a deadline; the caller comes 40 s after the world began. An attempt takes about one of `takes` s,
     which one, the world draws. If the service `recovers`, the last attempt that may start works, short pauses assumed.
+    It may ask for a pause, `retry_after`. Before that a caller without a deadline has two attempts.
     """
     draw = world.stream("takes")
     takes = round(draw.choice(takes) * draw.uniform(0.99, 1.01), 3)
-    world.service("op", [error()] * (int(deadline / takes) if recovers else ALWAYS), latency=takes)
+    failure = error() if retry_after is None else error("ConnectionError", TOKEN, retry_after, retry_after=retry_after)
+    world.service("usual", [error(), error()])
+    world.service("op", [failure] * (int(deadline / takes) if recovers else ALWAYS), latency=takes)
     return {"options": {"max_attempts": 10, "base": base, "cap": cap, "deadline": deadline}, "seed": seed}
 
 
 @in_a_hurry.driver
 async def _(lab, options, seed):
-    await asyncio.sleep(40)
-    call = lab.start("caller", lab.answer("retry"), lab.service("op", "caller"), rng=lab.random(seed), **options)
-    await lab.settle(call)
+    usual = lab.service("usual", "usual")
+    await lab.settle(lab.start("usual", lab.answer("retry"), usual, **said(max_attempts=2)))
+    await lab.until(40)
+    options = said(**options, rng=lab.random(seed))
+    await lab.settle(lab.start("caller", lab.answer("retry"), lab.service("op", "caller"), **options))
 
 
 @scenario
@@ -164,7 +181,7 @@ def at_once(world, clients=20):
 
 @at_once.driver
 async def _(lab, services):
-    await lab.settle(*(lab.start(name, lab.answer("retry"), lab.service(name, name)) for name in services))
+    await lab.settle(*(lab.start(name, lab.answer("retry"), lab.service(name, name), **said()) for name in services))
 
 
 @scenario
@@ -183,16 +200,17 @@ async def _(lab, number, options):
     for place in range(1, number + 1):
         op = lab.service(f"op {place}", f"caller {place}")
         rng = lab.random(await lab.service("seed", "")())
-        await lab.settle(lab.start(op.lane, lab.answer("retry"), op, rng=rng, **options))
+        await lab.settle(lab.start(op.lane, lab.answer("retry"), op, **said(**options, rng=rng)))
 
 
 @scenario
-def many(world, clients, failures, base, cap, seed):
-    """Many clients side by side, each with a seed of its own; each one's call fails so often and then works.
+def many(world, clients, failures, seed, base=None, cap=None):
+    """Many clients side by side, each with a seed of its own; each one's call fails so often and then works. Without a
+    base or a cap nothing is said of it.
 
     Answers come at announced instants only: the world draws at the next one or at the one after.
     """
-    asked, every = {}, 1.01 * cap
+    asked, every = {}, 1.01 * (cap or DEFAULTS["cap"])
 
     def script(call):
         client = call.args[0]
@@ -216,6 +234,6 @@ async def _(lab, clients, seed, options):
             return await service(number)
 
         with contextlib.suppress(Exception):
-            await retry(op, rng=lab.random(seed * 10_000 + number), **options)
+            await retry(op, **said(**options, rng=lab.random(seed * 10_000 + number)))
 
     await asyncio.gather(*map(client, range(clients)))

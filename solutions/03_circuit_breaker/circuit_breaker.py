@@ -834,7 +834,7 @@ class CircuitBreaker:
             if remaining > 0:
                 raise CircuitOpenError(remaining)
             self._enter("half_open")
-        if self.state == "half_open" and self.in_flight >= self.half_open_max:
+        elif self.state == "half_open" and self.in_flight >= self.half_open_max:
             raise CircuitOpenError(0.0)
 
     def _record(self, period, good):
@@ -843,7 +843,7 @@ class CircuitBreaker:
         if good:
             self.failures = 0
             self.successes += 1
-            if self.state == "half_open" and self.successes >= self.success_threshold:
+            if self.state == "half_open" and self.successes == self.success_threshold:
                 self._enter("closed")
         else:
             self.failures += 1
@@ -1052,7 +1052,10 @@ show(
 # | Polly 8 (.NET) | 10 % failures of at least 100 calls | 30 s | 5 s | 1 |
 #
 # Both judge a *share* in a window with a smallest number of calls: five failures in a row mean one thing at two calls a
-# minute, and another at a thousand a second.
+# minute, and another at a thousand a second. resilience4j also has a third verdict beside success and failure,
+# *ignored* (`ignoreExceptions`): the error goes to its caller, a probe gives its place back, and nothing is counted. It
+# fits errors that say nothing about the service, such as "no room in our own queue". Ours knows two: an error that is no
+# failure counts as a success.
 #
 # ## Whose breaker? A quarter of an outage
 # A database is split into four shards, by customer, and one of them is dead. A quarter of all requests fails. In front

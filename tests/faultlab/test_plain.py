@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from faultlab.plain import LETTERS, ROOM, plain, short, told
+from faultlab.plain import LETTERS, ROOM, plain, short, told, worded
 
 
 class Liar(str):
@@ -93,3 +93,22 @@ def test_an_errors_text_is_told_whatever_it_does():
 
     assert told(Silent()) == "(its text can't be shown)"
     assert told(Long()) == "x" * 300 and type(told(Long())) is str
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "None"),
+        ("a", "'a'"),
+        ([1, "a"], "[1, 'a']"),
+        ({"a": 1.5}, "{'a': 1.5}"),
+        (object(), "an object"),
+        ([Colour.RED], "[a Colour]"),
+        (float("nan"), "nan"),
+        ({"$object": 5}, "a 5"),
+        ({}, "{}"),
+    ],
+)
+def test_values_are_told_in_words(value, words):
+    """What has no plain form is told by its class, and whatever somebody made up is told somehow."""
+    assert worded(plain(value)) == words

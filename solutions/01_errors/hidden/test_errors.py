@@ -53,20 +53,24 @@ def test_note(run):
 
 
 @pytest.mark.points(0.25)
-@pytest.mark.scenario("failing", kinds=["ValueError", "IntegrityError"])
+@pytest.mark.scenario("failing", kinds=["ValueError", "IntegrityError", "OSError"])
 @pytest.mark.scenario("given_up", at=1.3, known=30)
 @as_visible
 def test_untouched(runs):
-    visible.test_untouched(runs, kinds=("ValueError", "IntegrityError"), at=1.3)
+    visible.test_untouched(runs, kinds=("ValueError", "IntegrityError", "OSError"), at=1.3)
 
 
 @pytest.mark.points(0.25)
 @pytest.mark.scenario(
-    "together", ids=[61, 15, 70, 2], latency={"61": 0.3, "15": 1.2, "70": 0.1, "2": 0.6}, known=[61, 15, 70, 2]
+    "together",
+    ids=[61, 15, 15, 70, 2],
+    latency={"61": 0.3, "15": 1.2, "70": 0.1, "2": 0.6},
+    known=[61, 15, 70, 2],
+    alone=15,
 )
 @as_visible
 def test_concurrent(run):
-    visible.test_concurrent(run, ids=(61, 15, 70, 2))
+    visible.test_concurrent(run, ids=(61, 15, 15, 70, 2), single=15)
 
 
 @pytest.mark.points(0.25)
@@ -75,10 +79,11 @@ def test_concurrent(run):
     ids=[61, 15, 70],
     latency={"61": 2.0, "15": 1.8, "70": 0.4},
     known=[61, 15, 70],
-    failing={"70": "TimeoutError"},
+    failing={"70": "IndexError"},
+    alone=70,
 )
-@pytest.mark.scenario("together", ids=[80], latency={"80": 0.7}, known=[4])
-@pytest.mark.scenario("together", ids=[61, 15], latency={}, known=[61, 15])
+@pytest.mark.scenario("together", ids=[80], latency={"80": 0.7}, known=[4], alone=80)
+@pytest.mark.scenario("together", ids=[61, 15], latency={}, known=[61, 15], alone=61)
 @as_visible
 def test_group(runs):
-    visible.test_group(runs, inside=("DeadlineExceeded", "NotFound"))
+    visible.test_group(runs)

@@ -20,7 +20,7 @@ async def retry(
             try:
                 return await op()
             except retry_on as error:
-                pause = rng.uniform(0, min(cap, base * 2 ** min(n - 1, 60)))
+                pause = rng.uniform(0, min(cap, base * 2 ** min(n - 1, 1000)))
                 pause = max(pause, getattr(error, "retry_after", 0))
                 late = deadline is not None and clock() + pause - start >= deadline
                 if n == max_attempts or late:
