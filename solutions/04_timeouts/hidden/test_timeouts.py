@@ -23,13 +23,6 @@ def test_in_time(run):
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.scenario("failing", kinds=["TimeoutError", "ValueError", "OSError"], takes=1.9, timeout=2.1)
-@as_visible
-def test_own_errors(run):
-    visible.test_own_errors(run, kinds=("TimeoutError", "ValueError", "OSError"))
-
-
-@pytest.mark.points(0.5)
 @pytest.mark.scenario("too_slow", timeout=0.3, unwinding=4.1, cleanup=0.1, grace=0.5)
 @pytest.mark.scenario("too_slow", timeout=3.5, unwinding=0.05, cleanup=0.1)
 @as_visible
@@ -52,6 +45,15 @@ def test_cleanup(runs):
 @as_visible
 def test_cancelled(runs):
     visible.test_cancelled(runs)
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.scenario(
+    "failing", kinds=["TimeoutError", "ValueError", "OSError", "DeadlineExceeded"], takes=1.9, timeout=2.1
+)
+@as_visible
+def test_own_errors(run):
+    visible.test_own_errors(run, kinds=("TimeoutError", "ValueError", "OSError", "DeadlineExceeded"))
 
 
 @pytest.mark.points(0.25)
