@@ -67,8 +67,8 @@ def test_grace(runs):
 
 @pytest.mark.points(0.25)
 @pytest.mark.scenario("too_slow", timeout=0.6, unwinding=0.3, cleanup=0.4, fails="ValueError")
-@pytest.mark.scenario("too_slow", timeout=2.2, unwinding=0.1, cleanup=0.2, fails="OSError")
-@pytest.mark.scenario("given_up", at=1.2, unwinding=0.3, cleanup=0.2, fails="TimeoutError")
+@pytest.mark.scenario("too_slow", timeout=2.2, unwinding=0.1, cleanup=0.2, fails="TimeoutError")
+@pytest.mark.scenario("given_up", at=1.2, unwinding=0.3, cleanup=0.2, fails="OSError")
 @as_visible
 def test_masks_nothing(runs):
-    visible.test_masks_nothing(runs, kinds=("ValueError", "OSError", "TimeoutError"))
+    visible.test_masks_nothing(runs, kinds=("ValueError", "TimeoutError", "OSError"))
