@@ -90,7 +90,9 @@ def check_limit(run, limit, service=None):
     """Never more calls at once than there are permits."""
     check_called(run, service)
     most, at = crowd(run, service)
-    assert most <= limit, f"max_concurrent={limit}, and at {at:.2f} s {most} calls were running"
+    says = [look.value["active"] for look in run.marks("says", lane="bulkhead")][:1]
+    seen = f", and active says {shown(says[0])}" if says and says[0] != most else ""
+    assert most <= limit, f"max_concurrent={limit}, and at {at:.2f} s {most} calls were running{seen}"
 
 
 def crowd(run, service=None):
