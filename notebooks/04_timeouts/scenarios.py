@@ -6,15 +6,17 @@ from faultlab.scenario import scenario
 from faultlab.world import error, hang, ok
 
 PATIENCE = 60
-"""So many seconds the driver waits for an answer that doesn't come back."""
+"""So many seconds the driver waits for a call that doesn't come to an end."""
 
 
 def start(lab, who, timeout, options, outer=None):
     """The answer in a task of its own. Work, its unwinding and the cleanup are calls to the world in the lane `who`.
 
-    With `outer` a timeout of so many seconds stands around the whole call.
+    With `outer` a timeout of so many seconds stands around the whole call. Returns the task, an event that is set when
+    the call is over, and one that lets the task end: until then it would notice a late cancellation.
     """
     service, unwind, cleanup = (lab.service(name, who) for name in ("work", "unwinding", "cleanup"))
+    ended, leave = asyncio.Event(), asyncio.Event()
 
     async def work():
         try:
@@ -27,15 +29,31 @@ def start(lab, who, timeout, options, outer=None):
         async with asyncio.timeout(outer):
             return await run_with_deadline(work, timeout=timeout, cleanup=cleanup, **options)
 
+    async def caller():
+        try:
+            await lab.outcome(who, call)
+        finally:
+            ended.set()
+        try:
+            await leave.wait()
+        except asyncio.CancelledError:
+            lab.mark("cancelled afterwards")
+            raise
+
     run_with_deadline = lab.answer("run_with_deadline")
-    return lab.start(who, call)
+    return asyncio.create_task(caller(), name=who), ended, leave
 
 
-async def over(task, more=5):
-    """Wait for the end, but not for ever, and then some seconds more for what comes too late."""
-    await asyncio.wait([task], timeout=PATIENCE)
-    task.cancel()
-    await asyncio.sleep(more)
+async def over(lab, task, ended, leave):
+    """Wait for the end of the call, but not forever, and then some seconds more for what comes too late."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await ended.wait()
+    except TimeoutError:
+        lab.mark("out of patience", lane=task.get_name())
+        task.cancel()
+    await asyncio.sleep(5)
+    leave.set()
 
 
 def about(world, seconds):
@@ -58,8 +76,8 @@ def tidy(world, unwinding, cleanup, fails):
 
 @scenario
 def in_time(world, takes, timeout):
-    """One caller for each result, some of them falsy, in an order that the world draws; the work ends in time,
-    after at most `takes` s."""
+    """One caller for each result, some of them falsy, in an order that the world draws; the calls overlap, and the
+    work ends in time, after at most `takes` s."""
     replies = [ok(), ok(None), ok(0), ok(), ok("")]
     world.stream("results").shuffle(replies)
     world.service("work", replies, latency=at_most(takes))
@@ -69,8 +87,12 @@ def in_time(world, takes, timeout):
 
 @in_time.driver
 async def _(lab, callers, timeout):
+    started = []
     for number in range(1, callers + 1):
-        await over(start(lab, f"caller {number}", timeout, {}), more=2)
+        started.append(start(lab, f"caller {number}", timeout, {}))
+        await asyncio.sleep(0.011)
+    for one in started:
+        await over(lab, *one)
 
 
 @scenario
@@ -85,7 +107,7 @@ def failing(world, kinds, takes, timeout):
 @failing.driver
 async def _(lab, callers, timeout):
     for who in callers:
-        await over(start(lab, who, timeout, {}), more=2)
+        await over(lab, *start(lab, who, timeout, {}))
 
 
 @scenario
@@ -101,7 +123,7 @@ def too_slow(world, timeout, unwinding, cleanup, grace=None, fails=None):
 async def _(lab, options):
     await asyncio.sleep(8)
     timeout = await lab.service("seconds", "")()
-    await over(start(lab, "caller", timeout, options))
+    await over(lab, *start(lab, "caller", timeout, options))
 
 
 @scenario
@@ -120,5 +142,5 @@ async def _(lab, outer, timeout, options):
     call = start(lab, "caller", timeout, options, at if outer else None)
     if not outer:
         await asyncio.sleep(at)
-        call.cancel()
-    await over(call)
+        call[0].cancel()
+    await over(lab, *call)

@@ -107,17 +107,19 @@ async def _(lab, concurrent, options, steps):
 
 
 @scenario
-def two_bulkheads(world, left, right, callers):
-    """Two bulkheads side by side, one with `left` permits and one with `right`, and `callers` at each."""
+def two_bulkheads(world, left, right, callers, **options):
+    """Two bulkheads side by side, one with `left` permits and the `options`, one with `right` permits and no queue, and
+    `callers` at each."""
     draw = world.stream("takes")
     for name in ("orders", "payments"):
         world.service(name, [ok(after=draw.uniform(1, 2)) for _ in range(callers)])
-    return {"limits": {"orders": left, "payments": right}, "callers": callers}
+    return {"left": left, "right": right, "options": options, "callers": callers}
 
 
 @two_bulkheads.driver
-async def _(lab, limits, callers):
-    bulkheads = {name: lab.answer("Bulkhead")(limit) for name, limit in limits.items()}
+async def _(lab, left, right, options, callers):
+    make_bulkhead = lab.answer("Bulkhead")
+    bulkheads = {"orders": make_bulkhead(left, **options), "payments": make_bulkhead(right, max_queue=0)}
     tasks = []
     for number in range(1, callers + 1):
         for name, bulkhead in bulkheads.items():
@@ -133,29 +135,43 @@ async def _(lab, limits, callers):
 @scenario(group="chaos")
 def chaos(world, calls, concurrent, queue):
     """Callers come in at random, and every second one is cancelled at random: in the queue, inside `op`, too late.
-    Afterwards, when all is quiet, as many callers come together as there are permits."""
+    Some callers take the first in the queue along when they end: its permit may be on its way then. Afterwards, when
+    all is quiet, as many callers come together as there are permits."""
     draw = world.stream("chaos")
     world.service("op", latency=lambda stream: stream.uniform(0.05, 0.5))
     plan, at = [], 0.0
     for _ in range(calls):
         at += draw.expovariate(concurrent / 0.2)
-        plan.append([at, draw.uniform(0.01, 0.8) if draw.random() < 0.5 else None])
-    return {"concurrent": concurrent, "queue": queue, "plan": plan}
+        patience = draw.uniform(0.01, 0.8) if draw.random() < 0.5 else None
+        plan.append([at, patience, draw.random() < 0.1])
+    return {"concurrent": concurrent, "room": queue, "plan": plan}
 
 
 @chaos.driver
-async def _(lab, concurrent, queue, plan):
-    bulkhead = lab.answer("Bulkhead")(concurrent, max_queue=queue)
+async def _(lab, concurrent, room, plan):
+    bulkhead = lab.answer("Bulkhead")(concurrent, max_queue=room)
     loop = asyncio.get_running_loop()
 
-    async def call(number):
-        with contextlib.suppress(Exception):
-            await bulkhead.run(lab.service("op", f"caller {number}"))
+    async def call(number, takes_along):
+        service = lab.service("op", f"caller {number}")
 
-    tasks = []
-    for number, (at, patience) in enumerate(plan, 1):
+        async def op():
+            queue.pop(number, None)
+            return await service()
+
+        with contextlib.suppress(Exception):
+            try:
+                queue[number] = asyncio.current_task()
+                await bulkhead.run(op)
+            finally:
+                queue.pop(number, None)
+                if takes_along and queue:
+                    next(iter(queue.values())).cancel()
+
+    tasks, queue = [], {}
+    for number, (at, patience, takes_along) in enumerate(plan, 1):
         await asyncio.sleep(at - loop.time())
-        tasks.append(asyncio.create_task(call(number), name=f"caller {number}"))
+        tasks.append(asyncio.create_task(call(number, takes_along), name=f"caller {number}"))
         if patience is not None:
             loop.call_later(patience, tasks[-1].cancel)
     await asyncio.sleep(0.02)

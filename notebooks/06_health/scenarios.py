@@ -39,11 +39,12 @@ class Plan:
         """Ask the monitor (`ready()`, `snapshot()`) or its app (a path)."""
         return self.step("ask", list(questions))
 
-    def requests(self, quick=2, slow=0, failed=0, takes=5.0):
-        """Quick successes, successes of about `takes` s, and quick failures, in an order of their own."""
+    def requests(self, quick=2, slow=0, failed=0, takes=5.0, well=True):
+        """Quick successes, requests of about `takes` s that went `well` or not, and quick failures, in an order of
+        their own."""
         draw = self.draw
         fast, long = round(draw.uniform(0.008, 0.02), 4), round(takes * draw.uniform(0.9, 1.1), 4)
-        inner = [[fast, True]] * (quick - 2) + [[long, True]] * slow + [[fast, False]] * failed
+        inner = [[fast, True]] * (quick - 2) + [[long, well]] * slow + [[fast, False]] * failed
         draw.shuffle(inner)
         parts = ((quick + slow + failed, "requests"), (slow, "slow"), (failed, "failed"))
         words = ", ".join(f"{number} {word}" for number, word in parts if number)
@@ -161,22 +162,29 @@ async def _get(app, path, follow=True):
 
     await app(scope, receive, send)
     starts = [message for message in sent if message["type"] == "http.response.start"]
-    status = int(starts[0]["status"]) if starts else None
-    headers = {bytes(key).lower(): bytes(value) for key, value in starts[0].get("headers", ())} if starts else {}
-    if follow and status in (301, 302, 307, 308) and b"location" in headers:
+    status = starts[0]["status"] if starts else None
+    if follow and status in (301, 302, 307, 308):
         # A mounted app lives at "/metrics/": whoever scrapes it follows.
+        headers = {bytes(key).lower(): bytes(value) for key, value in starts[0].get("headers", ())}
         return await _get(app, urlsplit(headers[b"location"].decode()).path, follow=False)
-    text = b"".join(message.get("body", b"") for message in sent if message["type"] == "http.response.body")
-    return {"status": status, **_said(text.decode(errors="replace"))}
+    parts = [message.get("body", b"") for message in sent if message["type"] == "http.response.body"]
+    said = {"status": int(status) if isinstance(status, int) else status}
+    if strange := [part for part in parts if not isinstance(part, bytes | bytearray | memoryview)]:
+        return {**said, "unfit": f"its body is {type(strange[0]).__name__}, not bytes"}
+    if sent and sent[0]["type"] != "http.response.start":
+        return {**said, "unfit": "its body was sent before its status"}
+    if not all(isinstance(part, bytes) for start in starts for pair in start.get("headers", ()) for part in pair):
+        return {**said, "unfit": "its headers are no pairs of bytes"}
+    return {**said, **_said(b"".join(parts).decode(errors="replace"))}
 
 
 def _said(text):
     counters = [line[:200] for line in text.splitlines() if line.startswith("requests_total")]
     if counters:
-        return {"counters": counters[:20]}
+        return {"counters": counters[:20], "text": text[:80]}
     with suppress(ValueError):
-        return {"json": json.loads(text)}
-    return {"text": text[:200]}
+        return {"json": json.loads(text, parse_constant=int)}  # NaN and Infinity are no JSON: int raises a ValueError
+    return {"text": text[:80]}
 
 
 @scenario
@@ -220,30 +228,38 @@ def failures(world, cases):
 
 @scenario
 def slow(world, cases, questions=("ready()",)):
-    """For each [total, slow, takes, options]: some requests, all successful, take about `takes` s."""
+    """For each [total, slow, takes, options]: some requests take about `takes` s. All are successful; with a fifth
+    item, False, the slow ones fail."""
     draw = world.stream("requests")
     plans = [
-        Plan(draw, options).requests(quick=total - number, slow=number, takes=takes).ask(*questions)
-        for total, number, takes, options in cases
+        Plan(draw, options).requests(total - number, number, takes=takes, well=all(well)).ask(*questions)
+        for total, number, takes, options, *well in cases
     ]
     return stage(world, plans)
 
 
 @scenario
 def orders(world, numbers, middle=0.05, spread=0.8):
-    """Drawn latencies as they come, rising, falling, and with the longest ones first; asked twice."""
+    """Drawn latencies as they come, rising, falling, and with the longest ones first; asked twice.
+
+    As they come they are rounded, so that many are equal. One request in eight fails: the slowest ones of those that
+    rise or fall, which gave up, the quickest ones of the others, which were refused.
+    """
     draw = world.stream("requests")
     plans = []
     for number in numbers:
         for order in ("drawn", "rising", "falling", "longest first"):
-            found = [round(middle * draw.lognormvariate(0, spread), 5) for _ in range(number)]
+            digits = 2 if order == "drawn" else 5
+            found = [round(middle * draw.lognormvariate(0, spread) + 0.006, digits) for _ in range(number)]
+            limit = sorted(found, reverse=order in ("rising", "falling"))[number // 8]
             if order != "drawn":
                 found.sort(reverse=order != "rising")
             if order == "longest first":
                 rest = found[number // 10 :]
                 draw.shuffle(rest)
                 found[number // 10 :] = rest
-            requests = [[latency, True] for latency in found]
+            gave_up = order in ("rising", "falling")
+            requests = [[latency, latency <= limit if gave_up else latency >= limit] for latency in found]
             half = number // 2
             plan = Plan(draw).told(requests[:half], f"{half} requests").ask("snapshot()").wait(5)
             plans.append(plan.told(requests[half:], f"{number - half} more").ask("snapshot()"))
@@ -335,6 +351,8 @@ def leaving(world, cases):
                 plan.step("drain")
             plan.wait(0.5).ask("ready()", "/readyz", "/livez")
             plan.wait(2).requests(quick=30).ask("ready()", "/readyz", "/livez")
+            if drained:
+                plan.step("drain")  # a second signal changes nothing
             plans.append(plan.wait(90).ask("ready()", "/readyz", "/livez"))
     return stage(world, plans)
 
@@ -348,8 +366,8 @@ def reports(world, cases):
         plan = Plan(draw).requests(quick=draw.randrange(25, 60))
         for _ in range(3):
             more = [draw.randrange(number, number + 9) if number else 0 for number in (quick, slow, failed)]
-            plan.requests(*more, takes=1.6).ask("/readyz", "/metrics").wait(gap)
-        plans.append(plan.ask("/readyz", "/metrics"))
+            plan.requests(*more, takes=1.6).ask("snapshot()", "/readyz", "/metrics").wait(gap)
+        plans.append(plan.ask("snapshot()", "/readyz", "/metrics"))
     return stage(world, plans)
 
 

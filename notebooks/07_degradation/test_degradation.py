@@ -13,6 +13,13 @@ def asks(run):
     return [(mark.lane, mark.at, mark.value) for mark in run.marks("asks")]
 
 
+def asked_at(run, number):
+    """The second at which the get of this number began."""
+    marks = run.marks("asks", lane=f"get {number}")
+    assert marks, f"get {number} never began"
+    return marks[0].at
+
+
 def ended(run, number):
     """How the get of this number ended, and when; says so when it didn't."""
     marks = run.marks(f"get {number}")
@@ -25,23 +32,42 @@ def words(seen):
     if seen["how"] != "returned":
         return f"raised {seen['error']}" if seen["how"] == "raised" else "was cancelled"
     got = seen["value"]
-    return f"got value {got['value']!r}, source {got['source']!r}, age {got['age']!r}, degraded {got['degraded']!r}"
+    if "bare" in got:
+        return f"got {shown(got['bare'])}, which is no Served"
+    return "got " + ", ".join(f"{name} {shown(got[name])}" for name in ("value", "source", "age", "degraded"))
+
+
+def shown(value):
+    """A value as a person would write it."""
+    if isinstance(value, dict) and len(value) == 1:
+        ((kind, what),) = value.items()
+        if str(kind).startswith("$"):
+            return f"an object of class {what}" if kind == "$object" else str(what)
+    return f"{value:.4g}" if isinstance(value, float) else repr(value)
+
+
+def value_of(seen):
+    """The value that a get returned, in a Served or bare; None where it returned nothing."""
+    got = seen["value"] if seen["how"] == "returned" else {}
+    return got.get("bare", got.get("value"))
 
 
 def call_of(run, number, total):
     """The primary's call of this number, when there were as many calls as there should be."""
     calls = run.calls("primary")
-    assert calls, "the primary was never called"
-    assert len(calls) == total, f"{len(asks(run))} gets, and the primary was called {len(calls)} times, not {total}"
+    assert calls, f"the primary was never called; get 1 {words(ended(run, 1)[0])}"
+    times = "once" if len(calls) == 1 else f"{len(calls)} times"
+    assert len(calls) == total, f"{len(asks(run))} gets, and the primary was called {times}, not {total}"
     return calls[number - 1]
 
 
 def at_once(run, number):
     """The get ended as soon as the primary had answered, whatever it made of the answer."""
     _, at = ended(run, number)
-    key = asks(run)[number - 1][2]
-    call = [call for call in run.calls("primary") if list(call.args) == [key] and call.start <= at][-1]
-    if call.outcome in ("ok", "error"):
+    key = next(mark.value for mark in run.marks("asks", lane=f"get {number}"))
+    calls = [call for call in run.calls("primary") if list(call.args) == [key] and call.start <= at]
+    if calls and calls[-1].outcome in ("ok", "error"):
+        call = calls[-1]
         told = f"get {number}: the primary took {call.end - call.start:.2f} s, and the get ended "
         assert at - call.end < INSTANT, f"{told}{at - call.end:.2f} s later"
         assert call.end - at < INSTANT, f"{told}{call.end - at:.2f} s earlier"
@@ -52,37 +78,52 @@ def is_age(age, least, most):
     return isinstance(age, int | float) and not isinstance(age, bool) and least - BLINK <= age <= most + BLINK
 
 
-def fresh(run, number, call):
-    """The get ended with what this call to the primary answered."""
+def fresh(run, number, call, labels=False):
+    """The get ended with what this call to the primary answered; `labels`: with the right source, age and so on."""
     seen, at = ended(run, number)
     told = f"get {number}: the primary answered {call.value!r}, and it {words(seen)}"
-    assert call.outcome == "ok" and seen["how"] == "returned" and seen["value"]["value"] == call.value, told
-    got = seen["value"]
-    right = got["source"] == "primary" and got["degraded"] is False and is_age(got["age"], 0, at - call.start)
-    assert right, told
+    assert call.outcome == "ok" and seen["how"] == "returned" and value_of(seen) == call.value, told
+    if labels:
+        got = seen["value"]
+        right = got.get("source") == "primary" and got.get("degraded") is False
+        assert right and is_age(got["age"], 0, at - call.start), told
     at_once(run, number)
 
 
-def stale(run, number, call, asked):
-    """The get that began at `asked` ended with what this earlier call answered, out of the cache, and its age."""
+def stale(run, number, call, labels=False):
+    """The get ended with what this earlier call answered, out of the cache; `labels`: with its source, age and so on."""
     seen, at = ended(run, number)
-    old = asked - call.end
-    told = f"get {number}: the primary failed, {call.value!r} is {old:.2f} s old, and it {words(seen)}"
-    assert seen["how"] == "returned" and seen["value"]["value"] == call.value, told
-    got = seen["value"]
-    assert got["source"] == "cache" and got["degraded"] is True, told
-    assert is_age(got["age"], old, at - call.start), told
+    old = asked_at(run, number) - call.end
+    told = f"get {number}: the primary failed, {call.value!r} is {old:.4g} s old, and it {words(seen)}"
+    assert seen["how"] == "returned" and value_of(seen) == call.value, told
+    if labels:
+        got = seen["value"]
+        assert got.get("source") == "cache" and got.get("degraded") is True, told
+        assert is_age(got["age"], old, at - call.start), f"{told}{mistaken_age(got['age'], old, at, call)}"
     at_once(run, number)
+
+
+def mistaken_age(age, old, at, call):
+    """What a wrong age is instead, where that can be told."""
+    if age == 0:
+        return ": no age at all"
+    if is_age(age, call.start, call.end):
+        return ": that is when it came"
+    if is_age(age, at - BLINK, at):
+        return ": that is the time now"
+    isnt = isinstance(age, bool) or not isinstance(age, int | float)
+    return ": that is milliseconds" if not isnt and is_age(age / 1000, old, at - call.start) else ""
 
 
 def unavailable(run, number, call, cause=True):
-    """The get ended in Unavailable, raised from this call's error."""
+    """The get ended in Unavailable; `cause`: raised from this call's error."""
     seen, _ = ended(run, number)
     told = f"get {number}: the primary failed with nothing usable in the cache, and it {words(seen)}"
     assert seen["how"] == "raised" and "Unavailable" in seen["names"], told
     why = seen.get("cause") or {}
     same = why.get("call") == call.id if call.outcome == "error" else "TimeoutError" in why.get("builtins", [])
-    assert same, f"get {number}: Unavailable has the cause {why.get('error')}, not the primary's own failure"
+    told = f"get {number}: Unavailable was raised from {why.get('error') or 'nothing'}, not from the primary's failure"
+    assert same or not cause, told
     at_once(run, number)
 
 
@@ -102,10 +143,10 @@ def test_primary(run):
     for number, call in enumerate(run.calls("primary")[:3], 1):
         key = asks(run)[number - 1][2]
         assert list(call.args) == [key], f"get {number} asked for {key!r}, the primary was asked for {call.args}"
-        fresh(run, number, call)
+        fresh(run, number, call, labels=True)
     seen, _ = ended(run, 4)
     latest = run.calls("primary")[2]
-    kept = seen["how"] == "returned" and seen["value"]["value"] == latest.value
+    kept = seen["how"] == "returned" and value_of(seen) == latest.value
     assert kept, f"the primary's last answer was {latest.value!r}, then it failed, and get 4 {words(seen)}"
     at_once(run, 4)
 
@@ -119,7 +160,7 @@ def test_primary(run):
 )
 @pytest.mark.scenario(
     "asked",
-    replies={"bob": [["ok", 0.55, 0.75], "hang", ["OSError", 0.55, 0.75]]},
+    replies={"bob": [["zero", 0.55, 0.75], "hang", ["OSError", 0.55, 0.75]]},
     asks=[[1, "bob"], [30, "bob"], [50, "bob"]],
     options={"primary_timeout": 0.8},
 )
@@ -132,9 +173,9 @@ def test_cached(runs, timeouts=(0.5, 0.8)):
         call_of(run, 1, len(asks(run)))
         first = run.calls("primary")[0]
         fresh(run, 1, first)
-        for number, (_, asked, _) in enumerate(asks(run)[1:], 2):
-            stale(run, number, first, asked)
-            took = ended(run, number)[1] - asked
+        for number in range(2, len(asks(run)) + 1):
+            stale(run, number, first, labels=True)
+            took = ended(run, number)[1] - asked_at(run, number)
             assert took <= timeout + BLINK, f"get {number} took {took:.2f} s, primary_timeout is {timeout:g} s"
 
 
@@ -145,22 +186,56 @@ def test_cached(runs, timeouts=(0.5, 0.8)):
     replies={"ada": ["ok", "OSError", "ok", "hang"], "bob": ["ValueError"]},
     asks=[[0, "ada"], [20, "ada"], [25, "ada"], [30, "bob"], [70, "ada"]],
 )
-def test_reported(run, degraded=(2, 5)):
+@pytest.mark.scenario("asked", replies={"ada": ["ok", "OSError"]}, asks=[[0, "ada"], [20, "ada"]], listens=False)
+def test_reported(runs, degraded=(2, 5)):
     """Each answer out of the cache is reported through on_degraded, and no other
 
     Hint: `self.on_degraded(served)` without await, just before you return a stale answer: the same Served.
     """
+    run, *unheard = runs
     reports = run.marks("on_degraded")
     for number in degraded:
         seen, at = ended(run, number)
-        assert seen["how"] == "returned" and seen["value"]["source"] == "cache", f"get {number} {words(seen)}"
-        assert seen["value"]["value"] in [call.value for call in run.calls("primary")], f"get {number} {words(seen)}"
-        found = [report for report in reports if at - 1 < report.at <= at + BLINK and report.value == seen["value"]]
-        assert found, f"get {number} {words(seen)}, and on_degraded wasn't told of it"
+        assert seen["how"] == "returned", f"get {number} {words(seen)}"
+        assert value_of(seen) in [call.value for call in run.calls("primary")], f"get {number} {words(seen)}"
+        near = [report.value for report in reports if at - 1 < report.at <= at + BLINK]
+        heard = (
+            f"on_degraded was told {shown(near[0].get('bare', near[0]))}" if near else "on_degraded wasn't told of it"
+        )
+        told = seen["value"] in near or (
+            "bare" in seen["value"] and value_of(seen) in [one.get("value") for one in near]
+        )
+        assert told, f"get {number} {words(seen)}, and {heard}"
     for number in range(1, degraded[-1] + 1):
         at_once(run, number)
     much = f"{len(degraded)} answers came out of the cache, on_degraded was called {len(reports)} times"
     assert len(reports) == len(degraded), much
+    for run in unheard:
+        seen, _ = ended(run, 2)
+        first = run.calls("primary")[0].value if run.calls("primary") else None
+        assert value_of(seen) == first, f"no on_degraded= was given: get 2 {words(seen)}"
+
+
+@pytest.mark.step("No answer")
+@pytest.mark.points(0.5)
+@pytest.mark.scenario(
+    "asked",
+    replies={"ada": ["ok", "ConnectionError", "OSError"], "bob": ["KeyError"], "eve": ["hang"]},
+    asks=[[0, "ada"], [3, "bob"], [6, "eve"], [59, "ada"], [70, "ada"]],
+    options={"max_stale": 60.0},
+)
+def test_unavailable(run, none=(2, 3, 5), still=(4,)):
+    """Without an answer that is young enough: Unavailable, raised from the failure; nothing is invented
+
+    Hint: `raise Unavailable(...) from error`, when the key isn't in the cache and when its age is above max_stale.
+    """
+    call_of(run, 1, len(asks(run)))
+    calls = run.calls("primary")
+    fresh(run, 1, calls[0])
+    for number in still:
+        stale(run, number, calls[0])
+    for number in none:
+        unavailable(run, number, calls[number - 1])
 
 
 @pytest.mark.step("No answer")
@@ -185,37 +260,15 @@ def test_not_found(run):
     seen, _ = ended(run, 4)
     told = f"get 4: the primary failed, 10 s after it had said NotFound, and it {words(seen)}"
     assert seen["how"] == "raised" and "Unavailable" in seen["names"], told
-    stale(run, 5, calls[1], asks(run)[4][1])  # another key stays in the cache
-
-
-@pytest.mark.step("No answer")
-@pytest.mark.points(0.5)
-@pytest.mark.scenario(
-    "asked",
-    replies={"ada": ["ok", "ConnectionError", "OSError"], "bob": ["KeyError"], "eve": ["hang"]},
-    asks=[[0, "ada"], [3, "bob"], [6, "eve"], [59, "ada"], [70, "ada"]],
-    options={"max_stale": 60.0},
-)
-def test_unavailable(run, none=(2, 3, 5), still=(4,)):
-    """Without an answer that is young enough: Unavailable, raised from the failure; nothing is invented
-
-    Hint: `raise Unavailable(...) from error`, when the key isn't in the cache and when its age is above max_stale.
-    """
-    call_of(run, 1, len(asks(run)))
-    calls = run.calls("primary")
-    fresh(run, 1, calls[0])
-    for number in still:
-        stale(run, number, calls[0], asks(run)[number - 1][1])
-    for number in none:
-        unavailable(run, number, calls[number - 1])
+    stale(run, 5, calls[1])  # another key stays in the cache
 
 
 @pytest.mark.step("No answer")
 @pytest.mark.points(0.25)
 @pytest.mark.scenario(
     "asked",
-    replies={"ada": ["ok", *["OSError"] * 3, "hang", "ok", "OSError"]},
-    asks=[[0, "ada"], [100, "ada"], [200, "ada"], [290, "ada"], [320, "ada"], [330, "ada"], [500, "ada"]],
+    replies={"ada": ["ok", "OSError", "hang", "OSError", "OSError", "ok", "OSError"]},
+    asks=[[0, "ada"], [100, "ada"], [200, "ada"], [299, "ada"], [300.6, "ada"], [330, "ada"], [500, "ada"]],
 )
 def test_recovery(run, old=(2, 3, 4), none=5, back=6):
     """Being served doesn't make an old answer younger, and an answer of the recovered primary is noticed
@@ -225,10 +278,10 @@ def test_recovery(run, old=(2, 3, 4), none=5, back=6):
     call_of(run, 1, back + 1)
     calls = run.calls("primary")
     for number in old:
-        stale(run, number, calls[0], asks(run)[number - 1][1])
-    unavailable(run, none, calls[none - 1])
+        stale(run, number, calls[0])
+    unavailable(run, none, calls[none - 1], cause=False)
     fresh(run, back, calls[back - 1])
-    stale(run, back + 1, calls[back - 1], asks(run)[back][1])
+    stale(run, back + 1, calls[back - 1])
 
 
 @pytest.mark.step("Single flight")
@@ -267,12 +320,12 @@ def test_shared(runs):
         fresh(first, number, ada[0])
         fresh(first, number + 1, bob[0])
     for number in (7, 8, 9):
-        stale(first, number, ada[0], asks(first)[number - 1][1])
+        stale(first, number, ada[0])
     fresh(first, 10, ada[2])
     call_of(second, 1, 3)
     failed, _, answered = second.calls("primary")
     for number in (1, 2):
-        unavailable(second, number, failed)
+        unavailable(second, number, failed, cause=False)
     for number in (3, 4):
         seen, _ = ended(second, number)
         assert seen["how"] == "raised" and "NotFound" in seen["names"], f"get {number} of a NotFound: {words(seen)}"
@@ -300,14 +353,24 @@ def test_cancelled(runs, leave=(1, 2), at=0.2):
 
     Hint: the call runs in a task of its own, and each caller awaits `asyncio.shield(task)`.
     """
+    told = "; ".join(filter(None, (hurt(run, left, at) for run, left in zip(runs, leave, strict=True))))
+    assert not told, told
     for run, left in zip(runs, leave, strict=True):
         call = call_of(run, 1, 1)
         for number in range(1, len(asks(run)) + 1):
             if number != left:
                 seen, back = ended(run, number)
                 told = f"get {left} was cancelled at {at:g} s, the call went on to its answer, and get {number} "
-                answered = call.outcome == "ok" and seen["how"] == "returned" and seen["value"]["value"] == call.value
+                answered = call.outcome == "ok" and seen["how"] == "returned" and value_of(seen) == call.value
                 assert answered and abs(back - call.end) < INSTANT, f"{told}{words(seen)} at {back:.2f} s"
         seen, when = ended(run, left)
         assert seen["how"] == "cancelled", f"get {left} was cancelled at {at:g} s, and it {words(seen)}"
         assert when < at + BLINK, f"get {left} was cancelled at {at:g} s and left at {when:.2f} s"
+
+
+def hurt(run, left, at):
+    """Whether another get was cancelled too when this one left, as a sentence."""
+    others = [number for number in range(1, len(asks(run)) + 1) if number != left]
+    also = [n for n in others if run.marks(f"get {n}") and ended(run, n)[0]["how"] == "cancelled"]
+    soon = ", ".join(f"get {number}" for number in also if ended(run, number)[1] < at + BLINK)
+    return f"get {left} was cancelled, and with it {soon}" if soon else ""

@@ -687,7 +687,7 @@ class HealthMonitor:
         failed = sum(not ok for _, _, ok in self._recent)
         numbers = {"count": count, "error_rate": failed / count if count else 0.0}
         for name, share in (("p50", 0.50), ("p95", 0.95), ("p99", 0.99)):
-            numbers[name] = latencies[min(count - 1, int(share * count))] if count else None
+            numbers[name] = latencies[int(share * count)] if count else None
         return numbers
         ### END SOLUTION
 
@@ -747,7 +747,7 @@ def make_app(monitor):
 # <details><summary>Hint 2</summary>
 #
 # `ready` is a ladder: draining? no. Too few? yes. Else the two limits, both read from one `snapshot()`. A percentile
-# is `sorted(latencies)[min(count - 1, int(share * count))]`. The app is one `async def app(scope, receive, send)`
+# is `sorted(latencies)[int(share * count)]`. The app is one `async def app(scope, receive, send)`
 # inside `make_app` that picks a status and a body by `scope["path"]`, and then sends two messages.
 #
 # </details>
@@ -763,7 +763,7 @@ def make_app(monitor):
 # return numbers
 # while self._recent and self._recent[0][0] <= oldest:
 # count = len(self._recent)
-#     numbers[name] = latencies[min(count - 1, int(share * count))] if count else None
+#     numbers[name] = latencies[int(share * count)] if count else None
 # for name, share in (("p50", 0.50), ("p95", 0.95), ("p99", 0.99)):
 # ```
 #

@@ -10,15 +10,18 @@ PATIENCE = 60
 
 
 def said(served):
-    """What a caller or `on_degraded` got, as plain data."""
-    return {name: getattr(served, name, None) for name in ("value", "source", "age", "degraded")}
+    """What a caller or `on_degraded` got, as plain data; what is no `Served` at all as {"bare": what it is}."""
+    names = ("value", "source", "age", "degraded")
+    found = {name: getattr(served, name) for name in names if hasattr(served, name)}
+    return {**dict.fromkeys(names), **found} if found else {"bare": served}
 
 
 @scenario
-def asked(world, replies, asks, cancel=None, options=None):
+def asked(world, replies, asks, cancel=None, options=None, listens=True):
     """Gets at the given seconds: some ask again after an answer, some while another get waits.
 
-    `replies`: for each key what the primary does, call by call: "ok", "hang" or an error's name; the last one stays. How
+    `replies`: for each key what the primary does, call by call: "ok" (an answer that is drawn), "zero" (the answer 0),
+    "hang" or an error's name; the last one stays. Without `listens` no on_degraded is given. How
     long an answer takes the world draws: from 0.05 to 0.4 s, from 0.5 to 0.7 s with ["ok", 0.5, 0.7]. `asks`: second and
     key of each get. `cancel`: get (its number, from 1) to second.
     """
@@ -31,18 +34,22 @@ def asked(world, replies, asks, cancel=None, options=None):
         if kind == "hang":
             return hang()
         after = round(call.random.uniform(least, most), 3)
+        if kind == "zero":
+            return ok(0, after=after)
         return ok(after=after) if kind == "ok" else error(kind, after=after)
 
     world.service("primary", script)
-    return {"asks": asks, "cancel": cancel or {}, "options": options or {}}
+    return {"asks": asks, "cancel": cancel or {}, "options": options or {}, "listens": listens}
 
 
 @asked.driver
-async def _(lab, asks, cancel, options):
+async def _(lab, asks, cancel, options, listens):
     def on_degraded(served):
         lab.mark("on_degraded", said(served), lane="on_degraded")
 
-    fallback = lab.answer("Fallback")(lab.service("primary", "primary"), on_degraded=on_degraded, **options)
+    if listens:
+        options = {**options, "on_degraded": on_degraded}
+    fallback = lab.answer("Fallback")(lab.service("primary", "primary"), **options)
 
     async def get(number, at, key):
         await asyncio.sleep(at)

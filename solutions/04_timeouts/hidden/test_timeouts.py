@@ -23,13 +23,6 @@ def test_in_time(run):
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.scenario("failing", kinds=["TimeoutError", "ValueError", "OSError"], takes=1.9, timeout=2.1)
-@as_visible
-def test_own_errors(run):
-    visible.test_own_errors(run, kinds=("TimeoutError", "ValueError", "OSError"))
-
-
-@pytest.mark.points(0.5)
 @pytest.mark.scenario("too_slow", timeout=0.3, unwinding=4.1, cleanup=0.1, grace=0.5)
 @pytest.mark.scenario("too_slow", timeout=3.5, unwinding=0.05, cleanup=0.1)
 @as_visible
@@ -54,6 +47,15 @@ def test_cancelled(runs):
     visible.test_cancelled(runs)
 
 
+@pytest.mark.points(0.5)
+@pytest.mark.scenario(
+    "failing", kinds=["TimeoutError", "ValueError", "OSError", "DeadlineExceeded"], takes=1.9, timeout=2.1
+)
+@as_visible
+def test_own_errors(run):
+    visible.test_own_errors(run, kinds=("TimeoutError", "ValueError", "OSError", "DeadlineExceeded"))
+
+
 @pytest.mark.points(0.25)
 @pytest.mark.scenario("too_slow", timeout=0.8, unwinding=1.2, cleanup=None, grace=0.3)
 @pytest.mark.scenario("too_slow", timeout=2.0, unwinding=0.1, cleanup=None)
@@ -65,8 +67,8 @@ def test_grace(runs):
 
 @pytest.mark.points(0.25)
 @pytest.mark.scenario("too_slow", timeout=0.6, unwinding=0.3, cleanup=0.4, fails="ValueError")
-@pytest.mark.scenario("too_slow", timeout=2.2, unwinding=0.1, cleanup=0.2, fails="OSError")
-@pytest.mark.scenario("given_up", at=1.2, unwinding=0.3, cleanup=0.2, fails="TimeoutError")
+@pytest.mark.scenario("too_slow", timeout=2.2, unwinding=0.1, cleanup=0.2, fails="TimeoutError")
+@pytest.mark.scenario("given_up", at=1.2, unwinding=0.3, cleanup=0.2, fails="OSError")
 @as_visible
 def test_masks_nothing(runs):
-    visible.test_masks_nothing(runs, kinds=("ValueError", "OSError", "TimeoutError"))
+    visible.test_masks_nothing(runs, kinds=("ValueError", "TimeoutError", "OSError"))

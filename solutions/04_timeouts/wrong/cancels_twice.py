@@ -1,5 +1,5 @@
 # The work is cancelled a second time while it unwinds, which interrupts it
-# fails: stops_work, cleanup, cancelled
+# fails: stops_work
 class DeadlineExceeded(Exception):
     """The work didn't end in time."""
 

@@ -32,7 +32,7 @@ def test_limit(runs):
 @pytest.mark.scenario("visits", concurrent=2, max_queue=0, arrivals=[0, 0, 0, 0, 1.3, 1.4, 1.5], takes=[[0.8, 1.2]] * 5)
 @as_visible
 def test_full(runs):
-    visible.test_full(runs, rejected=((5, 7), (5, 6), (3, 4, 7)))
+    visible.test_full(runs, rooms=((1, 3), (3, 1), (2, 0)), rejected=((5, 7), (5, 6), (3, 4, 7)))
 
 
 @pytest.mark.points(0.5)

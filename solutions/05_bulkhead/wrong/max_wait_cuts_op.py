@@ -1,5 +1,5 @@
 # max_wait goes on while op runs, and cuts it off
-# fails: max_wait, op_timeout
+# fails: max_wait
 class BulkheadFull(Exception):
     pass
 

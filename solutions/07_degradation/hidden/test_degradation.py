@@ -54,19 +54,8 @@ def test_cached(runs):
     asks=[[0, "kim"], [33, "kim"], [35, "kim"], [36, "kim"], [40, "kim"], [48, "kim"]],
 )
 @as_visible
-def test_reported(run):
-    visible.test_reported(run, degraded=(2, 6))
-
-
-@pytest.mark.points(0.25)
-@pytest.mark.scenario(
-    "asked",
-    replies={"kim": ["ok", "NotFound", "hang"], "lee": ["ok", "TimeoutError"]},
-    asks=[[1, "kim"], [3, "lee"], [50, "kim"], [60, "kim"], [64, "lee"]],
-)
-@as_visible
-def test_not_found(run):
-    visible.test_not_found(run)
+def test_reported(runs):
+    visible.test_reported(runs, degraded=(2, 6))
 
 
 @pytest.mark.points(0.5)
@@ -79,6 +68,17 @@ def test_not_found(run):
 @as_visible
 def test_unavailable(run):
     visible.test_unavailable(run, none=(2, 4, 5), still=(3,))
+
+
+@pytest.mark.points(0.25)
+@pytest.mark.scenario(
+    "asked",
+    replies={"kim": ["ok", "NotFound", "hang"], "lee": ["ok", "TimeoutError"]},
+    asks=[[1, "kim"], [3, "lee"], [50, "kim"], [60, "kim"], [64, "lee"]],
+)
+@as_visible
+def test_not_found(run):
+    visible.test_not_found(run)
 
 
 @pytest.mark.points(0.25)
