@@ -67,7 +67,14 @@ def test_retries(runs):
 )
 @pytest.mark.scenario(
     "requests",
-    script=["A then: fails", "B then: fails", "C then: fails", "D then: works", "E at 12: works"],
+    script=[
+        "A then: fails",
+        "B then: fails",
+        "C then: fails",
+        "D then: works",
+        "E at 12: works",
+        "2 x F at 17: works after 0.2",
+    ],
     max_attempts=1,
     failure_threshold=3,
     recovery_time=15.0,
@@ -82,6 +89,7 @@ def test_unavailable(runs):
         queues=(0, 3),
         failing=("A", "B", "C"),
         rejected=("D", "E"),
+        probes="F",
     )
 
 
