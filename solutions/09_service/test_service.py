@@ -327,6 +327,7 @@ def test_retries(
             assert len(these) == len(found), f"{given}: {len(these)} of {len(found)} requests made {times(number + 1)}"
             least, most = min(these), max(these)
             seen = f"{given}: {len(these)} requests made pauses of {least:.2f} to {most:.2f} s after attempt {number}"
+            assert most - least > BLINK, f"{given}: {len(these)} pauses after attempt {number} were all the same"
             drawn = least < 0.4 * top and 0.6 * top < most <= top + BLINK
             assert drawn, f"{seen}; each is drawn from 0 to {top:g} s"
 

@@ -27,6 +27,24 @@ def test_answers(run):
 @pytest.mark.points(0.25)
 @pytest.mark.scenario(
     "requests",
+    script=["A then: missing", "B then: fails, fails, works after 0.5", "C then: hangs", "D then: fails"]
+    + [f"{who} then: fails" for who in "EFG"]
+    + ["H then: works"],
+    attempt_timeout=0.7,
+    max_attempts=3,
+    failure_threshold=7,
+)
+@pytest.mark.scenario(
+    "requests", script=["5 x A at 0: works after 0.4", "B then: works"], max_concurrent=2, max_queue=1
+)
+@as_visible
+def test_recorded(runs):
+    visible.test_recorded(runs, expected=(tuple("ABCDEFGH"), ("A1", "A2", "A3", "A4", "A5", "B")))
+
+
+@pytest.mark.points(0.25)
+@pytest.mark.scenario(
+    "requests",
     script=["A then: fails, fails, fails, fails, works", "B then: fails", "C then: fails, works"],
     max_attempts=5,
     base=0.1,
@@ -56,41 +74,6 @@ def test_answers(run):
 def test_retries(runs):
     table = {"A": (200, 5), "B": (502, 5), "C": (200, 2)}
     visible.test_retries(runs, expected=(table, table, table), ceilings=(0.1, 0.2, 0.25, 0.25), crowds=())
-
-
-@pytest.mark.points(0.5)
-@pytest.mark.scenario(
-    "requests", script=["9 x A at 0: works after 0.7", "B at 2: works"], max_concurrent=3, failure_threshold=4
-)
-@pytest.mark.scenario(
-    "requests", script=["7 x A at 0: works after 0.2", "B at 3: works"], max_concurrent=2, max_queue=3
-)
-@pytest.mark.scenario(
-    "requests",
-    script=[
-        "A then: fails",
-        "B then: fails",
-        "C then: fails",
-        "D then: works",
-        "E at 12: works",
-        "2 x F at 17: works after 0.2",
-    ],
-    max_attempts=1,
-    failure_threshold=3,
-    recovery_time=15.0,
-)
-@as_visible
-def test_unavailable(runs):
-    visible.test_unavailable(
-        runs,
-        served=(3, 5),
-        full=(6, 2),
-        slots=(3, 2),
-        queues=(0, 3),
-        failing=("A", "B", "C"),
-        rejected=("D", "E"),
-        probes="F",
-    )
 
 
 @pytest.mark.points(0.5)
@@ -139,22 +122,39 @@ def test_timeouts(runs):
     visible.test_timeouts(runs, limits=(0.5, 2.0, 2.0), deadlines=(5.0, 4.5, 3.0), late=late, expected=tables)
 
 
-@pytest.mark.points(0.25)
+@pytest.mark.points(0.5)
+@pytest.mark.scenario(
+    "requests", script=["9 x A at 0: works after 0.7", "B at 2: works"], max_concurrent=3, failure_threshold=4
+)
+@pytest.mark.scenario(
+    "requests", script=["7 x A at 0: works after 0.2", "B at 3: works"], max_concurrent=2, max_queue=3
+)
 @pytest.mark.scenario(
     "requests",
-    script=["A then: missing", "B then: fails, fails, works after 0.5", "C then: hangs", "D then: fails"]
-    + [f"{who} then: fails" for who in "EFG"]
-    + ["H then: works"],
-    attempt_timeout=0.7,
-    max_attempts=3,
-    failure_threshold=7,
-)
-@pytest.mark.scenario(
-    "requests", script=["5 x A at 0: works after 0.4", "B then: works"], max_concurrent=2, max_queue=1
+    script=[
+        "A then: fails",
+        "B then: fails",
+        "C then: fails",
+        "D then: works",
+        "E at 12: works",
+        "2 x F at 17: works after 0.2",
+    ],
+    max_attempts=1,
+    failure_threshold=3,
+    recovery_time=15.0,
 )
 @as_visible
-def test_recorded(runs):
-    visible.test_recorded(runs, expected=(tuple("ABCDEFGH"), ("A1", "A2", "A3", "A4", "A5", "B")))
+def test_unavailable(runs):
+    visible.test_unavailable(
+        runs,
+        served=(3, 5),
+        full=(6, 2),
+        slots=(3, 2),
+        queues=(0, 3),
+        failing=("A", "B", "C"),
+        rejected=("D", "E"),
+        probes="F",
+    )
 
 
 @pytest.mark.points(0.5)
