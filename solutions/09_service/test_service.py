@@ -1,5 +1,6 @@
 """What must be true of a `UserService`: each test reads the timeline of one or more scenarios (see scenarios.py)."""
 
+import re
 from itertools import accumulate, pairwise
 
 import pytest
@@ -138,6 +139,10 @@ def went(run, who, well, calls=None):
     if status is not None or end["how"] != "returned":  # what is no pair is for `test_answers`
         right = "200 was right" if well else "no attempt had worked"
         assert (status == 200) == well, f"{who}: {story(run, who)}; {told(run, who)}, where {right}"
+    if well and status == 200:
+        values, body = [call.value for call in attempts(run, who)], pair_of(run, who)[1]
+        other = [one for one in re.findall(r"fetch-[0-9a-f]{10}", f"{body}") if one not in values]
+        assert not other, f"{who}: fetch answered {said(values[-1])}, and the body has {other[0]}, which it never did"
 
 
 def check(run, who, status, calls=None):
@@ -249,13 +254,15 @@ def test_recorded(runs, expected=(("A", "B", "C", "D", "E", "F", "G", "H"), ("A1
     for run, names in zip(runs, expected, strict=True):
         everybody(run)
         answered = [who for who in names if ended(run, who)[0]["how"] == "returned"]
-        for who in answered:
+        found = {who: [mark.value[1:] for mark in run.marks("record") if mark.value[0] == who] for who in answered}
+        for who, records in found.items():
+            seen = f"{who}: {story(run, who)}; {told(run, who)}"
+            assert len(records) == 1, f"{seen}; record was {_often(len(records))} for it"
+        for who, records in found.items():
             status, seconds = status_of(run, who), took(run, who)
-            records = [mark.value[1:] for mark in run.marks("record") if mark.value[0] == who]
             worked = bool(attempts(run, who)) and attempts(run, who)[-1].outcome == "ok"
             went(run, who, worked)
             seen = f"{who} was answered {'' if status is None else f'{status} '}after {seconds:.3f} s"
-            assert len(records) == 1, f"{seen}; record was {_often(len(records))} for it"
             latency, good = records[0]
             near = type(latency) in (int, float) and abs(latency - seconds) < NEAR
             assert near, f"{seen}; recorded were {_number(latency)} s"
@@ -398,6 +405,8 @@ def test_timeouts(
                 assert not early, f"{seen}; it was cut off {left:.2f} s before the deadline"
             seconds = took(run, who)
             seen = f"{who}: the request took {seconds:.2f} s, the deadline is {deadline:g} s"
+            after = [call for call in attempts(run, who) if call.start > asked(run, who)[0] + deadline]
+            seen += f"; {times(len(after))} began after it" if after else ""
             assert seconds < deadline + BLINK, seen
             if calls is None and not attempts(run, who):
                 continue  # no place in the queue, which `test_unavailable` judges
@@ -573,7 +582,19 @@ def test_not_retried(
             if calls:
                 went(run, who, status == 200, calls)
             else:
-                check_at_once(run, who)
+                check_rejected(run, who)
+
+
+def check_rejected(run, who):
+    """Turned away at once; says what became of it instead."""
+    came, calls = asked(run, who)[0], attempts(run, who)
+    if calls:
+        wait = calls[0].start - came
+        freed = [call for call in run.calls("fetch") if call.end is not None and abs(call.end - calls[0].start) < BLINK]
+        how = f"waited {wait:.2f} s for a slot" if freed else f"was tried again, and got through after {wait:.2f} s"
+        how = "got through at once" if wait < BLINK else how
+        raise AssertionError(f"{who} was to be rejected, and {how}: {story(run, who)}; {told(run, who)}")
+    check_at_once(run, who)
 
 
 @pytest.mark.points(0.25)

@@ -44,7 +44,7 @@ def test_returns_when_idle(runs):
 
 @pytest.mark.step("Draining")
 @pytest.mark.points(1)
-@pytest.mark.scenario("deploy", requests=[2, 4], lasts=[2.0, 2.2], hooks=2, asks=[0.011, 1.0, 1.5, 1.8, 2.0, 2.2, 9.0])
+@pytest.mark.scenario("deploy", requests=[4, 9], lasts=[2.0, 2.2], hooks=2, asks=[0.011, 1.0, 1.5, 1.8, 2.0, 2.2, 9.0])
 @as_visible
 def test_rejects(run):
     visible.test_rejects(run)
