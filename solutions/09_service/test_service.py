@@ -161,12 +161,17 @@ def check_at_once(run, who):
     assert seconds < BLINK, f"{who}: {told(run, who)} without an attempt, but only after {seconds:.2f} s"
 
 
+def left_at(run, who):
+    """When this request's caller gave up."""
+    mark = next((mark for mark in run.marks("give up") if mark.value[0] == who), None)
+    assert mark is not None, f"the run ended before {who} gave up"
+    return mark.at
+
+
 def check_cut(run, who):
     """This request's caller gave up; so did the request, at once, and its attempt with it."""
-    gave_up = [mark for mark in run.marks("give up") if mark.value[0] == who]
-    assert gave_up, f"the run ended before {who} gave up"
+    left = left_at(run, who)
     end, at = ended(run, who)
-    left = gave_up[0].at
     assert at > left - BLINK, (
         f"{who}: {story(run, who)}, then handle {words(end)}: it had ended before it was cancelled"
     )
@@ -616,8 +621,7 @@ def test_backoff_frees(run, waiting=("A1", "A2"), served=("B", "C1", "C2")):
     for who in waiting:
         calls = attempts(run, who)
         assert len(calls) == 1, f"{who}: {story(run, who)}, where one and then a long pause was right"
-        gave_up = next(mark.at for mark in run.marks("give up") if mark.value[0] == who)
-        at = ended(run, who)[1]
+        at, gave_up = ended(run, who)[1], left_at(run, who)
         assert at > gave_up - BLINK, f"{who}: {story(run, who)}, and then no pause; {told(run, who)}"
     for who in served:
         seen = f"all who had come before {who} were in their pauses"

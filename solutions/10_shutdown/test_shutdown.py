@@ -11,6 +11,10 @@ BLINK = 0.005
 """Seconds that "at once" may take."""
 
 
+REPORT = ("completed", "cancelled", "duration", "close_errors")
+"""What a report says."""
+
+
 class Request(NamedTuple):
     """A request as its client saw it, and its handler's call as the world saw it."""
 
@@ -107,7 +111,15 @@ def stopped(run, who=1):
     ended, at = ends[-1].value, ends[-1].at
     assert ended["how"] == "returned", f"shutdown() gave no report: its caller {words(ended)}"
     assert type(ended["value"]) is dict, f"shutdown() gave no report: its caller {words(ended)}"
-    return calls[0].at, ended["value"], at
+    return calls[0].at, dict.fromkeys(REPORT) | ended["value"], at
+
+
+def failures(report):
+    """The calls of the hooks whose errors the report has, and their texts; None where it has no list of errors."""
+    errors = report["close_errors"]
+    if type(errors) is not list:
+        return None
+    return [(one.get("call"), one.get("message")) if type(one) is dict else (None, said(one)) for one in errors]
 
 
 def begun(run):
@@ -433,11 +445,11 @@ def test_closes(runs, hooks=(4, 3)):
         assert at >= calls[-1].end, (
             f"shutdown() returned {calls[-1].end - at:.2f} s before {calls[-1].service} was through"
         )
-        errors = report["close_errors"]
+        errors = failures(report)
         failed = _listed([call.service for call in broken])
-        assert type(errors) is list, f"{failed} failed, close_errors is {said(errors)}"
-        right = [error["call"] for error in errors] == [call.id for call in broken]
-        assert right, f"{failed} failed, close_errors has {_listed([one['message'] for one in errors])}"
+        assert errors is not None, f"{failed} failed, close_errors is {said(report['close_errors'])}"
+        right = [call for call, _ in errors] == [call.id for call in broken]
+        assert right, f"{failed} failed, close_errors has {_listed(text for _, text in errors)}"
 
 
 def _listed(names):
@@ -514,7 +526,9 @@ def test_joins_midway(run):
     began = begun(run)
     served(run, [one for one in accepted(run, in_flight(run)) if one.call.outcome == "ok"])
     about = "drain_timeout=2 and readiness_delay=0.5, further calls of shutdown() after 0.2 s and twice after 1 s"
-    first, second = requests(run, began, began + 0.5)
+    during = requests(run, began, began + 0.5)
+    assert len(during) == 2, "the run ended before its second request was asked"
+    first, second = during
     one = f"{second.name}, asked 0.3 s after the first: its client {words(second.ended)}"
     assert second.call or not first.call, f"{about}: {one}"
     late = [call.end - began for call in run.calls("handler") if call.outcome == "cancelled"]
@@ -538,10 +552,6 @@ def _same_report(run, callers):
         for name in ("completed", "cancelled", "duration"):
             seen = f"caller 1 was told {name}={said(first[name])}, caller {who} {name}={said(report[name])}"
             assert first[name] == report[name], f"{seen}: everybody gets the first one's report"
-        errors = [
-            [error["call"] for error in one["close_errors"]] if type(one["close_errors"]) is list else None
-            for one in (first, report)
-        ]
-        assert errors[0] == errors[1], (
-            f"caller 1 was told of {len(errors[0] or ())} close_errors, caller {who} of {len(errors[1] or ())}"
-        )
+        errors = failures(first), failures(report)
+        same = [call for call, _ in errors[0] or ()] == [call for call, _ in errors[1] or ()]
+        assert same, f"caller 1 was told of {len(errors[0] or ())} close_errors, caller {who} of {len(errors[1] or ())}"
