@@ -117,6 +117,20 @@ def build(sections: tuple[str, ...], check: bool, force: bool) -> int:
 
 
 @main.command()
+@click.argument("sections", nargs=-1)
+@click.option("--sample", "share", type=click.IntRange(1, 100), default=100, help="Judge only so many in a hundred.")
+@click.option("--seed", type=int, default=0, help="Which ones the sample takes.")
+@click.option("--jobs", type=click.IntRange(1), default=None, help="Side by side; as many as cores unless given.")
+@_plain_errors
+def mutants(sections: tuple[str, ...], share: int, seed: int, jobs: int | None) -> int:
+    """Make small mistakes in the worked solutions, and say which ones the tests don't find."""
+    from autograder.authoring.mutants import check_mutants
+
+    jobs = jobs or os.cpu_count() or 1
+    return 0 if check_mutants(Course.find(), sections, share=share, seed=seed, jobs=jobs, tell=click.echo) else 1
+
+
+@main.command()
 @click.argument("name")
 @_plain_errors
 def new(name: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from autograder.course import Section
 from autograder.notebook.answer import find_answer, read_cells
-from autograder.notebook.cells import needed
+from autograder.notebook.cells import CodeCell, needed
 from autograder.notebook.execution import run_notebook
 from autograder.notebook.source import source_notebook
 from faultlab.scenario import asked
@@ -41,11 +41,16 @@ def run_answer(section: Section, notebook: bytes, text: str | None = None) -> di
 
 def answer_runner(section: Section, notebook: bytes, text: str | None) -> Callable[[], dict[str, Any]]:
     """Runs the cells, and gives their names, as often as it is called."""
+    cells, wanted = answer_cells(section, notebook, text)
+    return lambda: run_notebook(cells, wanted)[0]
+
+
+def answer_cells(section: Section, notebook: bytes, text: str | None) -> tuple[list[CodeCell], list[str]]:
+    """The cells that grading looks at when `text` stands in the student's cell, and the names that it asks them for."""
     assert section.exercise is not None
     cells = read_cells(notebook)
     given = [cell for cell in cells if cell.grade_id != section.exercise]
     if text is not None:
         cells = [replace(cell, source=text) if cell.grade_id == section.exercise else cell for cell in cells]
     wanted = asked(section.scenarios.read_text(encoding="utf-8"))
-    found = find_answer(cells, given, section.exercise).cells
-    return lambda: run_notebook(found, wanted)[0]
+    return find_answer(cells, given, section.exercise).cells, wanted
