@@ -501,7 +501,7 @@ class Logger:
         ### BEGIN SOLUTION
         line = {"ts": time.time(), "level": level, "event": event, **_context.get(), **fields}
         if exc is not None:
-            line |= {"error": type(exc).__name__, "error_msg": str(exc)}
+            line |= {"error": type(exc).__name__, "error_msg": f"{exc}"}
         line |= {key: "[redacted]" for key in ("password", "token", "email") if key in line}
         self.sink(json.dumps(line, default=str))
         ### END SOLUTION
@@ -531,8 +531,8 @@ async def serve(logger, request_id, handler):
     clock = asyncio.get_running_loop().time
     start = clock()
 
-    def done(level, outcome, exc=None):
-        logger.log(level, "request_done", exc, outcome=outcome, duration=clock() - start)
+    def done(level, outcome):
+        logger.log(level, "request_done", outcome=outcome, duration=clock() - start)
 
     with bind(request_id=request_id):
         try:
@@ -541,7 +541,7 @@ async def serve(logger, request_id, handler):
             done("info", "cancelled")
             raise
         except Exception as exc:
-            done("warning" if getattr(exc, "status", 500) < 500 else "error", "error", exc)
+            done("warning" if getattr(exc, "status", 500) < 500 else "error", "error")
             raise
         done("info", "ok")
         return result
@@ -576,7 +576,7 @@ async def serve(logger, request_id, handler):
 # before = _context.set({**_context.get(), **fields})
 # line = {"ts": time.time(), "level": level, "event": event, **_context.get(), **fields}
 # except Exception as exc:
-# line |= {"error": type(exc).__name__, "error_msg": str(exc)}
+# line |= {"error": type(exc).__name__, "error_msg": f"{exc}"}
 # self.sink(json.dumps(line, default=str))
 # start = asyncio.get_running_loop().time()
 # ```

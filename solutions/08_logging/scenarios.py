@@ -110,10 +110,12 @@ async def _(lab, count):
 
 @scenario
 def nested(world, outer, inner):
-    """Two contexts, one in the other, several times. By which turn an error leaves both, and in which the inner one
-    binds the outer one's name anew, the world draws; not in the first: there is no error in that, and the name is.
+    """Two contexts, one in the other, several times. In which turn an error leaves both, or a cancellation, or an error
+    the inner one alone, and in which the inner one binds the outer one's name anew, the world draws; not in the first:
+    there is no error in that, and the name is.
     """
-    turns = [[how, anew] for how in ("calm", "error", "error") for anew in (True, False)]
+    turns = [[how, anew] for how in ("calm", "error", "inner error") for anew in (True, False)]
+    turns += [["cancelled", False]]
     world.stream("turns").shuffle(turns)
     turns.insert(0, ["calm", True])
     facts = [ok([*turn, world.token("a"), world.token("b"), world.token("c")]) for turn in turns]
@@ -123,21 +125,32 @@ def nested(world, outer, inner):
 
 @nested.driver
 async def _(lab, turns, outer, inner):
-    logger, bind, fact = listening(lab), lab.answer("bind"), lab.service("facts")
-    for turn in range(1, turns + 1):
-        how, anew, first, second, third = await fact(turn)
-        events = {where: f"turn {turn}, {where}" for where in ("outer", "inner", "outer again", "after")}
-        try:
-            with bind(**{outer: first}):
-                logger.log("info", events["outer"])
+    logger, fact = listening(lab), lab.service("facts")
+    for number in range(1, turns + 1):
+        told = await fact(number)
+        await asyncio.create_task(turn(lab, logger, number, outer, inner, *told))  # what it leaves bound ends with it
+
+
+async def turn(lab, logger, number, outer, inner, how, anew, first, second, third):
+    """A line in a block, in one within it, back in the first, and after both."""
+    bind = lab.answer("bind")
+    events = {where: f"turn {number}, {where}" for where in ("outer", "inner", "outer again", "after")}
+    try:
+        with bind(**{outer: first}):
+            logger.log("info", events["outer"])
+            try:
                 with bind(**{inner: second}), bind(**{outer: third}) if anew else contextlib.nullcontext():
                     logger.log("info", events["inner"])
-                    if how == "error":
-                        raise LookupError(first)
-                logger.log("info", events["outer again"])
-        except LookupError:
-            lab.mark("came out", turn)
-        logger.log("info", events["after"])
+                    if how != "calm":
+                        raise asyncio.CancelledError if how == "cancelled" else LookupError(first)
+            except LookupError:
+                lab.mark("came out", number)
+                if how == "error":
+                    raise
+            logger.log("info", events["outer again"])
+    except (LookupError, asyncio.CancelledError):
+        lab.mark("came out", number)
+    logger.log("info", events["after"])
 
 
 @scenario
@@ -192,10 +205,16 @@ async def _(lab, callers, children):
 @scenario
 def secrets(world, keys):
     """Values of secret keys, as fields and as bound context, beside one that is no secret, in an order that the world
-    draws."""
-    ways = [[key, how] for key in keys for how in ("field", "bound")]
-    world.stream("ways").shuffle(ways)
-    world.service("facts", [ok([*way, world.token("secret"), world.token("value")]) for way in ways], latency=0.1)
+    draws. Half of the values are texts, the others are numbers, lists and dicts in turn."""
+    draw = world.stream("ways")
+    kinds = ["number", "list", "dict"]
+    ways = [[key, how, kind] for key in keys for how in ("field", "bound") for kind in ("text", "")]
+    for number, way in enumerate([way for way in ways if not way[2]]):
+        way[2] = kinds[number % 3]
+    draw.shuffle(ways)
+    raw = [draw.randrange(10**11, 10**12) if way[2] == "number" else world.token("secret") for way in ways]
+    facts = [ok([*way, value, world.token("value")]) for way, value in zip(ways, raw, strict=True)]
+    world.service("facts", facts, latency=0.1)
     return {"count": len(ways)}
 
 
@@ -203,12 +222,15 @@ def secrets(world, keys):
 async def _(lab, count):
     logger, bind, fact = listening(lab), lab.answer("bind"), lab.service("facts")
     for _ in range(count):
-        key, how, secret, value = await fact()
+        key, how, kind, secret, value = await fact()
+        event = f"{key} ({kind}, {how})"
+        if kind in ("list", "dict"):
+            secret = [secret] if kind == "list" else {"is": secret}
         if how == "field":
-            attempt(lab, key, logger.log, "info", f"{key} as a field", **{key: secret, "user": value})
+            attempt(lab, key, logger.log, "info", event, **{key: secret, "user": value})
         else:
             with bind(**{key: secret}):
-                attempt(lab, key, logger.log, "info", f"{key} bound", user=value)
+                attempt(lab, key, logger.log, "info", event, user=value)
 
 
 @scenario
@@ -224,7 +246,8 @@ def requests(world, ends, latency):
         if status == 200:
             return ok(after=after)
         known = {"status": status} if status else {}
-        return error("ConnectionError", world.token("broken"), status, after=after, **known)
+        kind = ["ConnectionError", "ValueError", "TimeoutError", "LookupError"][status % 4]
+        return error(kind, world.token("broken"), status, after=after, **known)
 
     world.service("arrivals", lambda call: ok(world.token("request"), after=0.01 * call.index))
     world.service("backend", end)
@@ -247,6 +270,7 @@ async def request(lab, logger, who):
 
     with_end = lab.start(who, lab.answer("serve"), logger, request_id, handler)
     await lab.settle(with_end)
+    await asyncio.sleep(0.004)
     try:
         await lab.answer("serve")(logger, request_id + "/2", lambda: asyncio.sleep(0, who))
     except Exception as problem:

@@ -8,8 +8,8 @@ A script is a list of lines such as
     "8 x D at 31: works after 0.4"         requests D1 to D8, in the same instant
 
 The last of the endings holds for all further attempts: "fails" fails always. Further endings: "missing" (NotFound),
-"empty" (the value is an empty dict), "works or missing" (the world draws which). An attempt takes a moment, drawn by
-the world, or as long as "after" says. `faultlab.script` says what else a line can say.
+"empty" (the value is an empty dict), "nothing" (it is None), "works or missing" (the world draws which). An attempt
+takes a moment, drawn by the world, or as long as "after" says. `faultlab.script` says what else a line can say.
 
 Whoever asks for a user knows its number, which the world draws; what will come of it only the world knows.
 """
@@ -57,7 +57,9 @@ def _reply(end, draw):
     if how == "missing":
         return error("NotFound", "user", draw.randrange(10**9), after=takes)
     if how == "fails":
-        return error("ConnectionError", after=takes)
+        return error(end.what or "ConnectionError", after=takes)
+    if how == "nothing":
+        return ok(None, after=takes)
     raise ValueError(f"no request ends so: {how!r}")
 
 

@@ -812,15 +812,15 @@ class UserService:
             async with asyncio.timeout(self.deadline):
                 return 200, await retry(lambda: self._with_slot(user_id), **self.retrying)
         except NotFound:
-            return 404, {"error": "no such user"}
+            return 404, None
         except CircuitOpenError as error:
-            return 503, {"error": "the backend is ill", "retry_after": error.retry_after}
+            return 503, {"retry_after": error.retry_after}
         except BulkheadFull:
-            return 503, {"error": "too many requests at once", "retry_after": 1.0}
+            return 503, {"retry_after": self.attempt_timeout}
         except TimeoutError:
-            return 504, {"error": "no answer in time"}
+            return 504, "no answer in time"
         except ConnectionError:
-            return 502, {"error": "the backend can't be reached"}
+            return 502, "the backend can't be reached"
 
     async def _with_slot(self, user_id):
         return await self.bulkhead.run(lambda: self.breaker.call(lambda: self._attempt(user_id)))
@@ -859,11 +859,11 @@ class UserService:
 # return 503, {"retry_after": error.retry_after}
 # return 200, await retry(lambda: self._with_slot(user_id), **self.retrying)
 # except NotFound:
-# return 504, {"error": "no answer in time"}
+# return 504, "no answer in time"
 # except BulkheadFull:
-# return 404, {"error": "no such user"}
+# return 404, None
 # except TimeoutError:
-# return 503, {"retry_after": 1.0}
+# return 503, {"retry_after": self.attempt_timeout}
 # ```
 # </details>
 

@@ -7,6 +7,8 @@ from faultlab.world import error, hang, ok
 
 PATIENCE = 8.0
 """So many seconds after everything should be over the driver still looks."""
+DRAIN_TIMEOUT = 10.0
+"""The default, in seconds."""
 ENDINGS = ["is cancelled", "answers", "fails"]
 """How a handler ends after it was cancelled and has cleaned up."""
 
@@ -33,7 +35,7 @@ def leaving(world, requests=(2, 4), patient=1):
     for _ in range(patient):
         _ask(plan, replies, draw.uniform(0.1, 0.3), ok(after=draw.uniform(2.6, 3.6)))
     plan += [(0.6, "look", "server"), (2.5, "look", "server"), (4.0, "look", "server")]
-    return _brief(world, {}, replies, plan, until=4.2)
+    return _brief(world, {}, replies, plan, until=4.2, endings=ENDINGS[:1])
 
 
 @scenario
@@ -43,19 +45,22 @@ def deploy(
     lasts=(0.6, 3.0),
     fails=(),
     stuck=(0, 0),
+    early=(0, 0),
     hooks=0,
     broken=0,
     drain_timeout=None,
     readiness_delay=None,
     asks=(),
+    hangs=(),
     looks=(),
     callers=(0.0,),
 ):
     """Requests are in flight when `shutdown()` is called.
 
     `requests` says how many end by themselves (from, to; drawn), after `lasts` seconds; `fails` with which errors
-    further ones end; `stuck` how many never do (from, to). `hooks` are the `on_close`, `broken` so many of them fail.
-    `asks` (requests), `looks` (at the attributes) and `callers` (of shutdown) are in seconds after the first call.
+    further ones end; `stuck` how many never do (from, to), and `early` how many are over before. `hooks` are the
+    `on_close`, `broken` so many of them fail. `asks` (requests), `hangs` (requests that never end), `looks` (at the
+    attributes) and `callers` (of shutdown) are in seconds after the first call.
     """
     draw = world.stream("deploy")
     stop = draw.uniform(0.4, 0.5)
@@ -66,6 +71,10 @@ def deploy(
         _ask(plan, replies, draw.uniform(0.05, 0.3), error(kind, after=draw.uniform(*lasts)))
     for _ in range(draw.randint(*stuck)):
         _ask(plan, replies, draw.uniform(0.05, 0.3), hang())
+    for _ in range(draw.randint(*early)):
+        _ask(plan, replies, draw.uniform(0.05, 0.2), ok(after=draw.uniform(0.02, 0.1)))
+    for after in hangs:
+        _ask(plan, replies, stop + after, hang())
     for after in asks:
         _ask(plan, replies, stop + after, ok(after=draw.uniform(*lasts)))
     plan += [(stop + after, "look", "server") for after in looks]
@@ -77,7 +86,8 @@ def deploy(
         world.service(name, script, latency=draw.uniform(0.2, 0.6))
     given = {"drain_timeout": drain_timeout, "readiness_delay": readiness_delay}
     options = {name: value for name, value in given.items() if value is not None}
-    waits = (readiness_delay or 0) + (drain_timeout or 0 if stuck[1] else 0)
+    late = DRAIN_TIMEOUT if drain_timeout is None else drain_timeout
+    waits = (readiness_delay or 0) + (late if stuck[1] else 0)
     until = stop + max([waits, lasts[1], *asks, *callers, *looks]) + lasts[1] + 0.6 * hooks + PATIENCE
     return _brief(world, options, replies, plan, until, names)
 
@@ -90,14 +100,26 @@ def _ask(plan, replies, at, reply):
     return name
 
 
-def _brief(world, options, replies, plan, until, hooks=()):
+def _brief(world, options, replies, plan, until, hooks=(), endings=ENDINGS):
     draw = world.stream("cleanup")
     cleanups = {name: ok(after=draw.uniform(0.4, 0.9)) for name in replies}
     world.service("handler", lambda asked: replies[asked.args[0]])
     world.service("cleanup", lambda asked: cleanups[asked.args[0]])
     first = draw.randrange(3)
-    endings = {name: ENDINGS[(number + first) % 3] for number, name in enumerate(replies)}
-    return {"options": options, "hooks": list(hooks), "endings": endings, "plan": sorted(plan), "until": until}
+    ends = {name: endings[(number + first) % len(endings)] for number, name in enumerate(replies)}
+    return {"options": options, "hooks": list(hooks), "endings": ends, "plan": sorted(plan), "until": until}
+
+
+def told(lab, report):
+    """A report as plain data; None for what it doesn't say."""
+    errors = getattr(report, "close_errors", None)
+    if isinstance(errors, list | tuple):
+        errors = [
+            lab.describe(one) if isinstance(one, BaseException) else {"call": None, "message": f"{one}"}
+            for one in errors
+        ]
+    numbers = {name: getattr(report, name, None) for name in ("completed", "cancelled", "duration")}
+    return numbers | {"close_errors": errors}
 
 
 async def drive(lab, options, hooks, endings, plan, until):
@@ -116,10 +138,7 @@ async def drive(lab, options, hooks, endings, plan, until):
             raise
 
     async def shutdown():
-        report = await server.shutdown()
-        errors = [lab.describe(failure) for failure in report.close_errors]
-        numbers = {name: getattr(report, name) for name in ("completed", "cancelled", "duration")}
-        return numbers | {"close_errors": errors}
+        return told(lab, await server.shutdown())
 
     if hooks:
         options = options | {"on_close": [lab.service(name, name) for name in hooks]}

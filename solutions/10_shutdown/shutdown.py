@@ -539,8 +539,7 @@ class GracefulServer:
         ### BEGIN SOLUTION
         if not self._accepting:
             raise Rejected("shutting down")
-        task = asyncio.ensure_future(self.handler(request))
-        self._tasks.add(task)
+        self._tasks.add(task := asyncio.ensure_future(self.handler(request)))
         task.add_done_callback(self._ended)
         return await task
 
@@ -560,8 +559,7 @@ class GracefulServer:
     async def _leave(self):
         clock = asyncio.get_running_loop().time
         began, before = clock(), self._over
-        if self.readiness_delay:
-            await asyncio.sleep(self.readiness_delay)
+        await asyncio.sleep(self.readiness_delay)
         self._accepting = False
         cancelled = await self._drain()
         completed = self._over - before - cancelled

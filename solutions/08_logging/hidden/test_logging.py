@@ -24,6 +24,27 @@ def test_line(run):
     visible.test_line(run, keys=("item", "count", "region"))
 
 
+@pytest.mark.points(0.5)
+@pytest.mark.scenario("requests", ends=[503, 200, 0, 200, 400, 200], latency=[1.7, 0.6, 0.04])
+@as_visible
+def test_serve(run):
+    visible.test_serve(run)
+
+
+@pytest.mark.points(0.25)
+@pytest.mark.scenario("requests", ends=[0, 502, 409, 200, 200, 404, 500, 399, 422, 0], latency=[0.2, 0.5])
+@as_visible
+def test_level(run):
+    visible.test_level(run)
+
+
+@pytest.mark.points(0.25)
+@pytest.mark.scenario("given_up", leave=[0.4, 3.1, 1.9, 0.9], ends=[502, 503, 504])
+@as_visible
+def test_cancelled(run):
+    visible.test_cancelled(run)
+
+
 @pytest.mark.points(0.25)
 @pytest.mark.scenario("nested", outer="step", inner="shard")
 @as_visible
@@ -43,24 +64,3 @@ def test_tasks(run):
 @as_visible
 def test_redacts(run):
     visible.test_redacts(run, number=5)
-
-
-@pytest.mark.points(0.5)
-@pytest.mark.scenario("requests", ends=[503, 200, 0, 200, 400, 200], latency=[1.7, 0.6, 0.04])
-@as_visible
-def test_serve(run):
-    visible.test_serve(run)
-
-
-@pytest.mark.points(0.25)
-@pytest.mark.scenario("requests", ends=[0, 502, 409, 200, 200, 404, 500, 200, 422, 0], latency=[0.2, 0.5])
-@as_visible
-def test_level(run):
-    visible.test_level(run)
-
-
-@pytest.mark.points(0.25)
-@pytest.mark.scenario("given_up", leave=[0.4, 3.1, 1.9, 0.9], ends=[502, 503, 504])
-@as_visible
-def test_cancelled(run):
-    visible.test_cancelled(run)

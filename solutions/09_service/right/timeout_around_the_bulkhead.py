@@ -1,3 +1,7 @@
+class NoVerdict(BaseException):
+    """A rejection by the bulkhead: the breaker lets it pass, as neither good nor bad."""
+
+
 class UserService:
     """Users from a backend that may fail, hang or be slow; `handle` always has an answer."""
 
@@ -10,7 +14,7 @@ class UserService:
         self.breaker = CircuitBreaker(
             failure_threshold=failure_threshold,
             recovery_time=recovery_time,
-            is_failure=lambda exc: not isinstance(exc, NotFound | BulkheadFull),
+            is_failure=lambda exc: not isinstance(exc, NotFound),
         )
 
     async def handle(self, user_id):
@@ -29,7 +33,7 @@ class UserService:
             return 404, {"error": "no such user"}
         except CircuitOpenError as error:
             return 503, {"error": "the backend is ill", "retry_after": error.retry_after}
-        except BulkheadFull:
+        except NoVerdict:
             return 503, {"error": "too many requests at once", "retry_after": 1.0}
         except TimeoutError:
             return 504, {"error": "no answer in time"}
@@ -40,5 +44,8 @@ class UserService:
         return await self.breaker.call(lambda: self._attempt(user_id))
 
     async def _attempt(self, user_id):
-        async with asyncio.timeout(self.attempt_timeout):
-            return await self.bulkhead.run(lambda: self.fetch(user_id))
+        try:
+            async with asyncio.timeout(self.attempt_timeout):
+                return await self.bulkhead.run(lambda: self.fetch(user_id))
+        except BulkheadFull:
+            raise NoVerdict from None

@@ -27,10 +27,10 @@ def test_handler_errors(run):
 
 @pytest.mark.step("Draining")
 @pytest.mark.points(1)
-@pytest.mark.scenario("deploy", requests=[5, 9], lasts=[1.0, 8.0], drain_timeout=9.0)
+@pytest.mark.scenario("deploy", requests=[5, 9], early=[1, 4], lasts=[1.0, 8.0], drain_timeout=9.0, looks=[0.4, 9.5])
 @as_visible
-def test_drains(run):
-    visible.test_drains(run)
+def test_drains(runs):
+    visible.test_drains(runs)
 
 
 @pytest.mark.step("Draining")
@@ -39,12 +39,12 @@ def test_drains(run):
 @pytest.mark.scenario("deploy", requests=[4, 7], lasts=[0.02, 0.09])
 @as_visible
 def test_returns_when_idle(runs):
-    visible.test_returns_when_idle(runs)
+    visible.test_returns_when_idle(runs, delays=(0.0, 0.0))
 
 
 @pytest.mark.step("Draining")
 @pytest.mark.points(1)
-@pytest.mark.scenario("deploy", requests=[2, 4], lasts=[2.0, 2.2], hooks=2, asks=[0.011, 1.0, 1.5, 1.8, 2.0, 2.2, 9.0])
+@pytest.mark.scenario("deploy", requests=[4, 9], lasts=[2.0, 2.2], hooks=2, asks=[0.011, 1.0, 1.5, 1.8, 2.0, 2.2, 9.0])
 @as_visible
 def test_rejects(run):
     visible.test_rejects(run)
@@ -81,7 +81,7 @@ def test_readiness(runs):
 
 @pytest.mark.step("Again")
 @pytest.mark.points(0.5)
-@pytest.mark.scenario("deploy", requests=[3, 6], hooks=3, broken=2, callers=[0.0, 0.0, 0.0, 9.0])
+@pytest.mark.scenario("deploy", requests=[3, 6], hooks=3, broken=2, callers=[0.0, 8.0, 8.5, 9.0])
 @as_visible
 def test_idempotent(run):
     visible.test_idempotent(run, callers=4)
