@@ -1,10 +1,11 @@
 """What must be true of `retry`: each test reads the timeline of one or more scenarios (see scenarios.py)."""
 
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from math import inf
 
 import pytest
 
+from faultlab.pictures.spread import spread, under
 from faultlab.plain import worded
 
 BLINK = 0.001
@@ -77,6 +78,13 @@ def all_pauses(run):
     ]
     assert all(found), "some clients called op only once, so they never paused"
     return found
+
+
+def drawn(run, seen, base, cap):
+    """What was seen, over a picture of all pauses and their ceilings."""
+    groups = [[pause for pause in group if pause is not None] for group in zip_longest(*all_pauses(run))]
+    ceilings = [min(cap, base * 2**number) for number in range(len(groups))]
+    return under(seen, groups, ceilings, of="seconds of each pause", each="after attempt")
 
 
 def times(number):
@@ -190,9 +198,8 @@ def test_in_range(runs, settings=((0.1, 0.5), (None, 60.0))):
         found = all_pauses(run)
         for number, pause in ((number, pause) for these in found for number, pause in enumerate(these, 1)):
             ceiling = min(cap, (base or 0.1) * 2 ** (number - 1))
-            assert pause <= ceiling + ROUNDING, (
-                f"{about}: a pause of {pause:.3f} s after attempt {number}, where the ceiling is {ceiling:g} s"
-            )
+            seen = f"{about}: a pause of {pause:.3f} s after attempt {number}, where the ceiling is {ceiling:g} s"
+            assert pause <= ceiling + ROUNDING, drawn(run, seen, base or 0.1, cap)
         firsts.append(max(these[0] for these in found) / (base or 0.1))
     usual, *default = firsts  # that pauses are too short is another behaviour, unless the default is to blame
     short = (
@@ -219,8 +226,9 @@ def test_full_jitter(runs, settings=((0.1, 0.5),)):
     mean, low, high = sum(shares) / len(shares), shares[len(shares) // 20], shares[-len(shares) // 20]
     seen = f"{len(shares):,} pauses: on average {mean:.0%} of the ceiling, most of them from {low:.0%} to {high:.0%}"
     # the mean of so many even draws lies within four of its standard deviations: 6 % of it for 1,500 pauses
-    assert abs(mean - 0.5) < 4 * 0.2887 / len(shares) ** 0.5, seen
-    assert -ROUNDING < low < 0.1 and 0.9 < high < 1 + ROUNDING, seen
+    even = abs(mean - 0.5) < 4 * 0.2887 / len(shares) ** 0.5
+    wide = -ROUNDING < low < 0.1 and 0.9 < high < 1 + ROUNDING
+    assert even and wide, spread(seen, shares, of="pauses, each as a share of its ceiling")
 
 
 @pytest.mark.points(0.5)
