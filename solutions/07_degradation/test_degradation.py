@@ -316,6 +316,8 @@ def test_shared(runs):
     call_of(first, 1, 4)
     ada, bob = ([call for call in first.calls("primary") if list(call.args) == [key]] for key in ("ada", "bob"))
     assert (len(ada), len(bob)) == (3, 1), f"{len(ada)} calls for 'ada' and {len(bob)} for 'bob', not 3 and 1"
+    late = bob[0].start - asked_at(first, 2)
+    assert late < INSTANT, f"the primary was asked for 'bob' {late:.2f} s late, after the call for 'ada' was over"
     for number in (1, 3, 5):
         fresh(first, number, ada[0])
         fresh(first, number + 1, bob[0])
