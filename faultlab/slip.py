@@ -23,6 +23,8 @@ PROGRAM = (
     *(RuntimeError, ValueError),
 )
 """What libraries raise of a call that isn't right."""
+UNMEANT = (NameError, AttributeError, TypeError, ImportError)
+"""What is hardly ever caught on purpose. Others are: to ask for forgiveness is easier than for permission."""
 DEPTH = 5
 _CALLED = re.compile(r"(?P<name>[\w.<>]+)\(\) (?:missing|takes|got)")
 
@@ -62,15 +64,15 @@ def error_in_cell(error: BaseException, namespace: Mapping[str, Any], cell: str)
 
 
 def _behind(error: BaseException, depth: int) -> Iterator[BaseException]:
-    """The error, those that it groups, and misspelt names that it was made from."""
+    """The error, those that it groups, and those that it was made from."""
     yield error
-    if depth and isinstance(error, BaseExceptionGroup):
+    if not depth:
+        return
+    if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions[:50]:
             yield from _behind(inner, depth - 1)
-    before = error.__cause__ or error.__context__
-    if depth and before is not None:
-        # Others may have been caught on purpose: to ask for forgiveness is easier than for permission.
-        yield from (one for one in _behind(before, depth - 1) if isinstance(one, NameError | ImportError))
+    if (before := error.__cause__ or error.__context__) is not None:
+        yield from (one for one in _behind(before, depth - 1) if isinstance(one, UNMEANT))
 
 
 def _slip(error: BaseException, namespace: Mapping[str, Any]) -> str:
