@@ -246,10 +246,10 @@ def test_history_does_not_mask(runs):
 @pytest.mark.step("Window")
 @pytest.mark.scenario(
     "silence",
-    cases=[["failed", 2.0, 53.5, 70.0, {}], ["slow", 51.0, 30.0, 65.4, {}], ["failed", 110.0, 50.0, 75.0, {}]],
+    cases=[["failed", 14.0, 53.5, 70.0, {}], ["slow", 51.0, 30.0, 65.4, {}], ["failed", 110.0, 50.0, 75.0, {}]],
 )
 @pytest.mark.scenario(
-    "silence", cases=[["slow", 20.0, 15.0, 39.0, {"window": 30.0}], ["failed", 5.0, 24.0, 36.0, {"window": 30.0}]]
+    "silence", cases=[["slow", 20.0, 15.0, 39.0, {"window": 30.0}], ["failed", 14.0, 24.0, 36.0, {"window": 30.0}]]
 )
 def test_recovers_without_traffic(runs):
     """Without traffic trouble lasts as long as the window, and then it is over
@@ -307,7 +307,7 @@ def test_idle(run):
 @pytest.mark.scenario(
     "failures",
     cases=[
-        *([200, 7, {}], [200, 13, {}], [1000, 48, {}], [1000, 52, {}], [60, 0, {}], [60, 60, {}]),
+        *([200, 7, {}], [200, 13, {}], [1000, 44, {}], [1000, 56, {}], [60, 0, {}], [60, 60, {}]),
         *([100, 14, {"max_error_rate": 0.2}], [100, 26, {"max_error_rate": 0.2}]),
     ],
 )
@@ -356,7 +356,7 @@ def test_min_samples(runs):
 @pytest.mark.scenario(
     "slow",
     cases=[
-        *([1000, 20, 5.0, {}], [1000, 20, 0.7, {}], [500, 15, 1.2, {}], [500, 15, 0.85, {}]),
+        *([1000, 20, 5.0, {}], [1000, 20, 0.7, {}], [500, 15, 1.3, {}], [500, 15, 0.76, {}]),
         *([400, 12, 0.5, {"max_p99": 0.3}], [400, 12, 0.2, {"max_p99": 0.3}], [300, 9, 4.0, {}], [300, 9, 0.72, {}]),
         *([600, 18, 3.0, {}, False], [600, 18, 0.5, {}, False]),
     ],

@@ -101,7 +101,7 @@ BEGINNERS = {
 }
 IN_A_CELL = {"wrong indentation", "a colon that is missing", "an open bracket", "a wrong import"}
 """Those that the cell itself ends with."""
-ELSEWHERE = {"a shadowed name", "a parameter that is missing"}
+ELSEWHERE = {"None called", "a shadowed name", "a parameter that is missing"}
 """Python raises these at another line than the one to correct."""
 CASES = {section: (section, *one) for section, one in TYPOS.items()} | {
     name: ("02_retry", *one) for name, one in BEGINNERS.items()

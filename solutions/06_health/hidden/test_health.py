@@ -39,7 +39,7 @@ def test_history_does_not_mask(runs):
     cases=[["slow", 1.0, 20.0, 65.4, {}], ["failed", 53.0, 44.0, 72.0, {}], ["slow", 175.0, 53.5, 90.0, {}]],
 )
 @pytest.mark.scenario(
-    "silence", cases=[["failed", 100.0, 95.0, 131.0, {"window": 120.0}], ["slow", 9.0, 40.0, 56.0, {"window": 48.0}]]
+    "silence", cases=[["failed", 100.0, 95.0, 131.0, {"window": 120.0}], ["slow", 20.0, 40.0, 56.0, {"window": 48.0}]]
 )
 @as_visible
 def test_recovers_without_traffic(runs):
@@ -51,7 +51,7 @@ def test_recovers_without_traffic(runs):
 @pytest.mark.scenario(
     "failures",
     cases=[
-        *([300, 12, {}], [300, 18, {}], [600, 29, {}], [600, 31, {}], [40, 1, {}], [40, 38, {}]),
+        *([300, 12, {}], [300, 18, {}], [600, 26, {}], [600, 34, {}], [40, 1, {}], [40, 38, {}]),
         *([200, 1, {"max_error_rate": 0.01}], [200, 4, {"max_error_rate": 0.01}]),
     ],
 )
@@ -88,7 +88,7 @@ def test_min_samples(runs):
 @pytest.mark.scenario(
     "slow",
     cases=[
-        *([980, 20, 7.0, {}], [980, 20, 0.75, {}], [400, 10, 1.2, {}], [400, 10, 0.85, {}]),
+        *([980, 20, 7.0, {}], [980, 20, 0.75, {}], [400, 10, 1.3, {}], [400, 10, 0.76, {}]),
         *([450, 14, 3.0, {"max_p99": 2.0}], [450, 14, 1.4, {"max_p99": 2.0}], [250, 8, 3.0, {}], [250, 8, 0.4, {}]),
         *([700, 20, 2.0, {}, False], [700, 20, 0.6, {}, False]),
     ],
