@@ -228,6 +228,14 @@ class Lab:
         if (found := slip(error, self.namespace)) and found not in self.slips:
             self.slips.append(found)
 
+    @contextlib.contextmanager
+    def whatever_comes(self) -> Iterator[None]:
+        """Errors end here, where only what happened before is looked at; a slip among them is kept."""
+        try:
+            yield
+        except Exception as error:
+            self.notice(error)
+
     def describe(self, error: BaseException, depth: int = 0) -> dict[str, Any]:
         """An exception as plain data: its class, the notebook's names for its classes, whose it is, its cause."""
         if not depth:

@@ -163,10 +163,13 @@ def read_known(path: Path) -> list[Mistake]:
 
 
 def known_in(text: str) -> list[Mistake]:
-    """The mistakes in the text of a `mistakes.json`."""
+    """The mistakes in the text of a `mistakes.json`; none of one that an earlier version made, which knew less."""
+    rows = json.loads(text)["mistakes"]
+    if any(len(row) != len(Mistake._fields) for row in rows):
+        return []
     return [
         Mistake(headline, kind, frozenset(map(frozenset, lost)), {test: tuple(said) for test, said in words.items()})
-        for headline, kind, lost, words in json.loads(text)["mistakes"]
+        for headline, kind, lost, words in rows
     ]
 
 

@@ -5,7 +5,6 @@ How often, in which order and for how long, the world draws; what a driver needs
 
 import asyncio
 import builtins
-import contextlib
 
 from faultlab.scenario import scenario
 from faultlab.world import TOKEN, error, hang, ok
@@ -233,7 +232,7 @@ async def _(lab, clients, seed, options):
         async def op():
             return await service(number)
 
-        with contextlib.suppress(Exception):
+        with lab.whatever_comes():
             await retry(op, **said(**options, rng=lab.random(seed * 10_000 + number)))
 
     await asyncio.gather(*map(client, range(clients)))

@@ -1,7 +1,6 @@
 """What is done to a `Bulkhead`: callers that come one after the other, together, again and again, or give up."""
 
 import asyncio
-import contextlib
 
 from faultlab.scenario import scenario
 from faultlab.world import error, ok
@@ -159,7 +158,7 @@ async def _(lab, concurrent, room, plan):
             queue.pop(number, None)
             return await service()
 
-        with contextlib.suppress(Exception):
+        with lab.whatever_comes():
             try:
                 queue[number] = asyncio.current_task()
                 await bulkhead.run(op)

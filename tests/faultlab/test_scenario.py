@@ -246,3 +246,24 @@ def test_the_driver_has_no_lane_of_its_own():
         "    await asyncio.sleep(1)\n"
     ).values()
     assert play(item, {}, {}).lanes == ["caller"]
+
+
+def test_what_ends_in_a_driver_is_kept_as_a_slip():
+    """A driver that lets errors end, because it looks at what happened before, still tells an answer's own error."""
+
+    @scenario
+    def asked(world):
+        world.service("op", [error("ConnectionError")])
+
+    @asked.driver
+    async def _(lab):
+        for _ in range(2):
+            with lab.whatever_comes():
+                await lab.answer("ask")(lab.service("op"))
+
+    names: dict = {}
+    exec("async def ask(op):\n    try:\n        await op()\n    except ConnectionError:\n        wrong.name\n", names)
+    said = [event.data["text"] for event in play(asked, {}, names).of("note")]
+    assert [text.partition(",")[0] for text in said] == ["NameError: name 'wrong' is not defined"]
+    exec("async def ask(op):\n    await op()\n", names)
+    assert not list(play(asked, {}, names).of("note"))

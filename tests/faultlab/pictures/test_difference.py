@@ -173,3 +173,15 @@ def test_any_value_is_told(value):
             found = between(one, two)
             assert found.own and found.intended and len(found.words) < 600
             assert not re.search(r"<script|\u202e", compare_svg(one.timeline, two.timeline))
+
+
+def test_a_number_beside_an_outcome():
+    """What a rejection says besides may be left open: it is no difference while there is another one."""
+    own, intended = pens()
+    for run, wait in ((own, 1.0), (intended, 0.0)):
+        run.mark("a", 1.0, "retry_after 1", wait).mark("a", 1.0, "outcome 1", raised("CircuitOpenError"))
+    assert between(own, intended).at == 1.0
+    own.call("b", 2.0, 0.5)
+    intended.mark("b", 2.0, "outcome 2", raised("CircuitOpenError"))
+    found = between(own, intended)
+    assert (found.at, found.lane, found.own) == (2.0, "b", "calls op")
