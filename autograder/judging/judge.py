@@ -22,7 +22,7 @@ from _pytest.main import Session
 
 from autograder.judging.marks import SOURCE, scenarios_of
 from autograder.judging.result import Behaviour
-from faultlab.pictures.difference import first_difference
+from faultlab.pictures.difference import LOOSE, first_difference
 from faultlab.pictures.sheet import Sheet
 from faultlab.pictures.spread import Seen
 from faultlab.scenario import Played, TooLong, cpu_limit
@@ -246,16 +246,24 @@ def beside_intended(
 ) -> Behaviour:
     """The behaviour with the intended run beside its own.
 
-    Where both do the same, and another of the behaviour's runs doesn't, it is that one that is drawn.
+    Where both do the same, or differ only in what may be left open, and another of the behaviour's runs differs more,
+    that one is drawn.
     """
     if behaviour.timeline is None or behaviour.scenario is None:
         return behaviour
     first = behaviour.scenario, behaviour.timeline
+    found: list[tuple[int, Played, Timeline, Timeline]] = []
     for wanted, run in (first, *(one for one in runs if one[0] != first[0])):
         meant = intended(wanted) if len(run) <= SHOWN_EVENTS else None
-        if meant is not None and first_difference(run, meant) is not None:
-            return replace(behaviour, timeline=run, intended=meant, scenario=wanted)
-    return replace(behaviour, intended=intended(first[0]))
+        difference = first_difference(run, meant) if meant is not None else None
+        if meant is not None and difference is not None:
+            found.append((difference.level, wanted, run, meant))
+            if difference.level == LOOSE:
+                break
+    if not found:
+        return replace(behaviour, intended=intended(first[0]))
+    _, wanted, run, meant = min(found, key=lambda one: one[0])
+    return replace(behaviour, timeline=run, intended=meant, scenario=wanted)
 
 
 def _picture(error: BaseException | None) -> Sheet | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -35,6 +35,8 @@ class Difference:
     lane: str
     own: str
     intended: str
+    level: int = 0
+    """How closely one has to look to see it: LOOSE, PLAIN or STRICT."""
 
     @property
     def words(self) -> str:
@@ -83,7 +85,7 @@ def differences(own: Timeline, intended: Timeline) -> tuple[Difference | None, d
         if pairs:
             told = [(_rank(pair, lane), _told(pair, lane, mine, meant)) for lane, pair in _earliest(pairs)]
             first = min(told, key=lambda one: (round(one[1].at, 6), one[0]))[1]
-            return first, {lane: pair.at for lane, pair in pairs.items()}
+            return replace(first, level=strict), {lane: pair.at for lane, pair in pairs.items()}
     return None, {}
 
 
