@@ -31,7 +31,7 @@ from autograder.processes import Died, Tell, side_by_side
 
 EQUIVALENT_FILE = "equivalent.toml"
 ONE_IN = 20
-"""At most one mutant in so many may be declared equivalent."""
+"""At most one mutant in so many may be declared equivalent, rounded up."""
 
 
 class Declared(NamedTuple):
@@ -190,8 +190,7 @@ def misdeclared(section: Section, made: Sequence[Mutant], declared: Sequence[Dec
     for name, times in Counter(one.id for one in declared).items():
         if times > 1:
             found.append(f"{where}: {name}: stands there {times} times; keep one")
-    if len(declared) * ONE_IN > len(made):
-        allowed = len(made) // ONE_IN
+    if len(declared) > (allowed := ceil(len(made) / ONE_IN)):
         found.append(f"{where}: declares {len(declared)} of {len(made)} mutants; {allowed} at most, kill the others")
     return found
 

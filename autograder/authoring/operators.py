@@ -101,15 +101,16 @@ def constant(cell: Cell, site: Site) -> Iterator[Edit]:
     """Numbers one more, one less, doubled; the other truth; another text."""
     if isinstance(site.node, ast.JoinedStr) and not isinstance(site.parent, ast.JoinedStr):
         yield cell.replace("text", site.node, '""', site.parent)
-    if isinstance(site.node, ast.Constant) and not (isinstance(site.parent, ast.Dict) and _is_prose(site.node.value)):
+    if isinstance(site.node, ast.Constant) and not _is_free(site.node.value, site.parent):
         kind = "text" if isinstance(site.node.value, str | bytes) else "constant"
         for new in others(cell.source(site.node), site.node.value):
             yield cell.replace(kind, site.node, new, site.parent)
 
 
-def _is_prose(value: object) -> bool:
-    """Whether it is a text of several words: in an answer's body it is for people, and each may word it."""
-    return isinstance(value, str) and " " in value
+def _is_free(value: object, parent: ast.AST | None) -> bool:
+    """Whether each may word it in another way: a sentence, several words in an answer's body, bytes of a protocol."""
+    prose = isinstance(value, str) and " " in value and (isinstance(parent, ast.Dict) or value.endswith("."))
+    return prose or isinstance(value, bytes)
 
 
 def others(written: str, value: object) -> list[str]:
@@ -117,7 +118,10 @@ def others(written: str, value: object) -> list[str]:
     if isinstance(value, bool):
         return [repr(not value)]
     if isinstance(value, int | float):
-        near = [value + 1] if abs(value) >= 100 else [value + 1, value - 1, value * 2]
+        if isinstance(value, float) and abs(value) >= 10:  # of which a little more or less is often right, too
+            near = [value * 2, value / 2]
+        else:
+            near = [value + 1] if abs(value) >= 100 else [value + 1, value - 1, value * 2]
         return [text for text in dict.fromkeys(f"{one:.10g}" for one in near) if float(text) != value]
     if isinstance(value, str | bytes):
         opening = re.match(r"[a-zA-Z]*(\"\"\"|'''|\"|')", written)

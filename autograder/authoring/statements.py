@@ -100,7 +100,16 @@ def _depend(cell: Cell, one: ast.stmt, other: ast.stmt) -> bool:
 def _touched(cell: Cell, statement: ast.stmt) -> tuple[set[str], set[str], bool]:
     """The names and attributes that a statement reads and writes; whether it may do more than that."""
     reads, writes, acts = set(), set(), False
+    inner = {
+        name.id
+        for part in ast.walk(statement)
+        if isinstance(part, ast.comprehension)
+        for name in ast.walk(part.target)
+        if isinstance(name, ast.Name)
+    }  # a comprehension's own
     for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and node.id in inner:
+            continue
         if isinstance(node, ast.Name | ast.Attribute):
             name = cell.source(node)
             if isinstance(node.ctx, ast.Load):
