@@ -154,7 +154,14 @@ def test_in_a_notebook(name):
     assert "Hint:" not in shown and "typical mistake" not in shown
 
 
-@pytest.mark.parametrize("name", CASES)
+# Each starts a process; all of them are among the heavy tests.
+IN_TERMINAL = [
+    pytest.param(name, marks=[] if name in ("02_retry", "07_degradation", "an open bracket") else pytest.mark.heavy)
+    for name in CASES
+]
+
+
+@pytest.mark.parametrize("name", IN_TERMINAL)
 def test_in_the_terminal(name, tmp_path):
     """As `autograder check` tells it."""
     section, text, told = slipped(name)
