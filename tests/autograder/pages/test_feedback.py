@@ -123,8 +123,29 @@ class TestWords:
     @pytest.mark.parametrize("text", ["<img src=x onerror=alert(1)>", "`<script>alert(1)</script>`"])
     def test_a_submissions_words_stay_words(self, text):
         """Whatever it writes into a message, in backticks too."""
-        markup = part_html(result(behaviour("a", False, message=text, hint=text)))
-        assert not re.search("<(img|script)", markup)
+        said = behaviour("a", False, message=text, hint=text)
+        slipped = replace(
+            behaviour("b", False, message=f"NameError: {text}\n{text}"), slip=True, printed=f"{text}\n" * 3
+        )
+        for markup in (part_html(result(said)), part_html(result(slipped, said))):
+            assert not re.search("<(img|script)", markup)
+
+    def test_an_error_of_ones_own(self):
+        """It stands above all, with how many wait for it; what else is missing has its fold, closed, without a hint."""
+        slip = replace(
+            behaviour("a", False, message="NameError: no x, line 3 of your cell\nx + 1"), cause="x", slip=True
+        )
+        other = behaviour("c", False, message="seen otherwise", hint="a hint")
+        markup = part_html(replace(result(slip, replace(slip, test="b"), other), mistakes=("a headline",)))
+        assert "line 3 of your cell:" in markup and "x + 1" in markup and "2 behaviours wait for it" in markup
+        assert "seen otherwise" in markup and "a hint" not in markup and "a headline" not in markup
+        assert "<details open" not in markup
+
+    def test_one_cause_is_explained_once(self):
+        """And before what has none, for it stands in the way."""
+        ones = [replace(behaviour(name, False, message=f"endless {name}"), cause="endless") for name in "bc"]
+        markup = part_html(result(behaviour("a", False, message="seen otherwise"), *ones))
+        assert markup.index("endless b") < markup.index("seen otherwise") and "endless c" not in markup
 
     def test_words_are_no_formulas(self):
         """What shows the page may typeset formulas: not in here, where they would bring links along."""
