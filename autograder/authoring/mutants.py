@@ -25,6 +25,7 @@ from autograder.authoring.worked import answer_cells, solution_notebook
 from autograder.course import Course, Section
 from autograder.errors import UsageError
 from autograder.judging.bench import Bench, play_tests
+from autograder.judging.judge import CANT_BE_JUDGED
 from autograder.notebook.execution import run_notebook
 from autograder.notebook.source import solution
 from autograder.processes import Died, Tell, side_by_side
@@ -156,7 +157,7 @@ def judge_text(section: Section, notebook: bytes, text: str) -> Judged:
     except Exception as error:
         return Judged(killed=False, failed=f"{type(error).__name__}: {error}")
     lost = [one for one in behaviours if not one.passed]
-    failed = next((one.message for one in lost if "can't be judged" in one.message), "")
+    failed = next((one.message for one in lost if CANT_BE_JUDGED in one.message), "")
     # Once an answer didn't come to its end twice, the rest isn't played: what wasn't seen killed nothing.
     seen = [test.id for test in judge.tests if any(one in timelines for one in test.scenarios)]
     return Judged(bool(lost), tuple(dict.fromkeys(one.test for one in lost if one.test in seen)), failed)

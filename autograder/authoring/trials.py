@@ -13,7 +13,7 @@ from autograder.authoring.examples import answers, cell_text, kinds, wrong_answe
 from autograder.authoring.worked import answer_runner, given_texts, run_answer, solution_notebook
 from autograder.course import Section
 from autograder.judging.bench import Bench, play_tests
-from autograder.judging.judge import SHOWN_EVENTS
+from autograder.judging.judge import CANT_BE_JUDGED, SHOWN_EVENTS
 from autograder.judging.mistakes import (
     FORM,
     MISTAKES_FILE,
@@ -169,7 +169,7 @@ def _unsteady(
 
 
 def mistaken_answers(section: Section, built: Built) -> list[str]:
-    """Typical mistakes that pass a behaviour which they say they fail, a line each.
+    """Typical mistakes that pass a behaviour which they say they fail, or on which a test fails itself, a line each.
 
     What they lose of the visible tests is known from the build; the few that only hidden tests find are judged here.
     """
@@ -179,11 +179,14 @@ def mistaken_answers(section: Section, built: Built) -> list[str]:
     found = []
     known = known_in(built.release[MISTAKES_FILE].decode())
     for wrong, mistake in zip(wrong_answers(section), known, strict=True):
+        where = problems.at(section, wrong.path)
+        broken = [test for test, said in mistake.words.items() if any(CANT_BE_JUDGED in words for words in said)]
+        if broken:
+            found.append(f"{where}: test_{broken[0]} itself fails on it; let the test expect whatever an answer gives")
         left = wrong.fails.difference(frozenset.intersection(*mistake.lost) if mistake.lost else ())
         if left:
             left -= _lost(section, built.source[name], wrong.text)
         if left:
-            where = problems.at(section, wrong.path)
             found.append(f"{where}: passes {', '.join(sorted(left))}; correct its second line, or tighten these tests")
     return found
 

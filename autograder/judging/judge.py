@@ -30,6 +30,8 @@ from faultlab.timeline import NS, Event, Timeline
 
 CPU_SECONDS = 10.0
 """CPU time for judging one submission: honest timelines take a hundredth of it."""
+CANT_BE_JUDGED = "what your code did can't be judged"
+"""Begins the message where a test fails with an error of its own: its author's to correct."""
 MESSAGE_LETTERS = 1_000
 SHOWN_EVENTS = 600
 """Timelines with more events than this are judged but not drawn, nor are those of what was passed."""
@@ -298,7 +300,7 @@ def _message(error: BaseException, runs: list[Timeline]) -> str:
     elif isinstance(error, TooBusy):
         said = "what your code did takes too long to judge"
     else:
-        said = f"what your code did can't be judged ({type(error).__name__})"
+        said = f"{CANT_BE_JUDGED} ({type(error).__name__})"
     words = [ending for run in runs if (ending := ending_words(run))][:1]
     if not words:
         words = [said or "not seen"]

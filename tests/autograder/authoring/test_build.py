@@ -34,6 +34,13 @@ def released(course: Course) -> Path:
     return course.notebooks / SECTION / "sample.ipynb"
 
 
+def _break_a_test(folder: Path) -> None:
+    """Of a mistake that runs, the test raises an error of its own."""
+    seen = 'run.marks("result")[0].value.get("value")'
+    edit(folder / "wrong" / "minus.py", "return a", "def add(a, b):\n    return a")
+    edit(folder / "test_sample.py", f"{seen} == 3", f"{{3: True}}[{seen}]")
+
+
 def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
@@ -336,6 +343,10 @@ class TestRules:
             (
                 lambda folder: edit(folder / "wrong" / "minus.py", "return a - b", "add = lambda a, b: a + b"),
                 "minus.py: passes small",
+            ),
+            (
+                _break_a_test,
+                "minus.py: test_small itself fails on it",
             ),
             (
                 lambda folder: edit(folder / "sample.py", "= total + b", "= total - b"),
