@@ -25,7 +25,7 @@ from autograder.errors import UsageError
 from autograder.files import stage
 from autograder.grading.kit import Kit
 from autograder.grading.verdict import lacks_a_name, line_of, needs_of, notes_of, unjudged, verdict_of
-from autograder.judging.bench import explained, remarks
+from autograder.judging.bench import explain_missing, remarks
 from autograder.judging.judge import beside_intended
 from autograder.judging.mistakes import headlines
 from autograder.judging.result import Behaviour, Result
@@ -94,8 +94,7 @@ class Grader:
             return unjudged(kit, student, "unreadable", f"{error}; marked for manual grading")
         _ = self.box  # starting it isn't the submission's time
         outcome = self._played(kit, found)
-        slip = next((f"{kind}: {text}" for _, kind, text in outcome.cell_errors), "")
-        outcome.timelines = {one: explained(run, found.lost, slip) for one, run in outcome.timelines.items()}
+        outcome.timelines = explain_missing(outcome.timelines, found.lost, outcome.cell_errors)
         behaviours = kit.judge.judge(outcome.timelines)
         if kit.judge.exhausted:
             outcome.mishaps.append(("timeout", "what it did takes too long to judge"))
@@ -155,15 +154,17 @@ class Grader:
     ) -> list[Behaviour]:
         """The behaviours, and beside the runs that are drawn those of the worked solution, with the same numbers."""
         parts = [[one for one in behaviours if one.hidden is hidden] for hidden in (False, True)]
-        wanted = {id(one) for part in parts for one in to_draw(part)}
+        wanted = {(one.test, one.hidden) for part in parts for one in to_draw(part)}
 
+        @cache  # the visible and the hidden part may look at the same run
         def intended(one: Played) -> Timeline | None:
             return kit.intended(one, self._seed(kit, found, one))
 
         beside = []
         for behaviour, test in zip(behaviours, kit.judge.tests, strict=True):
             runs = [(one, timelines[one]) for one in test.scenarios if one in timelines]
-            beside.append(beside_intended(behaviour, runs, intended) if id(behaviour) in wanted else behaviour)
+            drawn = (behaviour.test, behaviour.hidden) in wanted
+            beside.append(beside_intended(behaviour, runs, intended) if drawn else behaviour)
         return beside
 
     def close(self) -> None:

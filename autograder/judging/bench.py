@@ -91,18 +91,26 @@ def play_tests(
     return timelines
 
 
-def explained(timeline: Timeline, why: str, slip: str = "") -> Timeline:
-    """The timeline; of a run that found no answer it says why there is none, and not that its name may be misspelt.
+def explain_missing(
+    timelines: Mapping[Played, Timeline], lost: str, cell_errors: Iterable[tuple[int, str, str]]
+) -> dict[Played, Timeline]:
+    """The timelines; those that found no answer say why there is none, and not that its name may be misspelt.
 
-    why: what became of the answer's cell. slip: the error that the cell ended with, as `faultlab.slip` tells it.
+    lost: what became of the answer's cell, when it can't be run. cell_errors: those that cells ended with: the cell's
+    number, the error's class, and its text as `faultlab.slip` tells it.
     """
+    slip = next((f"{kind}: {text}" for _, kind, text in cell_errors), "")
+    return {one: _explained(run, lost, slip) for one, run in timelines.items()}
+
+
+def _explained(timeline: Timeline, lost: str, slip: str) -> Timeline:
     end = timeline.ending
-    if not (why or slip) or end is None or end.data["how"] != "missing":
+    if not (lost or slip) or end is None or end.data["how"] != "missing":
         return timeline
     if slip:
         note = Event(end.at, "note", "", {"what": "slip", "text": slip})
         return Timeline((*timeline.events[:-1], note, end))
-    told = end._replace(data={"how": "missing", "message": why})
+    told = end._replace(data={"how": "missing", "message": lost})
     return Timeline(tuple(told if event is end else event for event in timeline.events))
 
 

@@ -32,7 +32,7 @@ ASIDES = ("never awaited", "time.sleep")
 """What further lines of a message may add to the diagnosis; the names and the seconds in them are the answer's own."""
 
 NAME, NUMBER, ANYTHING = "‹name›", "‹number›", "‹anything›"
-_MATCHES = {NAME: r"[^\W\d_]*-[0-9a-f]{10}", NUMBER: r"\d(?:[\d.,]*\d)?", ANYTHING: ".*"}
+_MATCHES = {NAME: r"[^\W\d_]*-[0-9a-f]{10}", NUMBER: r"\d(?:[\d.,]*\d)?"}
 _TOKEN = re.compile(rf"{_MATCHES[NAME]}\b|{_MATCHES[NUMBER]}|[^\W\d_]+|.", re.DOTALL)
 _WILD = re.compile("|".join(_MATCHES))
 
@@ -112,9 +112,19 @@ def _wild_words(words: Iterable[str], said: str) -> tuple[int, int] | None:
 
 @cache
 def _pattern(words: str) -> re.Pattern[str]:
+    first, *rest = (_fixed(text) for text in words.split(ANYTHING))
+    if not rest:
+        return re.compile(first, re.DOTALL)
+    # Each piece is taken where it first stands, for good: a stranger's words must not make this try all ways.
+    inner = "".join(f"(?>.*?{piece})" for piece in rest[:-1])
+    return re.compile(f"{first}{inner}.*{rest[-1]}", re.DOTALL)
+
+
+def _fixed(words: str) -> str:
+    """The pattern of words in which only names and numbers are open."""
     wild = [_MATCHES[one] for one in _WILD.findall(words)]
     fixed = [re.escape(text) for text in _WILD.split(words)]
-    return re.compile("".join(map("".join, zip(fixed, [*wild, ""], strict=True))), re.DOTALL)
+    return "".join(map("".join, zip(fixed, [*wild, ""], strict=True)))
 
 
 def _generalised(said: Iterable[str]) -> tuple[str, ...]:

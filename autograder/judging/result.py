@@ -5,6 +5,7 @@ Gradebook, feedback, report and exports read results; nothing reads them back in
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -52,6 +53,11 @@ class Behaviour:
     """What the test itself draws of what it saw, in place of the timeline."""
 
 
+def first_slip(behaviours: Iterable[Behaviour]) -> str:
+    """The answer's own error that is to be corrected first, and that line of it; empty when there is none."""
+    return next((one.message for one in behaviours if one.slip), "")
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """The verdict on one student's notebook of one section."""
@@ -94,8 +100,8 @@ class Result:
 
     @property
     def slip(self) -> str:
-        """The answer's own error that is to be corrected first, and that line of it; empty when there is none."""
-        return next((one.message for one in self.behaviours if one.slip), "")
+        """The answer's own error that is to be corrected first; see `first_slip`."""
+        return first_slip(self.behaviours)
 
     def part(self, *, hidden: bool) -> tuple[Behaviour, ...]:
         """The behaviours of the visible or of the hidden tests."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import fill
@@ -17,7 +17,7 @@ from typing import Any
 
 from autograder.course import refuse_submission
 from autograder.errors import UsageError
-from autograder.judging.bench import Bench, explained, play_tests, read_intended, remarks
+from autograder.judging.bench import Bench, explain_missing, play_tests, read_intended, remarks
 from autograder.judging.judge import JudgeError, Test
 from autograder.judging.mistakes import MISTAKES_FILE, headlines, read_known
 from autograder.judging.result import Result
@@ -83,11 +83,11 @@ def judge_answer(
     hidden: bool = False,
     step: str | int | None = None,
     lost: str = "",
-    slip: str = "",
+    cell_errors: Sequence[tuple[int, str, str]] = (),
 ) -> Checked:
     """`check` for the names and the folder given. Never raises, but for an interrupt.
 
-    `lost`: what became of the answer's cell, when it can't be run; `slip`: the error that it ended with.
+    `lost` and `cell_errors`: see `explain_missing`.
     """
     try:
         refuse_submission(folder)
@@ -99,7 +99,7 @@ def judge_answer(
             return Checked(_empty(exercise, line), hidden=hidden)
         judge = bench.judge(hidden=hidden)
         tests = _chosen([test for test in judge.tests if test.hidden is hidden], step)
-        timelines = {one: explained(run, lost, slip) for one, run in play_tests(bench, tests, namespace).items()}
+        timelines = explain_missing(play_tests(bench, tests, namespace), lost, cell_errors)
         behaviours = judge.judge(timelines, read_intended(bench, tests), tests=tests)
         known = read_known(bench.visible.with_name(MISTAKES_FILE))
         mistakes = tuple(headlines(behaviours, known))

@@ -29,20 +29,26 @@ def outdated(exercise: str, wanted: Iterable[str], namespace: Mapping[str, Any],
 
 def _failed(wanted: set[str], namespace: Mapping[str, Any]) -> str:
     """Of each name the cell counts that was last to define it, or to try."""
-    for name in sorted(wanted):
-        run = next((one for one in reversed(list(last_runs.values())) if _defines(one.source, name)), None)
-        if run is not None and run.error is not None:
+    for run in reversed(list(last_runs.values())):
+        if not (defined := _defined(run.source, wanted)):
+            continue
+        if run.error is not None:
             said = error_in_cell(run.error, namespace, "your cell")
             what = ": ".join(filter(None, [name_of(run.error), *said.splitlines()]))
             return f"{what}. Your cell failed when it was last run: correct it, run it, then check again."
+        wanted = wanted - defined
     return ""
 
 
-def _defines(source: str, name: str) -> bool:
+def _defined(source: str, wanted: set[str]) -> set[str]:
+    """Those of the wanted names that a cell defines, or tries to where it isn't Python."""
+    if not any(name in source for name in wanted):
+        return set()
     try:
-        return name in names(source).defines
+        return wanted & set(names(source).defines)
     except SyntaxError:
-        return re.search(rf"^\s*(?:(?:async\s+)?def|class)\s+{name}\b|^{name}\s*=", source, re.MULTILINE) is not None
+        tries = r"^\s*(?:(?:async\s+)?def|class)\s+(\w+)|^(\w+)\s*="
+        return wanted & {name for pair in re.findall(tries, source, re.MULTILINE) for name in pair}
 
 
 def _edited(exercise: str, folder: Path) -> str:

@@ -28,6 +28,7 @@ from autograder.notebook.answer import (
 )
 from autograder.notebook.execution import Ran, running
 from autograder.notebook.notes import capped, worded
+from autograder.pages.feedback import explanations, printed, waiting
 from autograder.sandbox.limits import restrain
 
 WALL_SECONDS = 60
@@ -81,8 +82,9 @@ def _child(path: Path, *, alone: bool) -> dict[str, Any]:
     except UsageError as error:
         return {"usage": f"{path.name}: {error}"}
     with running(found.cells, bench.wanted) as ran:
-        slip = next((f"{kind}: {text}" for _, kind, text in ran.errors), "")
-        checked = ran.context.run(judge_answer, exercise, ran.namespace, path.parent, lost=found.lost, slip=slip)
+        checked = ran.context.run(
+            judge_answer, exercise, ran.namespace, path.parent, lost=found.lost, cell_errors=ran.errors
+        )
     return _told(exercise, checked, ran, found)
 
 
@@ -115,12 +117,16 @@ def _told(exercise: str, checked: Checked, ran: Ran, found: Answer) -> dict[str,
         "max_score": result.max_score,
         "line": line,
         "slip": result.slip,
+        "waiting": waiting(result.behaviours),
         "mistakes": list(result.mistakes),
         "notes": capped([*found.notes, *worded(ran.notes, CELLS), *result.notes]),
+        "printed": [text for _, text in printed(result.behaviours)],
+        "explanations": [
+            {"test": b.test, "message": b.message, "hint": b.hint} for b in explanations(result.behaviours)
+        ],
         "behaviours": [
             {"title": b.title, "passed": b.passed, "points": b.points, "max_points": b.max_points}
-            | {"message": b.message, "hint": b.hint, "step": b.step, "slip": b.slip}
-            | {"cause": b.cause, "printed": b.printed}
+            | {"test": b.test, "message": b.message, "hint": b.hint, "step": b.step, "slip": b.slip}
             for b in result.behaviours
         ],
     }

@@ -19,7 +19,6 @@ from autograder.files import write_atomically
 from autograder.learner.lab import learners_folder
 from autograder.learner.local import check_file
 from autograder.notebook.source import solution
-from autograder.pages.feedback import PRINTED
 from autograder.pages.markup import render
 from autograder.sandbox.start import try_tier
 from autograder.sandbox.tiers import BEST_FIRST, PROMISES, SandboxUnavailable, require_linux
@@ -135,39 +134,37 @@ def _passes(found: dict[str, Any]) -> bool:
 
 def _print(path: Path, found: dict[str, Any]) -> None:
     _out.print(Text(f"{path.name}: {found['score']:g} of {found['max_score']:g} visible points", style="bold"))
-    if found.get("slip"):
-        what, _, text = found["slip"].partition("\n")
-        waiting = sum(behaviour["message"] == found["slip"] for behaviour in found["behaviours"])
+    if slip := found.get("slip"):
+        what, _, text = slip.partition("\n")
         _out.print(Text(f"  {what}{':' if text else ''}", style="bold red"))
         _out.print(Text(f"      {text}" if text else ""))
-        _out.print(Text(f"  Correct this first: {waiting} behaviour{' waits' if waiting == 1 else 's wait'} for it."))
+        many = found["waiting"]
+        _out.print(Text(f"  Correct this first: {many} behaviour{' waits' if many == 1 else 's wait'} for it."))
     if found["line"]:
         _out.print(Text(f"  {found['line']}"))
     for headline in found.get("mistakes", []):
         _out.print(Text(f"  it behaves like a typical mistake: {headline}"))
     for note in found.get("notes", []):
         _out.print(Text(f"  {note}"))
-    _print_behaviours(found["behaviours"])
-
-
-def _print_behaviours(behaviours: Sequence[dict[str, Any]]) -> None:
-    told: set[str] = set()
-    explained = False
-    for behaviour in behaviours:
-        mark, style = ("✓", "green") if behaviour["passed"] else ("✗", "yellow")
-        _out.print(Text(f"  {mark} {behaviour['title']}", style=style))
-        if behaviour["passed"] or behaviour["slip"] or behaviour["cause"] in told:
-            continue
-        told |= {behaviour["cause"]} if behaviour["cause"] else set()
-        for line in behaviour["message"].splitlines():
-            _out.print(Text(f"      seen: {line}"))
-        if behaviour["hint"] and not explained:
-            _out.print(Text(f"      hint: {behaviour['hint']}"))
-            explained = True
-    for text in list(dict.fromkeys(one["printed"] for one in behaviours if one["printed"]))[:PRINTED]:
+    _print_behaviours(found)
+    for text in found.get("printed", []):
         _out.print(Text("  the code printed:"))
         for line in text.splitlines():
             _out.print(Text(f"      {clean(line)}"))
+
+
+def _print_behaviours(found: dict[str, Any]) -> None:
+    """Each behaviour, what was seen of those that have an explanation, and one hint: that of what to correct first."""
+    explained = {one["test"]: one for one in found.get("explanations", [])}
+    first = next(iter(explained), None)
+    for behaviour in found["behaviours"]:
+        mark, style = ("✓", "green") if behaviour["passed"] else ("✗", "yellow")
+        _out.print(Text(f"  {mark} {behaviour['title']}", style=style))
+        explanation = explained.get(behaviour["test"])
+        for line in explanation["message"].splitlines() if explanation else []:
+            _out.print(Text(f"      seen: {line}"))
+        if explanation and explanation["hint"] and behaviour["test"] == first:
+            _out.print(Text(f"      hint: {explanation['hint']}"))
 
 
 def _saved(path: Path) -> int:

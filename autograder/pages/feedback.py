@@ -13,7 +13,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from autograder.judging.result import Behaviour, Result, Standing
+from autograder.judging.result import Behaviour, Result, Standing, first_slip
 from autograder.pages.markup import render
 from autograder.version import VERSION
 from faultlab.pictures.difference import first_difference
@@ -52,62 +52,67 @@ def part_html(result: Result, *, hidden: bool = False) -> str:
         return result.parts[hidden]
     behaviours = result.part(hidden=hidden)
     missing = [behaviour for behaviour in behaviours if not behaviour.passed]
-    slip = next((behaviour.message for behaviour in missing if behaviour.slip), "")
+    slip = first_slip(behaviours)
+    what, _, text = slip.partition("\n")
     known = [] if hidden or slip else [f"It behaves like a typical mistake: {headline}" for headline in result.mistakes]
-    steps = _steps(behaviours, bare=bool(slip))
+    line = "" if slip and what in result.line else result.line
+    steps = _steps(behaviours)
     return render(
         "part.html",
         behaviours=behaviours,
         kind="hidden" if hidden else "visible",
         failed=len(missing),
-        slip=slip.partition("\n"),
-        waiting=sum(behaviour.message == slip for behaviour in missing),
-        lines=[line for line in (result.line, *known, *([] if hidden else result.notes)) if line],
+        slip=(what, text) if slip else (),
+        waiting=waiting(behaviours),
+        lines=[line for line in (line, *known, *([] if hidden else result.notes)) if line],
         points=_points,
         steps=steps,
         red=None if slip else next((step for step in steps if step.missing), None),  # where to go on
-        printed=_printed(behaviours),
+        printed=printed(behaviours),
     )
 
 
-def _printed(behaviours: Sequence[Behaviour]) -> list[tuple[str, str]]:
+def waiting(behaviours: Sequence[Behaviour]) -> int:
+    """How many behaviours wait for the answer's own error to be corrected."""
+    slip = first_slip(behaviours)
+    return sum(one.slip and one.message == slip for one in behaviours)
+
+
+def printed(behaviours: Sequence[Behaviour]) -> list[tuple[str, str]]:
     """What the answer printed, each text once: of which behaviour, and the text."""
-    first = {behaviour.printed: behaviour.title for behaviour in reversed(behaviours) if behaviour.printed}
-    return [(title, text) for text, title in reversed(first.items())][:PRINTED]
+    first: dict[str, str] = {}
+    for behaviour in behaviours:
+        if behaviour.printed:
+            first.setdefault(behaviour.printed, behaviour.title)
+    return [(title, text) for text, title in first.items()][:PRINTED]
 
 
 def _points(behaviours: Sequence[Behaviour]) -> str:
     return f"{sum(one.points for one in behaviours):g} of {sum(one.max_points for one in behaviours):g}"
 
 
-def _steps(behaviours: Sequence[Behaviour], *, bare: bool) -> list[_Step]:
-    """The steps in order, each once. No timeline is drawn twice.
-
-    bare: the answer's own error is told above, so hints of other causes would lead astray.
-    """
+def _steps(behaviours: Sequence[Behaviour]) -> list[_Step]:
+    """The steps in order, each once. No timeline is drawn twice."""
     drawn: set[int] = set()
     missing: dict[str | None, list[tuple[Behaviour, Markup]]] = {}
-    for one in _explained(behaviours):
-        shown = replace(one, hint="") if bare else one
-        missing.setdefault(one.step, []).append((shown, _fresh_picture(one, drawn)))
+    for one in explanations(behaviours):
+        missing.setdefault(one.step, []).append((one, _fresh_picture(one, drawn)))
     names = dict.fromkeys(behaviour.step for behaviour in behaviours)
     return [_Step(name, [one for one in behaviours if one.step == name], missing.get(name, [])) for name in names]
 
 
-def _explained(behaviours: Sequence[Behaviour]) -> list[Behaviour]:
-    """Those that weren't seen, step by step, of each cause one: it explains the others. A slip is told above all."""
+def explanations(behaviours: Sequence[Behaviour]) -> list[Behaviour]:
+    """Those of a part's behaviours that are to be explained, step by step, in the order in which to correct them.
+
+    Of each cause one: it explains the others. A slip is told above all; hints of other causes would lead away from it.
+    """
     places = {step: place for place, step in enumerate(dict.fromkeys(behaviour.step for behaviour in behaviours))}
+    missing = sorted(
+        (one for one in behaviours if not one.passed), key=lambda one: (places[one.step], not one.slip, not one.cause)
+    )
     told: dict[str, Behaviour] = {}
-    found = []
-    for one in sorted(to_correct_first(behaviours), key=lambda one: places[one.step]):
-        if not one.slip and (not one.cause or told.setdefault(one.cause, one) is one):
-            found.append(one)
-    return found
-
-
-def to_correct_first(behaviours: Sequence[Behaviour]) -> list[Behaviour]:
-    """The behaviours that weren't seen, those first whose cause stands in the way of others."""
-    return sorted((one for one in behaviours if not one.passed), key=lambda one: (not one.slip, not one.cause))
+    found = [one for one in missing if not one.slip and (not one.cause or told.setdefault(one.cause, one) is one)]
+    return [replace(one, hint="") for one in found] if any(one.slip for one in missing) else found
 
 
 def _fresh_picture(behaviour: Behaviour, drawn: set[int]) -> Markup:
@@ -122,7 +127,7 @@ def _fresh_picture(behaviour: Behaviour, drawn: set[int]) -> Markup:
 def to_draw(behaviours: Sequence[Behaviour]) -> list[Behaviour]:
     """Those of a part's behaviours of which the runs are drawn."""
     drawn: dict[int, Behaviour] = {}
-    for one in _explained(behaviours):
+    for one in explanations(behaviours):
         if one.timeline is not None and one.picture is None and len(drawn) < PICTURES:
             drawn.setdefault(id(one.timeline), one)
     return list(drawn.values())

@@ -129,3 +129,11 @@ def test_words_of_several_shapes_share_a_sign() -> None:
 def test_a_file_of_an_earlier_version_names_nothing():
     """It stands beside notebooks that were handed out before, and costs nobody a check."""
     assert known_in('{"made_from": "", "mistakes": [["Adds one", [["small", "another sum"]]]]}') == []
+
+
+def test_a_strangers_words_arent_tried_in_all_ways():
+    """A message that nearly fits has many ways to be cut; looking for them all would take hours."""
+    left_open = "a, ".join([mistakes.ANYTHING] * 8) + "b"
+    known = [Mistake("h", "h", frozenset([frozenset(["t"])]), {"t": (left_open,)})]
+    assert mistakes.name_losses({"t": "a, " * 330 + "c"}, known) is None
+    assert mistakes.name_losses({"t": "a, " * 330 + "b"}, known) is not None
