@@ -1,7 +1,7 @@
 """How surely typical mistakes are named: `build --check` counts it, section by section, and holds the course to bounds.
 
-Each file in `wrong/` is played under seeds that its signs weren't made from, and named twice: among all of its section,
-where its own headline (or a sibling's) is right, and with it left out, where only silence or a sibling's is.
+Each file in `wrong/` was played under a seed that its signs weren't made from. It is named twice: among all of its
+section, where its own headline (or a sibling's) is right, and with it left out, where only silence or a sibling's is.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from autograder.authoring.examples import wrong_answers
 from autograder.authoring.rule import Built
-from autograder.authoring.trials import PLAYS, play_mistake
 from autograder.course import Section
-from autograder.judging.mistakes import MISTAKES_FILE, Losses, Mistake, known_in, losses, name_losses
-from autograder.judging.result import Behaviour
+from autograder.judging.mistakes import MISTAKES_FILE, Losses, Mistake, known_in, name_losses, trials_in
 from autograder.processes import Tell
 
 LEAST_RIGHT, MOST_FALSE, MOST_FALSE_NEW = 90, 2, 5
@@ -26,12 +24,9 @@ def count_names(section: Section, built: Built, tell: Tell) -> Counter[str]:
     `many`. Tells it, the siblings, and what is seen alike."""
     if MISTAKES_FILE not in built.release:
         return Counter()
-    known = known_in(built.release[MISTAKES_FILE].decode())
-    notebook = built.source[f"{section.notebook}.ipynb"]
+    text = built.release[MISTAKES_FILE].decode()
     wrong = wrong_answers(section)
-    stems = [one.path.stem for one in wrong]
-    plays = [_lost(play_mistake(section, notebook, one.text, [PLAYS])[0]) for one in wrong]
-    counts, alike = _named(known, stems, plays)
+    counts, alike = _named(known_in(text), [one.path.stem for one in wrong], trials_in(text))
     tell(f"{section.name}: {_in_words(counts)}")
     siblings = [f"{one.path.stem} = {other}" for one in wrong for other in sorted(one.siblings)]
     for what, pairs in (("siblings", siblings), ("seen alike", alike)):
@@ -40,17 +35,12 @@ def count_names(section: Section, built: Built, tell: Tell) -> Counter[str]:
     return counts
 
 
-def _lost(behaviours: Sequence[Behaviour]) -> Losses | None:
-    """What is lost; None where an error of the answer's own is told in place of a name."""
-    return None if any(behaviour.slip for behaviour in behaviours) else losses(behaviours)
-
-
 def _named(
-    known: Sequence[Mistake], stems: Sequence[str], plays: Sequence[Losses | None]
+    known: Sequence[Mistake], stems: Sequence[str], trials: Sequence[Losses | None]
 ) -> tuple[Counter[str], list[str]]:
     """The counts, and each mistake that is named falsely when it is left out, with what it is taken for."""
     counts, alike = Counter[str](), []
-    for number, (mistake, lost) in enumerate(zip(known, plays, strict=True)):
+    for number, (mistake, lost) in enumerate(zip(known, trials, strict=True)):
         if lost is None:
             counts["own error"] += 1
             continue

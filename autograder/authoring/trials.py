@@ -84,19 +84,21 @@ def judge_mistakes(section: Section, notebook: bytes, tell: Tell) -> bytes:
         if made_from(kept) == digest:
             return kept.read_bytes()
     tell(f"{section.name}: judging {problems.counted(len(wrong), 'typical mistake')} (once; cached)")
-    found = [
-        describe_mistake(one.headline, kind, map(losses, play_mistake(section, notebook, text, range(PLAYS))))
-        for one, kind, text in zip(wrong, kinds(wrong), texts, strict=True)
-    ]
-    return mistakes_json(digest, found)
+    found, trials = [], []
+    for one, kind, plays in zip(wrong, kinds(wrong), _played(section, notebook, texts), strict=True):
+        found.append(describe_mistake(one.headline, kind, map(losses, plays[:PLAYS])))
+        slipped = any(behaviour.slip for behaviour in plays[PLAYS])
+        trials.append(None if slipped else losses(plays[PLAYS]))
+    return mistakes_json(digest, found, trials)
 
 
-def play_mistake(section: Section, notebook: bytes, text: str, numbers: Iterable[int]) -> list[list[Behaviour]]:
-    """What is seen of an answer by the visible tests, under the seeds of each of these numbers."""
+def _played(section: Section, notebook: bytes, texts: Iterable[str]) -> Iterator[list[list[Behaviour]]]:
+    """What is seen of each of these answers by the visible tests, under so many seeds and another one for trial."""
     bench = Bench.at(str(section.exercise), section.folder)
     judge = bench.judge(hidden=False)
-    run = answer_runner(section, notebook, text)  # anew each time: it may keep something
-    return [judge.judge(play_tests(bench, judge.tests, run(), number)) for number in numbers]
+    for text in texts:
+        run = answer_runner(section, notebook, text)  # anew each time: it may keep something
+        yield [judge.judge(play_tests(bench, judge.tests, run(), number)) for number in range(PLAYS + 1)]
 
 
 _WARMUPS = {"predict", "estimate", "arrange"}

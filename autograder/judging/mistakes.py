@@ -22,7 +22,7 @@ from autograder.course import Section
 from autograder.judging.result import Behaviour
 
 MISTAKES_FILE = "mistakes.json"
-FORM = 2
+FORM = 3
 """Raised when signs are made in another way: then they are made anew."""
 LEAST_WORDS = 0.5
 """Where a play's words have another shape than the next one's, what they share must be at least so much of the
@@ -183,13 +183,21 @@ def known_in(text: str) -> list[Mistake]:
     ]
 
 
-def mistakes_json(digest: str, found: Iterable[Mistake]) -> bytes:
-    """The bytes of `mistakes.json`; `digest` tells what it was made from."""
+def trials_in(text: str) -> list[Losses | None]:
+    """What each mistake in the text of a `mistakes.json` lost under a seed that its signs weren't made from; None where
+    an error of its own is told in place of a name."""
+    found: list[Losses | None] = json.loads(text)["trials"]
+    return found
+
+
+def mistakes_json(digest: str, found: Iterable[Mistake], trials: Iterable[Losses | None] = ()) -> bytes:
+    """The bytes of `mistakes.json`; `digest` tells what it was made from. trials: see `trials_in`."""
     rows = ",\n".join(
         json.dumps([one.headline, one.kind, sorted(map(sorted, one.lost)), dict(one.words)], ensure_ascii=False)
         for one in found
     )
-    return f'{{"made_from": {json.dumps(digest)}, "mistakes": [\n{rows}\n]}}\n'.encode()
+    tried = ",\n".join(json.dumps(one, ensure_ascii=False, sort_keys=True) for one in trials)
+    return f'{{"made_from": {json.dumps(digest)}, "mistakes": [\n{rows}\n], "trials": [\n{tried}\n]}}\n'.encode()
 
 
 def judged_mistakes(section: Section) -> Path:

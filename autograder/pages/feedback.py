@@ -17,10 +17,10 @@ from autograder.judging.result import Behaviour, Result, Standing, first_slip
 from autograder.pages.markup import render
 from autograder.version import VERSION
 from faultlab.pictures.difference import first_difference
-from faultlab.pictures.overlay import SAME
+from faultlab.pictures.overlay import SAME, compared
 from faultlab.pictures.scene import scene
 from faultlab.pictures.sheet import clean
-from faultlab.pictures.svg import compare_svg, svg
+from faultlab.pictures.svg import svg
 from faultlab.pictures.words import fill
 
 PRINTED = 6
@@ -142,8 +142,8 @@ def _picture(behaviour: Behaviour) -> str:
         return _said(found.words) if found else ""  # a picture of nothing
     if intended is None:
         return svg(own)
-    found = first_difference(own, intended)
-    return _said(found.words) + compare_svg(own, intended) if found else _said(SAME) + svg(own)
+    found, both = compared(own, intended)
+    return _said(found.words) + svg(both) if found else _said(SAME) + svg(own)
 
 
 def _said(words: str) -> str:

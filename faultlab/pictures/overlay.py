@@ -66,6 +66,13 @@ def overlay(own: Timeline, intended: Timeline, *, alt: str | None = None, width:
 
     Returns a Sheet, for `show` and `svg`.
     """
+    return compared(own, intended, alt=alt, width=width)[1]
+
+
+def compared(
+    own: Timeline, intended: Timeline, *, alt: str | None = None, width: int = WIDTH
+) -> tuple[Difference | None, Sheet]:
+    """The first difference between a run and the intended one, and the picture of both as `overlay` draws it."""
     two = _two(own, intended)
     since, until, cut = _ends(two)
     two = _until(two, until) if cut else two
@@ -90,7 +97,8 @@ def overlay(own: Timeline, intended: Timeline, *, alt: str | None = None, width:
     said = f"Your run over the intended run. {two.difference.words if two.difference else SAME} {describe(own)}"
     sources = (("your run", own), ("intended run", intended))
     height = round(bottom + 36 + key_height + 2)
-    return Sheet(width, height, tuple(shapes), "Your run over the intended run", said if alt is None else alt, sources)
+    alt = said if alt is None else alt
+    return two.difference, Sheet(width, height, tuple(shapes), "Your run over the intended run", alt, sources)
 
 
 def _two(own: Timeline, intended: Timeline) -> _Two:
