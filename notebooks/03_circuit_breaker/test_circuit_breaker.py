@@ -169,7 +169,7 @@ def without(option, default):
 
 
 def history(calls):
-    """How calls came back, in order, in words, and how many failures in a row that were in the end."""
+    """How calls came back, in order, in words, and how many consecutive failures there were in the end."""
     back = sorted((call for call in calls if call.end is not None), key=lambda call: call.end)
     parts = [(good, len(list(same))) for good, same in groupby(call.outcome == "ok" for call in back)]
     words = [_counted(number, "success" if good else "failure") for good, number in parts]
@@ -282,7 +282,7 @@ def test_concurrent(run):
     ],
 )
 def test_opens(runs, settings=((3, "ABC"), (2, "ABC"), (None, ("A1", "A2", "A3", "A4", "B")), (2, "AB"))):
-    """failure_threshold failures in a row open the circuit, counted in the order in which calls come back
+    """failure_threshold consecutive failures open the circuit, counted in the order in which calls come back
 
     Hint: add one where a call has just failed, and compare at once. What counts is when calls end, not when they begin.
     """
@@ -317,7 +317,7 @@ def test_opens(runs, settings=((3, "ABC"), (2, "ABC"), (None, ("A1", "A2", "A3",
 def test_success_resets(run, callers="ABCDEF"):
     """A success in between starts the count anew
 
-    Hint: failures *in a row*: what does a success do to the number so far?
+    Hint: *consecutive* failures: what does a success do to the number so far?
     """
     for one in told(run):
         calls = []
@@ -328,7 +328,7 @@ def test_success_resets(run, callers="ABCDEF"):
                 blocked(one, who, about)
             else:
                 calls.append(passes(one, who, about).call)
-        blocked(one, "H", "failure_threshold=4, after 5 failures in a row")
+        blocked(one, "H", "failure_threshold=4, after 5 consecutive failures")
 
 
 @pytest.mark.step("Closed")
@@ -372,7 +372,7 @@ def test_is_failure(runs, ignored=("KeyError",)):
         (passes if good else blocked)(one, "C2", f"failure_threshold=4: 2 failures, {between}, 1 failure")
         about = f"failure_threshold=4: 2 failures, {between}, 2 failures"
         (passes if good else blocked)(one, "D", about)
-        blocked(one, "F", "failure_threshold=4, after 5 failures in a row")
+        blocked(one, "F", "failure_threshold=4, after 5 consecutive failures")
     for one in told(probed):
         good = passes(one, "B1", "recovery_time is over").call.error in ignored
         about = f"half-open, and is_failure says {'no' if good else 'yes'} to the probe's error"
@@ -1089,6 +1089,6 @@ def test_late_result(runs, failures=3):
         if works(one, "P", "recovery_time is over"):
             about = f"closed again by a probe, {_counted(failures, 'failure')}, then calls from before it opened {late}"
             passes(one, "R", about)
-            blocked(one, "T", f"{about}, then one more failure, which makes {failures + 1} in a row")
+            blocked(one, "T", f"{about}, then one more failure, which makes {failures + 1} consecutive ones")
         else:
             blocked(one, "R", f"opened again by a probe, then calls from before it opened {late}")

@@ -412,7 +412,7 @@ def test_drain(run):
     right_about(found)
     for one in asked(run, "/livez", empty=False):
         status = one.answer["status"]
-        assert str(status) == "200", f"{situation(one)}: GET /livez answered {status}; who drains is alive"
+        assert str(status) == "200", f"{situation(one)}: GET /livez answered {status}; a draining service is alive"
 
 
 @pytest.mark.points(0.5)

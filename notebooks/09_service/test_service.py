@@ -504,7 +504,7 @@ def test_counts_attempts(
     ),
     threshold=5,
 ):
-    """failure_threshold counts attempts: so many in a row reach a dead backend, then requests fail in 0 s
+    """failure_threshold counts attempts: so many consecutive ones reach a dead backend, then requests fail in 0 s
 
     Hint: what does the breaker see, each attempt or each request? Which of retry and breaker is the outer one? And does
     it hear of requests that the bulkhead turned away?
