@@ -39,9 +39,7 @@ def read_submission(submission: Submission) -> HandedIn | Result:
 def _mentioned(submissions: Sequence[Submission]) -> tuple[str, ...]:
     """The heavy libraries that more than a few submissions mention in what they import, judged by a sample."""
     pattern = re.compile(rb"import (" + b"|".join(name.encode() for name in LIBRARIES) + rb")\b")
-    sample = random.Random(0).sample(
-        submissions, min(SAMPLE, len(submissions))
-    )  # every n-th may be of one section
+    sample = random.Random(0).sample(submissions, min(SAMPLE, len(submissions)))  # every n-th may be of one section
     counts: dict[str, int] = {}
     for submission in sample:
         found = read_submission(submission)
