@@ -123,7 +123,9 @@ def build(sections: tuple[str, ...], check: bool, force: bool) -> int:
     "--sample", "share", type=click.IntRange(1, 100), default=100, help="Judge a sample of this many percent."
 )
 @click.option("--seed", type=int, default=0, help="The seed that chooses the sample.")
-@click.option("--jobs", type=click.IntRange(1), default=None, help="Side by side; as many as cores unless given.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=None, help="How many run in parallel; one per core unless given."
+)
 @_plain_errors
 def mutants(sections: tuple[str, ...], share: int, seed: int, jobs: int | None) -> int:
     """Make small mistakes in the worked solutions, and report those that no test finds."""
@@ -160,7 +162,9 @@ def check(notebooks: tuple[Path, ...], watch: bool) -> int:
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--section", help="Only this section.")
 @click.option("--student", help="Only this student.")
-@click.option("--jobs", type=click.IntRange(1), default=None, help="Side by side; as many as cores unless given.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=None, help="How many run in parallel; one per core unless given."
+)
 @click.option("--seed", type=int, default=0, help="The seed of everything that the exercise doesn't fix.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write one line of JSON for each result.")
 @click.option("--force", is_flag=True, help="Regrade unchanged submissions too.")
@@ -183,7 +187,9 @@ def grade(folder: Path | None, json_file: Path | None, **options: Any) -> int:
 
 
 @main.command()
-@click.option("--jobs", type=click.IntRange(1), default=None, help="Side by side; as many as cores unless given.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=None, help="How many run in parallel; one per core unless given."
+)
 @click.option("--strict", is_flag=True, help="End with 1 when a person has to look at a submission.")
 @click.option("--allow-unsandboxed", is_flag=True, help="Run the code with no protection: for your own code only.")
 @_plain_errors

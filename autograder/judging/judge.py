@@ -324,7 +324,7 @@ def ending_words(run: Timeline) -> str:
     return {
         "returned": "",
         "missing": message,
-        "deadlock": f"your code waits for ever: {message}",
+        "deadlock": f"your code waits forever: {message}",
         "livelock": f"your code keeps running without time passing: {message}",
         "limit": f"your code doesn't come to an end: {message}",
         "error": f"your code can't go on: {message}",

@@ -316,7 +316,7 @@ def first_user() -> int:
 def _require_readable(places: list[str], user: int) -> None:
     for place in places:
         if not os.access(place, os.R_OK):
-            raise PermissionError(f"{place} can't be read by user {user}, as whom submissions would run")
+            raise PermissionError(f"{place} can't be read by user {user}, under which submissions would run")
 
 
 def _address_space(proc: int) -> int:
