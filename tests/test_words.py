@@ -25,14 +25,14 @@ LONGEST = 35
 TURNS = {
     "a clause that begins with a bare 'who': name who it is": re.compile(
         r"(?:^|[.:;!(]\s|\b(?:and|but|or|if|because|than|of|by|for|to|from|with|as|when|that)\s)"
-        r"(?:who|whoever|whom|whose)\b(?![^.]*\?)",
+        r"(?:who|whoever)\b(?!:)(?![^.]*\?)|(?:^|[.:;!]\s)(?:whose|whom)\b(?![^.]*\?)",
         re.IGNORECASE,
     ),
     "say 'the index of' or 'which'": re.compile(r"how-manieth", re.IGNORECASE),
     "say 'wall-clock time'": re.compile(r"\bon the wall\b", re.IGNORECASE),
     "say 'consecutive'": re.compile(r"\bin a row\b", re.IGNORECASE),
     "say 'counts as' or 'treats as'": re.compile(
-        r"\b(?:take|takes|took|taking|taken)\s+(?:[\w'`*-]+\s+){0,4}for\s+(?:an?|the|no|one|another|granted|it|its|what)\b"
+        r"\b(?:take|takes|took|taking|taken)\s+(?:[\w'`*-]+\s+){0,4}for\s+(?:an?|the|no|one|another|it|its|what)\b"
         r"(?!\s+(?:\w+\s+)?(?:second|minute|hour|call|request|section|submission)s?\b)",
         re.IGNORECASE,
     ),
@@ -206,6 +206,7 @@ def test_each_turn_is_found(sentence: str) -> None:
         "A caller who gives up frees its slot.",
         "It takes three seconds for a call to end.",
         "Anyone who grades can read it.",
+        "The notebooks take it for granted.",
     ],
 )
 def test_plain_sentences_pass(sentence: str) -> None:
