@@ -1,4 +1,4 @@
-"""The commands. Errors are one clear line on stderr; exit codes: 0 done, 1 what was checked is wrong, 2 wrong usage."""
+"""The commands. Errors are one clear line on stderr. Exit codes: 0 done, 1 problems found, 2 wrong usage."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ import click
 from autograder.course import Course
 from autograder.errors import UsageError
 
-# jsonschema looks for these when it is imported, and they take over a second to load; we check no such formats
+# jsonschema imports these, which takes over a second; we check no such formats
 for _name in ("rfc3987_syntax", "isoduration"):
     sys.modules.setdefault(_name, None)  # type: ignore[arg-type]
 
-# Importing makes many objects and no garbage: looked through as often as by default, they cost a sixth of a command.
+# Importing makes many objects and no garbage: at the default threshold, collecting costs a sixth of a command.
 gc.set_threshold(100_000, 20, 20)
 
 
 def _plain_errors(command: Callable[..., int | None]) -> Callable[..., None]:
-    """A user's mistake is a line that says what to do, never a traceback."""
+    """Turn a user's mistake into a line that says what to do, never a traceback."""
 
     @wraps(command)
     def run(*args: Any, **options: Any) -> None:
@@ -49,7 +49,7 @@ def _plain_errors(command: Callable[..., int | None]) -> Callable[..., None]:
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM: as Ctrl-C, but for the exit code."""
+    """Handle SIGTERM like Ctrl-C, with another exit code."""
 
 
 def _terminate(_number: int, _frame: object) -> None:
@@ -57,10 +57,10 @@ def _terminate(_number: int, _frame: object) -> None:
 
 
 class _Commands(click.Group):
-    """Says in one line what is wrong with a command, like everything else here."""
+    """Report a misused command in one line, like every other error."""
 
     def main(self, *args: Any, **options: Any) -> Any:
-        """As click's; its own errors become ours, and signs that can't be written become question marks."""
+        """Run as click does; its errors become ours, and characters that can't be written become question marks."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")
@@ -84,7 +84,8 @@ def _fail(line: str, code: int) -> None:
 
 
 def _course(folder: Path | None) -> Course:
-    """The course that one stands in; standing in none, the one that `folder` is in. Raises UsageError."""
+    """The course of the working directory, otherwise that of `folder`. Raises UsageError when both are outside a
+    course."""
     try:
         return Course.find()
     except UsageError:
@@ -101,8 +102,8 @@ def main() -> None:
 
 @main.command()
 @click.argument("sections", nargs=-1)
-@click.option("--check", is_flag=True, help="Change nothing; say what is stale or wrong.")
-@click.option("--force", is_flag=True, help="Replace notebooks that somebody has worked in, too.")
+@click.option("--check", is_flag=True, help="Change nothing; report what is stale or wrong.")
+@click.option("--force", is_flag=True, help="Overwrite notebooks even if they were edited.")
 @_plain_errors
 def build(sections: tuple[str, ...], check: bool, force: bool) -> int:
     """Build notebooks/ from solutions/."""
@@ -118,12 +119,16 @@ def build(sections: tuple[str, ...], check: bool, force: bool) -> int:
 
 @main.command()
 @click.argument("sections", nargs=-1)
-@click.option("--sample", "share", type=click.IntRange(1, 100), default=100, help="Judge only so many in a hundred.")
-@click.option("--seed", type=int, default=0, help="Which ones the sample takes.")
-@click.option("--jobs", type=click.IntRange(1), default=None, help="Side by side; as many as cores unless given.")
+@click.option(
+    "--sample", "share", type=click.IntRange(1, 100), default=100, help="Judge a sample of this many percent."
+)
+@click.option("--seed", type=int, default=0, help="The seed that chooses the sample.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=None, help="How many run in parallel; one per core unless given."
+)
 @_plain_errors
 def mutants(sections: tuple[str, ...], share: int, seed: int, jobs: int | None) -> int:
-    """Make small mistakes in the worked solutions, and say which ones the tests don't find."""
+    """Make small mistakes in the worked solutions, and report those that no test finds."""
     from autograder.authoring.mutants import check_mutants
 
     jobs = jobs or os.cpu_count() or 1
@@ -134,7 +139,7 @@ def mutants(sections: tuple[str, ...], share: int, seed: int, jobs: int | None) 
 @click.argument("name")
 @_plain_errors
 def new(name: str) -> int:
-    """Write a new section, NAME, to solutions/: a small working exercise to change step by step."""
+    """Write a new section NAME into solutions/: a small working exercise, to change step by step."""
     from autograder.authoring.skeleton import new_section, what_next
 
     section = new_section(Course.find(), name)
@@ -157,20 +162,24 @@ def check(notebooks: tuple[Path, ...], watch: bool) -> int:
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--section", help="Only this section.")
 @click.option("--student", help="Only this student.")
-@click.option("--jobs", type=click.IntRange(1), default=None, help="Side by side; as many as cores unless given.")
-@click.option("--seed", type=int, default=0, help="Vary what isn't fixed by the exercise.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write a line for each result.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=None, help="How many run in parallel; one per core unless given."
+)
+@click.option("--seed", type=int, default=0, help="The seed of everything that the exercise doesn't fix.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write one line of JSON for each result.")
 @click.option("--force", is_flag=True, help="Regrade unchanged submissions too.")
 @click.option("--strict", is_flag=True, help="End with 1 when a person has to look at a submission.")
-@click.option("--dry-run", is_flag=True, help="Say what would be graded and why; change nothing.")
-@click.option("--limit", type=click.FloatRange(1), default=120, help="Seconds that one submission may take (120).")
+@click.option("--dry-run", is_flag=True, help="Report what would be graded, and why; change nothing.")
+@click.option(
+    "--limit", type=click.FloatRange(1), default=120, help="The most seconds that one submission may take (120)."
+)
 @click.option("--allow-unsandboxed", is_flag=True, help="Run the code with no protection: for your own code only.")
 @_plain_errors
 def grade(folder: Path | None, json_file: Path | None, **options: Any) -> int:
     """Grade a class: FOLDER (submitted/) holds <student>/<section>/<notebook>.ipynb.
 
-    Ends with 0 when every submission has its verdict and is written, with 1 when something couldn't be written, or
-    with --strict when a person has to look at a submission, and with 2 for wrong usage.
+    Exit codes: 0 when every submission has its verdict and is written; 1 when something couldn't be written, or, with
+    --strict, when a person has to look at a submission; 2 for wrong usage.
     """
     from autograder.grading.classroom import Options, grade_course
 
@@ -178,7 +187,9 @@ def grade(folder: Path | None, json_file: Path | None, **options: Any) -> int:
 
 
 @main.command()
-@click.option("--jobs", type=click.IntRange(1), default=None, help="Side by side; as many as cores unless given.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=None, help="How many run in parallel; one per core unless given."
+)
 @click.option("--strict", is_flag=True, help="End with 1 when a person has to look at a submission.")
 @click.option("--allow-unsandboxed", is_flag=True, help="Run the code with no protection: for your own code only.")
 @_plain_errors
@@ -205,7 +216,7 @@ def lab(arguments: tuple[str, ...]) -> int:
 @click.option("--folder", type=click.Path(path_type=Path), help="Your copy of the notebooks (work/).")
 @_plain_errors
 def progress(html: Path | None, folder: Path | None) -> int:
-    """What you have passed, section by section."""
+    """Show what you have passed, section by section."""
     from autograder.learner.terminal import show_progress
 
     return show_progress(_course(folder), folder, html)
@@ -216,7 +227,7 @@ def progress(html: Path | None, folder: Path | None) -> int:
 @click.option("--folder", type=click.Path(path_type=Path), help="Your copy of the notebooks (work/).")
 @_plain_errors
 def compare(exercise: str, folder: Path | None) -> int:
-    """Once your answer passes: the worked one, and other right ones, beside it."""
+    """Show the worked answer, and other right ones, beside yours once it passes."""
     from autograder.learner.terminal import compare_answers
 
     return compare_answers(_course(folder), exercise, folder)
@@ -225,7 +236,7 @@ def compare(exercise: str, folder: Path | None) -> int:
 @main.command()
 @_plain_errors
 def doctor() -> int:
-    """Which sandbox this machine allows, and how to get a better one."""
+    """Report which sandbox this machine allows, and how to get a better one."""
     from autograder.learner.terminal import show_doctor
 
     return show_doctor()

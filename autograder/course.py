@@ -29,7 +29,7 @@ _EXERCISE = re.compile(r"^# %%[^\n]*?\sexercise=\"([^\"]*)\"", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One section: its name is its folder's."""
+    """One section, named like its folder."""
 
     name: str
     course: Course
@@ -61,40 +61,40 @@ class Section:
 
     @property
     def tests(self) -> Path:
-        """The visible tests; beside the notebook where `solutions/` isn't there."""
+        """The visible tests; without `solutions/` they lie beside the notebook."""
         kept = self.folder / f"test_{self.notebook}.py"
         return kept if kept.exists() or self.source.exists() else self.released / kept.name
 
     @property
     def hidden(self) -> Path:
-        """The tests that are kept back."""
+        """The hidden tests, which students don't get."""
         return self.folder / "hidden" / f"test_{self.notebook}.py"
 
     @property
     def scenarios(self) -> Path:
-        """What is done to a student's code; beside the notebook where `solutions/` isn't there."""
+        """The scenarios, which call a student's code; without `solutions/` they lie beside the notebook."""
         kept = self.folder / "scenarios.py"
         return kept if kept.exists() or self.source.exists() else self.released / kept.name
 
     @property
     def exercise(self) -> str | None:
-        """The graded exercise's name, None when the section has none."""
+        """The graded exercise's name; None when the section has none."""
         names = self.exercises
         return names[0] if names else None
 
     @property
     def exercises(self) -> list[str]:
-        """The names marked in the source, or found in the released notebook where there is no source."""
+        """The exercises' names as marked in the source, or found in the released notebook when there is no source."""
         if self.source.exists():
             return _EXERCISE.findall(self.source.read_text(encoding="utf-8"))
         return _solution_cells(self.released / f"{self.notebook}.ipynb")
 
     def graded_copy(self, student: str) -> Path:
-        """Where the graded copy of a student's notebook lies."""
+        """The path of the graded copy of a student's notebook."""
         return self.course.autograded / student / self.name / f"{self.notebook}.ipynb"
 
     def feedback_page(self, student: str) -> Path:
-        """Where the page lies that a student gets."""
+        """The path of the page that a student gets."""
         return self.course.feedback / student / self.name / f"{self.notebook}.html"
 
 
@@ -146,7 +146,7 @@ class Course:
 
     @property
     def build(self) -> Path:
-        """What can be made again, outside git."""
+        """Generated files, outside git."""
         return self.root / "build"
 
     @property
@@ -166,7 +166,7 @@ class Course:
 
     @property
     def feedback(self) -> Path:
-        """Where what students read afterwards is written."""
+        """Where the pages for students are written."""
         return self.root / "feedback"
 
     @property
@@ -191,16 +191,16 @@ class Course:
         return sections[name]
 
     def select(self, names: Sequence[str]) -> list[Section]:
-        """The sections of these names, all when none is given. Raises UsageError for an unknown one."""
+        """The sections of these names, or all if none is given. Raises UsageError for an unknown name."""
         return [self.section(name) for name in names] if names else self.sections
 
     def submissions(
         self, folder: Path | None = None, *, section: str | None = None, student: str | None = None
     ) -> Iterator[Submission]:
-        """What was handed in below `folder` (`submitted/`), students and sections in order.
+        """The submissions below `folder` (`submitted/`), by student and section.
 
-        What must not be opened (a linked folder, a name that no gradebook can hold) comes with its problem.
-        Raises UsageError when the folder isn't there.
+        A submission that must not be opened (a linked folder, a name that no gradebook can hold) comes with its
+        problem. Raises UsageError when the folder isn't there.
         """
         folder = folder or self.submitted
         if not folder.is_dir():
@@ -224,13 +224,13 @@ class Course:
 
 
 def student_problem(student: str) -> str:
-    """Why nbgrader could have no row for a folder of this name; empty when it can.
+    """Why nbgrader can't have a row for a folder of this name; "" when it can.
 
-    nbgrader takes nearly every name: it passes over those that begin with a dot, its patterns don't match a line
-    break, and no database stores bytes that aren't text.
+    nbgrader takes nearly every name. It skips those that begin with a dot, its patterns don't match a line break, and
+    no database stores bytes that aren't text.
     """
     if not student or student.startswith(".") or "/" in student or "\0" in student:
-        return f"student {student!a}: nbgrader passes over a folder of this name; rename it"
+        return f"student {student!a}: nbgrader skips a folder of this name; rename it"
     if "\n" in student:
         return f"student {student!a}: nbgrader can't read a folder's name with a line break; rename the folder"
     try:
@@ -241,7 +241,7 @@ def student_problem(student: str) -> str:
 
 
 def unprotected_problem(path: Path) -> str:
-    """Why code at `path`, a notebook or its folder, isn't run without protection; empty when nothing is known.
+    """Why code at `path`, a notebook or its folder, must not run without protection; "" if there is no reason.
 
     What lies below the `submitted/` or `autograded/` of a course of ours was written by a student; links are resolved.
     """
@@ -256,7 +256,7 @@ def unprotected_problem(path: Path) -> str:
 
 
 def refuse_submission(path: Path) -> None:
-    """Raise UsageError for what a student handed in: here nothing protects from it."""
+    """Raise UsageError for a submission: nothing here protects against its code."""
     if problem := unprotected_problem(path):
         raise UsageError(problem)
 
@@ -275,7 +275,7 @@ def _folders(parent: Path) -> list[str]:
 
 
 def _named(names: list[str], student: str | None) -> list[str]:
-    """The names that `student` means: that one, otherwise those that differ only in how Unicode composes them."""
+    """The names that `student` means: that very name, otherwise names that differ only in Unicode composition."""
     if student is None or student in names:
         return names if student is None else [student]
     composed = unicodedata.normalize("NFC", student)

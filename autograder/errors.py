@@ -1,4 +1,4 @@
-"""The errors that end in a line for a person."""
+"""Errors that end in one line for a person."""
 
 from __future__ import annotations
 

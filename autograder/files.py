@@ -1,4 +1,4 @@
-"""Files: read where students wrote them, written so that nobody sees half of one."""
+"""Read files that students wrote, and write files so that nobody sees half of one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pathlib import Path
 from autograder.errors import UnreadableSubmission
 
 MAX_NOTEBOOK = 16 * 1024 * 1024
-"""Bytes of a submission that are read; honest notebooks with pictures stay far below."""
+"""The most bytes of a submission that are read; honest notebooks with pictures stay far below."""
 _FILE_NAME = re.compile(r"[\w@+][\w.@+-]{0,63}")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 
 
 def lock_file(descriptor: int) -> None:
-    """Until it is closed, or this process ends, however it does."""
+    """The lock holds until it is closed or this process ends, however it ends."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -33,9 +33,9 @@ def lock_file(descriptor: int) -> None:
 
 
 def file_name(student: str) -> str:
-    """A name (without a suffix) for files about a student: short, safe on every system, and never that of another id.
+    """A file name (without a suffix) for a student: short, safe on every system, and different for every id.
 
-    It is the id itself where that is a plain name, otherwise what is plain of it, and a hash.
+    It is the id itself if that is a plain name, otherwise its plain characters and a hash.
     """
     composed = unicodedata.normalize("NFC", student) == student
     reserved = student.split(".")[0].casefold() in _RESERVED
@@ -69,13 +69,14 @@ def read_regular(path: Path, limit: int = MAX_NOTEBOOK) -> bytes:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write beside, sync, rename: whoever reads `path` sees the old bytes or the new ones."""
+    """Write beside `path`, sync, rename: a reader sees the old bytes or the new ones."""
     staged = stage(path, data)
     os.replace(staged, path)
 
 
 def write_alone(path: Path, data: bytes) -> None:
-    """As `write_atomically`, where nobody else can be writing `path`: what killed processes left staged goes first."""
+    """Like `write_atomically` when nobody else can be writing `path`: first remove what killed processes left
+    staged."""
     sweep(path)
     write_atomically(path, data)
 

@@ -1,9 +1,9 @@
-"""Results -> nbgrader: its database, its graded copies, and our engine inside its own commands.
+"""Our engine inside nbgrader's own commands: its database, its graded copies, its pages.
 
-Two ways lead here. Batch grading hands its results to `write`. Stock `nbgrader autograde` runs the preprocessors
-below, named in `nbgrader_config.py`: they put the submission right, grade it and save the scores. Both ways pass
-through `sanitise` and `with_result`, so the copy that people open is the same: of a student's notebook it keeps text
-and code, nothing that a browser would run or fetch.
+Two ways lead here. Batch grading hands its results to `write`. Stock `nbgrader autograde` runs the preprocessors below,
+named in `nbgrader_config.py`: they repair the submission, grade it and save the scores. Both ways pass through
+`sanitise` and `with_result`, so people open the same copy. It keeps text and code of a student's notebook, and nothing
+that a browser would run or fetch.
 
 Importing this module imports nbgrader, which takes seconds: do it beside something else.
 """
@@ -56,7 +56,8 @@ class SubmissionExporter(NotebookExporter):
             _take_all(self.parent)
 
     def _need_sandbox(self, parent: Autograde) -> None:
-        """Before nbgrader has touched a file: without a sandbox there is nothing but this line, and exit code 2."""
+        """Start the sandbox before nbgrader touches a file. Without one the command ends here with a line and exit code
+        2."""
         from autograder.grading.grade import need_sandbox
 
         try:
@@ -66,7 +67,7 @@ class SubmissionExporter(NotebookExporter):
             sys.exit(2)
 
     def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> Any:
-        """As nbconvert's; links aren't followed, and of a submission only what `sanitise` keeps is looked at."""
+        """Like nbconvert's; it follows no links, and sees only what `sanitise` keeps of a submission."""
         place: CourseDirectory = getattr(self.parent, "coursedir", None) or CourseDirectory(config=self.config)
         path = Path(filename)
         if not path.is_relative_to(Path(place.root, place.submitted_directory)):
@@ -84,10 +85,10 @@ class SubmissionExporter(NotebookExporter):
 
 
 class Sanitise(NbGraderPreprocessor):
-    """The first of nbgrader's sanitising steps: afterwards the others find nothing to stumble over."""
+    """The first of nbgrader's sanitising steps: it leaves nothing that the others could stumble over."""
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        """See `sanitise`; what else the student handed in doesn't stay beside the copy."""
+        """Sanitise the notebook (see `sanitise`), and remove other handed-in files from beside the copy."""
         section = _section(self.config, resources)
         place = CourseDirectory(config=self.config)
         _drop_extra_files(place, section, resources["nbgrader"]["student"])
@@ -96,7 +97,7 @@ class Sanitise(NbGraderPreprocessor):
 
 
 class GradeAnswers(NbGraderPreprocessor):
-    """In place of nbgrader's Execute: our engine grades the file as it was handed in."""
+    """Replaces nbgrader's Execute: our engine grades the file as it was handed in."""
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         """Give each graded cell its output; nothing of the notebook is run in this process."""
@@ -115,7 +116,7 @@ class GradeAnswers(NbGraderPreprocessor):
 
 
 class SaveScores(SaveAutoGrades):
-    """nbgrader's SaveAutoGrades; what couldn't be read is marked for a person too."""
+    """Like nbgrader's SaveAutoGrades; it also marks unreadable submissions for a person."""
 
     def _add_score(self, cell: NotebookNode, resources: Any) -> None:
         super()._add_score(cell, resources)
@@ -126,7 +127,7 @@ class SaveScores(SaveAutoGrades):
 
 
 class FeedbackExporter(Exporter):
-    """In place of nbgrader's page ours, the one that batch grading writes too: nothing is fetched, no script runs."""
+    """Replaces nbgrader's page by ours, the same that batch grading writes: it fetches nothing and runs no script."""
 
     output_mimetype = "text/html"
 
@@ -144,7 +145,7 @@ class FeedbackExporter(Exporter):
             sys.exit(1)
 
     def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> Any:  # noqa: ARG002  (nbconvert calls it so)
-        """The page of the graded copy that `filename` is, with what the gradebook says of it."""
+        """The page of a graded copy (`filename`), with the gradebook's score and comments."""
         section = _section(self.config, resources)
         student = resources["nbgrader"]["student"]
         copy = load_copy(read_regular(Path(filename)))
@@ -187,10 +188,10 @@ def _submission(path: Path, course: Course) -> Submission:
 
 
 def _take_all(autograde: Autograde) -> None:
-    """Put what was handed in, of our sections, in place of nbgrader's list of `*.ipynb`.
+    """Replace nbgrader's list of `*.ipynb` by the submissions of our sections.
 
-    Each folder stands for its section's notebook, whatever it is called or packed in there, and also where there is
-    none, so that it has its row. A folder's name that nbgrader can't read would end the class: it is passed over.
+    Each folder stands for its section's notebook, whatever its name or packing, and even without one, so that it gets a
+    row. A folder whose name nbgrader can't read would end the class: it is skipped.
     """
     place = autograde.coursedir
     sections = {section.name: section for section in Course(Path(place.root)).sections}
@@ -205,8 +206,8 @@ def _take_all(autograde: Autograde) -> None:
 
 
 def _drop_extra_files(place: CourseDirectory, section: Section, student: str) -> None:
-    """nbgrader has copied whatever lay beside the submission, through links too: only the course's files stay, and
-    what its exchange laid there."""
+    """Keep only the course's files and those of the exchange: nbgrader copies everything beside the submission, even
+    through links."""
     folder = Path(place.format_path(place.autograded_directory, student, section.name))
     source = Path(place.format_path(place.source_directory, ".", section.name))
     kept = {Path(path).relative_to(source) for path in find_all_files(str(source), place.ignore)}

@@ -1,8 +1,8 @@
-"""Work in several processes, each of which may die of it.
+"""Do jobs in several processes, any of which a job may kill.
 
-A job is taken when a process is free for it, and its result comes as soon as it is there; what a process tells is heard
-at once. A process that dies is replaced, and its death is told in place of the result. Ctrl-C, SIGTERM and a failure
-leave no process, and where this one is killed the others end by themselves.
+A job is taken when a process is free, and its result comes as soon as it is there; lines that a process tells come at
+once. A process that dies is replaced, and `Died` comes in place of the result. Ctrl-C, SIGTERM and failures leave no
+process behind. If this process is killed, the others end by themselves.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, Literal, TypeVar
 
 Tell = Callable[[str], None]
-"""Hears what is going on, a line at a time."""
+"""Receives lines about what is going on."""
 
 Job = TypeVar("Job")
 Input = TypeVar("Input")
 Output = TypeVar("Output")
 
 Start = Callable[[int | None, Tell], AbstractContextManager[Callable[[Input], Output]]]
-"""Makes a process ready, and gives what does a job there. It is told which process this is, from 0, or None where no
-other is started; and what hears a line."""
+"""Prepares a process and returns the function that does a job there. Arguments: the process's number, from 0, or None
+if no other is started; and the function that receives lines."""
 
 LAST_MOMENTS = 5.0
-"""Seconds in which a process may clear up, once the one that waits for its results is gone."""
+"""Seconds in which a process may clean up after the process that waits for its results is gone."""
 
 
 @dataclass
 class Died:
-    """A process has died at the job."""
+    """A process died doing the job."""
 
     exitcode: int | None
     started: bool
-    """Whether it had been ready for a job."""
+    """Whether it had been ready for jobs."""
     again: bool = False
-    """To be set by the caller who wants the job done once more."""
+    """Set by the caller to have the job done once more."""
 
 
 def side_by_side(
@@ -53,9 +53,8 @@ def side_by_side(
 ) -> Generator[tuple[Job, Output | Died], None, None]:
     """Do these jobs in `count` processes, or in this one where it is the only one.
 
-    Each job comes with what a process is given of it, and comes back with what was found or with `Died`. `start` must
-    be something that can be pickled. What is raised in a process is raised here, and ends all of them. Close the
-    iterator, or go through it to its end.
+    Each job comes with its argument for a process, and comes back with the result or with `Died`. `start` must be
+    picklable. An exception in a process is raised here, and ends all processes. Close the iterator, or exhaust it.
     """
     if count > 1:
         yield from _Pool(iter(jobs), start, tell).run(count)
@@ -74,7 +73,7 @@ class _Pool(Generic[Job, Input, Output]):
     workers: list[_Worker] = field(default_factory=list)
 
     def next_job(self) -> tuple[Job, Input] | None:
-        """Each is read when it is taken, so that only those under way are held."""
+        """Each job is read when it is taken, so that only those under way are held."""
         return self.again.pop() if self.again else next(self.jobs, None)
 
     def run(self, count: int) -> Iterator[tuple[Job, Output | Died]]:
@@ -92,7 +91,7 @@ class _Pool(Generic[Job, Input, Output]):
                 worker.close()
 
     def _hear(self, worker: _Worker) -> Iterator[tuple[Job, Output | Died]]:
-        """Hear one thing of this process; what is found is passed on when the process has its next job."""
+        """Receive one message of this process; a result is passed on after the process has its next job."""
         assert worker.job is not None
         job = worker.job
         what, said = worker.hear()
@@ -116,7 +115,7 @@ What = Literal["start", "line", "result", "failure", "death"]
 
 
 class _Worker:
-    """A process of its own, as the one that waits for its results sees it."""
+    """A child process, as seen by the process that waits for its results."""
 
     def __init__(self, start: Start[Any, Any], number: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -132,14 +131,14 @@ class _Worker:
         theirs.close()
 
     def take(self, job: tuple[Any, Any] | None) -> None:
-        """Begin with the job, or have nothing more to do."""
+        """Send the next job, or say that there is none."""
         self.job = job
         if job is not None:
-            with contextlib.suppress(ConnectionError):  # then the next thing heard of it is its end
+            with contextlib.suppress(ConnectionError):  # then its end is the next thing received
                 self.pipe.send(job[1])
 
     def hear(self) -> tuple[What, Any]:
-        """The next thing that it says; waits for it."""
+        """Wait for its next message."""
         try:
             what, said = self.pipe.recv()
         except (EOFError, OSError):  # the latter when it died in the middle of a message
@@ -151,7 +150,7 @@ class _Worker:
     def close(self) -> None:
         self.pipe.close()
         if self.job is not None:
-            self.process.kill()  # nobody waits for what it is at
+            self.process.kill()  # nobody waits for its result
         self.process.join(10)
         if self.process.is_alive():
             self.process.kill()
@@ -159,20 +158,20 @@ class _Worker:
 
 
 HELD = (signal.SIGINT, signal.SIGTERM)
-"""Signals that wait while a process is being started."""
+"""Signals that are held back while a process starts."""
 
 
 def _mask(how: str) -> None:
-    if hasattr(signal, "pthread_sigmask"):  # Windows hasn't got it
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
         signal.pthread_sigmask(getattr(signal, how), HELD)
 
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Hold signals back, so that no start is left half done; the process that is started hears none until it says that
-    it ignores them.
+    """Hold SIGINT and SIGTERM while a process starts, so that no start is left half done; the process inherits the mask
+    until it has set its own handlers.
 
-    A mask alone doesn't do: another thread takes the signal, and Python tells this one.
+    A mask alone isn't enough: another thread takes the signal, and Python runs the handler in this one.
     """
     came: list[int] = []
     handlers = {}
@@ -190,7 +189,7 @@ def held() -> Iterator[None]:
 
 
 def _work(pipe: Connection, start: Start[Any, Any], number: int) -> None:
-    """In such a process: do what comes, until nobody is there any more."""
+    """The loop of a child process: do jobs until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for the results
     _mask("SIG_UNBLOCK")
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
@@ -212,7 +211,7 @@ def _work(pipe: Connection, start: Start[Any, Any], number: int) -> None:
 
 
 def _end_with_the_parent() -> None:
-    """Nobody works on for a process that is gone: what waits for it notices, and what doesn't is ended."""
+    """End with the parent: a process that waits for it notices; one that doesn't is ended."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -1,4 +1,4 @@
-"""Which version of the course this is: the number that results and pages name, and a digest of the code."""
+"""The version of the course: the number that results and pages name, and a digest of the code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 
 @cache
 def code_digest(root: Path = ROOT) -> str:
-    """A digest of our own code and of the pages' templates: a version's number doesn't say what the code does."""
+    """A digest of our code and of the pages' templates, since the version number alone doesn't pin what the code
+    does."""
     digest = hashlib.sha256(VERSION.encode())
     for package in ("autograder", "faultlab"):
         for path in sorted(path for path in (root / package).rglob("*") if path.suffix in (".py", ".html")):

@@ -87,7 +87,7 @@ def load(count: int) -> Iterator[None]:
 
 
 def burn() -> None:
-    """Compute for ever, in a session of its own: Linux may share the processor between sessions first."""
+    """Compute forever, in a session of its own: Linux may share the processor between sessions first."""
     os.setsid()
     while True:
         pass

@@ -1,4 +1,4 @@
-"""Random numbers that repeat: inside `seeded` every stream that a program may draw from comes from one seed."""
+"""Random numbers that repeat: inside `seeded`, every random stream of a program comes from one seed."""
 
 from __future__ import annotations
 

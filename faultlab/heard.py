@@ -1,4 +1,4 @@
-"""What code says beside its results: what it prints, what Python warns of, whether it asks for a debugger."""
+"""Record what code says besides its results: printed text, Python's warnings, calls of a debugger."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SLIPS = 3
-"""So many different ones are told of one scenario."""
+"""The most different warnings that are reported for one scenario."""
 PRINTED, PRINTED_LINES = 600, 6
-"""Of what an answer prints in one scenario so many letters and lines are shown."""
+"""The most characters and lines of printed text that one scenario shows."""
 NO_DEBUGGER = "breakpoint() stops nothing here: the scenarios run by themselves. Use print() to look at values."
 
 
 class _Printed(io.TextIOBase):
-    """Takes what is printed, and keeps its beginning."""
+    """Receives printed text and keeps its beginning."""
 
     def __init__(self) -> None:
         self._kept: list[str] = []
@@ -42,7 +42,7 @@ class _Printed(io.TextIOBase):
 
 @dataclass
 class Heard:
-    """What code says beside its results."""
+    """What code said besides its results."""
 
     warnings: list[str] = field(default_factory=list)
     """The interpreter's."""
@@ -51,7 +51,7 @@ class Heard:
     printed: _Printed = field(default_factory=_Printed)
 
     def notes(self, slips: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
-        """What is to be written down of it: what it is, and its text."""
+        """The notes for the timeline: each one's kind and its text."""
         yield from (("slip", text) for text in list(slips)[:SLIPS])
         yield from (("warning", text[:300]) for text in dict.fromkeys(self.warnings))
         if self.stops:
@@ -62,7 +62,7 @@ class Heard:
 
 @contextlib.contextmanager
 def listening(heard: Heard) -> Iterator[None]:
-    """Keep what the code prints off the page, and hear the interpreter's warnings."""
+    """Capture what the code prints, and the interpreter's warnings."""
     out, err = sys.stdout, sys.stderr
     sys.stdout = sys.stderr = heard.printed
     try:
@@ -76,7 +76,8 @@ def listening(heard: Heard) -> Iterator[None]:
 
 @contextlib.contextmanager
 def undebugged(heard: Heard) -> Iterator[None]:
-    """Let `breakpoint()` and `pdb.set_trace()` pass: nobody could answer the debugger, and it would wait forever."""
+    """Make `breakpoint()` and `pdb.set_trace()` do nothing: nobody could answer the debugger, and it would wait
+    forever."""
     pdb = sys.modules.get("pdb")
     before = sys.breakpointhook, getattr(pdb, "set_trace", None)
 

@@ -1,10 +1,10 @@
-"""What a notebook's set-up cell starts, and what a kernel says when that cell was forgotten.
+"""Start a notebook's set-up, and say so in a kernel where the set-up cell was forgotten.
 
     from faultlab.notebook import start
 
     start()
 
-As an IPython extension (`autograder lab` loads it into its kernels) it adds the way out to a NameError.
+As an IPython extension (`autograder lab` loads it into its kernels) it adds what to do to a NameError.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from faultlab.clock.bound import bound_before_line, clock_names_bound_before, re
 from faultlab.clock.patches import install
 
 RUNS = 500
-"""So many cells are remembered."""
+"""How many cells are remembered."""
 PULSE = 0.2
-"""The heartbeat's period, in seconds: a stopped cell notices after so long at the latest."""
+"""The heartbeat's period, in seconds: a stopped cell notices within this time."""
 FIX = "Run the set-up cell at the top of this notebook first: it makes the names that the other cells use."
 
 
 class CellRun(NamedTuple):
-    """How a cell went when it was last run."""
+    """The outcome of a cell's last run."""
 
     source: str
     error: BaseException | None
@@ -44,8 +44,8 @@ _heartbeat: asyncio.Task[None] | None = None  # the loop itself holds tasks only
 def start() -> None:
     """Install the virtual clock, print the versions, and make the Stop button reach cells that await.
 
-    Names that a cell above bound to a clock (`from time import monotonic`) are bound anew to the virtual one, and
-    named; a clock that such a cell keeps elsewhere is named too. Harmless anywhere.
+    Names that a cell above bound to a clock (`from time import monotonic`) are rebound to the virtual one, and named. A
+    clock that such a cell keeps elsewhere is named too. Calling it anywhere is harmless.
 
     >>> start()
     Python ... · course ... · the clock is virtual: waiting takes no time
@@ -79,7 +79,7 @@ def _explain(result: Any) -> None:
 
 
 def _follow() -> None:
-    """From now on remember how each cell went."""
+    """Remember the outcome of each cell from now on."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is not None and _in_kernel() and _remember not in shell.events.callbacks["post_run_cell"]:
@@ -96,10 +96,10 @@ def _remember(result: Any) -> None:
 
 
 def _beat() -> None:
-    """One heartbeat in this kernel's loop.
+    """Start one heartbeat in this kernel's loop.
 
-    An interrupt reaches a loop only when it runs Python code. While every task waits it would sleep on in the
-    selector, the interrupt unheard: so something wakes it again and again.
+    An interrupt reaches a loop only while it runs Python code. If every task waits, the loop would sleep on in the
+    selector and miss the interrupt, so the heartbeat wakes it again and again.
     """
     global _heartbeat
     if not _in_kernel():

@@ -1,7 +1,7 @@
-"""Values -> plain data: what may stand on a timeline, and cross to whoever judges it.
+"""Turn values into plain data, which may stand on a timeline and cross to the judge.
 
-Only exact built-in types come out, of bounded depth and size: whoever reads them runs no code of their maker, and an
-honest run never says more than the grader's messages can carry.
+The result holds only exact built-in types, of bounded depth and size. So reading it never runs the values' own code,
+and an honest run never sends more than the grader's messages can carry.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ DEPTH = 6
 ITEMS = 1_000
 LETTERS = 2_000
 ROOM = 32_000
-"""About so many bytes of JSON a value may take; what is beyond is left out."""
+"""The most bytes of JSON of a value, roughly; the rest is left out."""
 _NUMBER = 28
 """Bytes of the longest number, with its comma."""
 
@@ -20,7 +20,7 @@ _NUMBER = 28
 def plain(value: Any) -> Any:
     """A copy made of exact built-in types.
 
-    What doesn't fit (huge numbers, deep nests, long lists, other objects) becomes a short description of itself.
+    Values that don't fit (huge numbers, deep nesting, long lists, other objects) become short descriptions.
     """
     return _copy(value, 0, [ROOM])
 
@@ -33,7 +33,7 @@ def short(name: Any) -> str:
 
 
 def told(error: BaseException, letters: int = 300) -> str:
-    """An error's text, whatever its class makes of `str`."""
+    """An error's text, even if its class breaks `str`."""
     try:
         text = str(error)
         return _letters(text if type(text) is str else "".join(text), letters)
@@ -89,7 +89,7 @@ def _letters(text: str, most: int) -> str:
 
 
 def worded(value: Any) -> str:
-    """A plain value as a person would write it: what has no plain form is told by its class ("a module")."""
+    """A plain value as a person would write it; an object without a plain form is named by its class ("a module")."""
     if type(value) is list:
         return f"[{', '.join(map(worded, value))}]"
     if type(value) is not dict:

@@ -1,4 +1,4 @@
-"""Run it twice and compare: the shortest way to find what in an experiment hangs on luck."""
+"""Run an experiment twice and compare: the shortest way to find where it depends on luck."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def repeatable(experiment: Callable[[], Run[T]]) -> Run[T]:
 
     experiment: makes its own world and coroutine each time, and returns the run.
 
-    What differs only between processes doesn't show: there, compare `timeline.to_json()` after a restart.
+    Differences between processes don't show here; for those, compare `timeline.to_json()` after a restart.
     Raises NotRepeatable when the timelines differ, and whatever the experiment raises.
 
     >>> import random

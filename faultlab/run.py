@@ -1,4 +1,4 @@
-"""A run: code, clock and world brought together. `simulate` on the virtual clock, `live` on the real one."""
+"""Run code against a world: `simulate` on the virtual clock, `live` on the real one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Run(Generic[T]):
-    """What a run yields: the value that the code returned, and the timeline of what it did."""
+    """The result of a run: the value that the code returned, and the timeline of what it did."""
 
     value: T
     timeline: Timeline
@@ -31,7 +31,7 @@ class Run(Generic[T]):
     """What the code raised, when `simulate` was told to catch it."""
 
     def __await__(self) -> Generator[None, None, Run[T]]:
-        """`await simulate(...)` is a natural slip in a notebook: the run is over, so here it is."""
+        """`await simulate(...)` is a natural slip in a notebook; the run is over, so this returns it."""
         return self
         yield
 
@@ -47,13 +47,13 @@ class Here:
         self._calls = 0
 
     def ask(self, upcoming: int | None) -> tuple[int, list[tuple[int, Any, BaseException | None]]] | None:
-        """The next instant, and what the world gives out then."""
+        """The next instant, and the answers that arrive then."""
         news = self.world.ask(upcoming)
         self.horizon = self.world.horizon
         return None if news is None else (news[0], [unpack(answer, self._errors) for answer in news[1]])
 
     def call(self, at: int, service: str, lane: str, args: tuple[Any, ...]) -> int:
-        """Call a service: until the world was asked again, its answer may be due at once."""
+        """Call a service; until the world is asked again, the answer may be due at once."""
         number = self._calls
         self._calls += 1
         self.world.call(at, number, service, lane, args)
@@ -127,7 +127,7 @@ def ending(error: BaseException) -> dict[str, Any]:
 
 
 def unpack(answer: Answer, errors: Mapping[str, Any]) -> tuple[int, Any, BaseException | None]:
-    """What a caller receives: the value, or an error of the class that its name stands for in `errors` or builtins."""
+    """What a caller receives: the value, or an error of the class with that name in `errors` or builtins."""
     if answer.kind == "ok":
         return answer.number, answer.value, None
     kind = errors.get(answer.error, getattr(builtins, answer.error, None))
@@ -179,7 +179,7 @@ class Live:
         self._world.write(self.now, "mark", lane or _task_name(), {"name": name, "value": plain(value)})
 
     def close(self) -> None:
-        """The run is over: nothing of it stays behind in the loop."""
+        """End the run, and leave nothing of it in the loop."""
         self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()

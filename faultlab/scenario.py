@@ -1,9 +1,9 @@
-"""Scenarios: what is done to a student's code, and nothing of what is expected of it.
+"""Scenarios: how a student's code is called, without any expectation.
 
 A scenario has two halves. The first, an ordinary function, sets the scene: it gives a world its services and returns a
-*brief*, the little that the second half is told. The second half, the *driver*, is a coroutine that runs beside the
-student's code and calls it. In a notebook both stand in one process; when grading, the first half stays on the trusted
-side and only the brief crosses over.
+*brief*, the little that the second half needs to know. The second half, the *driver*, is a coroutine that runs beside
+the student's code and calls it. In a notebook both run in one process. When grading, the first half stays on the
+trusted side, and only the brief crosses over.
 
     @scenario
     def flaky(world, failures=2, attempts=4):
@@ -45,20 +45,20 @@ from faultlab.timeline import Timeline
 from faultlab.world import World
 
 CPU_SECONDS = 2.0
-"""What one scenario may burn, in seconds of CPU time, before it is stopped."""
+"""CPU seconds of one scenario before it is stopped."""
 STALL = 30_000
 """Turns of the event loop without time passing after which a scenario is stopped: enough to know, and cheap enough
 for an answer that spins in every scenario."""
 EVENTS, QUESTIONS = 18_000, 4_500
-"""So much may happen in one scenario: a little less than a grader's messages and events, so that who honestly does
-too much is told so."""
+"""The most events of one scenario: a little less than the grader's own limits, so that honest code that does too much
+is told so."""
 
 Setup = Callable[..., Mapping[str, Any] | None]
 Drive = Callable[..., Awaitable[None]]
 
 
 class ScenarioError(Exception):
-    """A section's `scenarios.py` isn't as it must be; for its author."""
+    """A section's `scenarios.py` is malformed; the message is for its author."""
 
 
 class MissingAnswer(Exception):
@@ -66,7 +66,7 @@ class MissingAnswer(Exception):
 
 
 class TooLong(KeyboardInterrupt):
-    """The CPU limit of one scenario is used up. Raised again and again, so that no `except` outlives it."""
+    """The CPU limit of one scenario is used up. It is raised again and again, so that no `except` outlives it."""
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Scenario:
     """Whether its seed is the same for every submission, as statistics over many runs need it."""
 
     def driver(self, function: Drive) -> Drive:
-        """Decorator: the half that runs beside the student's code; takes the lab and the brief's items by name."""
+        """Decorate the half that runs beside the student's code; it takes the lab and the brief's items by name."""
         self.drive = function
         return function
 
@@ -104,7 +104,7 @@ def played(name: str, parameters: Mapping[str, Any]) -> Played:
 
 
 def scenario(setup: Setup | None = None, *, group: str = "main", fixed: bool = False) -> Any:
-    """Decorator: the half that sets the scene, a function of the world and of what a test varies.
+    """Decorate the half that sets the scene: a function of the world and of the parameters that a test varies.
 
     The function gives the world its services and returns the brief, a dict: what the driver is told.
 
@@ -167,7 +167,7 @@ class Lab:
 
     namespace: Mapping[str, Any]
     slips: list[str] = field(default_factory=list)
-    """The notebook's own slips behind the errors that were described."""
+    """Slips of the notebook behind the errors that were described."""
     _known: dict[type, list[str]] = field(default_factory=dict, repr=False)
 
     def answer(self, name: str) -> Any:
@@ -193,7 +193,7 @@ class Lab:
 
         The mark `name` gets {"how": "returned", "value"}, {"how": "raised", "error", "call", ...} or
         {"how": "cancelled"}, which is also returned. "call" is the receipt of the service's call whose very error
-        object came out; on the timeline it is that call's number. A cancellation goes on.
+        object came out; on the timeline it is that call's number. A cancellation propagates.
         """
         try:
             value = function(*args, **options)
@@ -213,7 +213,7 @@ class Lab:
         return asyncio.create_task(self.outcome(name, function, *args, **options), name=name)
 
     async def until(self, instant: float) -> None:
-        """Wait until this instant of the loop's clock. Whatever comes in one instant comes in one turn of the loop."""
+        """Wait until this instant of the loop's clock. All events of one instant come in one turn of the loop."""
         wait = instant - asyncio.get_running_loop().time()
         if wait > 1e-6:
             await asyncio.sleep(wait)
@@ -224,20 +224,20 @@ class Lab:
             await asyncio.wait(tasks)
 
     def notice(self, error: BaseException) -> None:
-        """Keep the notebook's own slip behind this error, if there is one."""
+        """Record the notebook's slip behind this error, if there is one."""
         if (found := slip(error, self.namespace)) and found not in self.slips:
             self.slips.append(found)
 
     @contextlib.contextmanager
     def whatever_comes(self) -> Iterator[None]:
-        """Errors end here, where only what happened before is looked at; a slip among them is kept."""
+        """Swallow errors where only earlier events matter; record a slip among them."""
         try:
             yield
         except Exception as error:
             self.notice(error)
 
     def describe(self, error: BaseException, depth: int = 0) -> dict[str, Any]:
-        """An exception as plain data: its class, the notebook's names for its classes, whose it is, its cause."""
+        """An exception as plain data: its class, the notebook's names for its classes, its origin, its cause."""
         if not depth:
             self.notice(error)
         kind = type(error)
@@ -266,8 +266,8 @@ class Lab:
 def play(item: Scenario, parameters: Mapping[str, Any], namespace: Mapping[str, Any], *, seed: int = 0) -> Timeline:
     """Play one scenario against the names of a notebook, with the world in this process.
 
-    parameters: those of the scenario's first half. seed: the world's. Returns the timeline; whatever happens stands
-    there, and only KeyboardInterrupt is raised.
+    parameters: those of the scenario's first half. seed: the world's. Returns the timeline; everything that happens is
+        recorded there, and only KeyboardInterrupt is raised.
     """
     world = World(seed)
     brief = item.setup(world, **parameters) or {}
@@ -283,7 +283,7 @@ def perform(
     *,
     seed: int,
 ) -> None:
-    """Run a scenario's driver against `outside`, and write down how it ended. Raises only KeyboardInterrupt."""
+    """Run a scenario's driver against `outside`, and record how it ended. Raises only KeyboardInterrupt."""
     assert item.drive is not None
     loop = VirtualLoop(outside, max_stall=STALL, max_events=EVENTS, max_questions=QUESTIONS)
     lab, heard = Lab(namespace), Heard()
@@ -322,8 +322,8 @@ async def _drive(drive: Drive, lab: Lab, brief: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Keep the garbage collector out of a short run: it looks through all that pytest and jupytext hold, and halves
-    the speed; and what it finds, it finds at another moment in each process.
+    """Keep the garbage collector out of a short run. It would search all objects of pytest and jupytext, which halves
+    the speed, and it would collect at a different moment in each process.
     """
     before = gc.isenabled()
     gc.disable()
@@ -343,7 +343,7 @@ class _Limit:
 def cpu_limit(seconds: float) -> Iterator[_Limit]:
     """Stop the code inside after `seconds` of CPU time; does nothing where there is no such alarm.
 
-    CPU time, so that a loaded machine changes no verdict. The alarm can land anywhere, so who asks looks at `.hit`.
+    CPU time, so that a busy machine changes no verdict. The alarm can land anywhere, so callers look at `.hit`.
     """
     limit = _Limit()
     if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():

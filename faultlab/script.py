@@ -1,4 +1,4 @@
-"""Scripts: what is done to an answer, told in lines of text.
+"""Scripts: lines of text that say how an answer is called.
 
     "A at 0: works after 0.2"               one call, 0 s after the start
     "B then: fails, fails, works"           it comes when all before it are over; its attempts end so, one after another
@@ -7,7 +7,7 @@
     "E on other at 4: fails with KeyError"  at another one than the rest
     "look at 6"                             no call, but something else to do
 
-What an ending such as `works` means, and what else there is to do, the scenario says.
+The scenario decides what an ending such as `works` means, and what other lines do.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ class End(NamedTuple):
     what: str
     """What stands behind `with`; "" without it."""
     after: float | None
-    """Seconds that it takes; None where the script doesn't say."""
+    """Seconds that it takes; None if the script doesn't say."""
 
 
 class Call(NamedTuple):
-    """One call of a script, or a line that is none and has no `ends`."""
+    """One call of a script, or another line, which has no `ends`."""
 
     who: str
     on: str
     at: float | None
-    """Seconds after the start; None: when all calls before it are over."""
+    """Seconds after the start; None means after all calls before it."""
     ends: list[End]
     cancelled: float | None
     """Seconds after the start at which its caller gives up."""
@@ -66,10 +66,10 @@ def _seconds(text: str | None) -> float | None:
 
 
 def in_order(calls: Iterable[Call]) -> list[list[Any]]:
-    """What is to be done, as a brief can hold it, by its instant: [at, what, who, on] each.
+    """The steps of a script in the form of a brief, sorted by instant: each is [at, what, who, on].
 
-    `what` is "call", "cancel", or the first word of a line that is no call. A call without an instant stays behind
-    those that stand before it in the script.
+    `what` is "call", "cancel", or the first word of a line that is no call. A call without an instant comes after those
+    before it in the script.
     """
     latest, steps = 0.0, []
     for call in calls:

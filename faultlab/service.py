@@ -1,4 +1,4 @@
-"""What the code under study holds of a service: something to call, and nothing else."""
+"""A service as the code under study sees it: something to call, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from faultlab.clock.loop import VirtualLoop
 from faultlab.plain import plain, short
 
 ARGUMENTS = 50
-"""So many arguments of a call reach the world."""
+"""The most arguments of a call that reach the world."""
 
 
 class Connection(Protocol):
-    """What connects running code to a world."""
+    """The connection between running code and a world."""
 
     async def call(self, service: str, lane: str, args: tuple[Any, ...]) -> Any:
         """Call a service and wait for its answer."""
@@ -29,7 +29,7 @@ class Line(Connection, Protocol):
 
 
 line: ContextVar[Line | None] = ContextVar("line", default=None)
-"""Set while `live` runs something on the real clock."""
+"""Set while `live` runs code on the real clock."""
 
 
 class Service:
@@ -46,7 +46,7 @@ class Service:
         return f"<service {self.name}>"
 
     def for_lane(self, lane: str) -> Service:
-        """The same service, called by somebody else."""
+        """The same service, called by another caller."""
         return Service(self.name, lane)
 
     async def __call__(self, *args: Any) -> Any:
@@ -60,7 +60,7 @@ def mark(name: str, value: Any = None, *, lane: str | None = None) -> None:
     value: plain data; of other objects the class's name is shown (see `plain.py`).
     lane: where it stands in a picture; the running task's name unless given.
 
-    Outside a simulation it does nothing, so that the same code also runs on its own.
+    Outside a simulation it does nothing, so that the same code also runs without the laboratory.
 
     >>> async def main():
     ...     await asyncio.sleep(1.5)

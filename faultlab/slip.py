@@ -1,4 +1,4 @@
-"""Slips: an exception that is nobody's answer, such as a misspelt name, with the line of the cell that it comes from.
+"""Find slips: unintended exceptions, such as that of a misspelt name, with the line of the cell.
 
 An answer may let errors out on purpose: those that a service gave, those that a contract asks for. A slip is what
 Python itself raises at a line of the notebook, or at its call.
@@ -17,20 +17,21 @@ from faultlab.clock.errors import SimulationError
 from faultlab.plain import told
 
 MEANT = (OSError, SimulationError)
-"""What comes out of waiting and of networks; libraries raise it on purpose."""
+"""Errors of waiting and of networks, which libraries raise on purpose."""
 PROGRAM = (
     *(NameError, AttributeError, TypeError, ImportError, SyntaxError, LookupError, ArithmeticError, AssertionError),
     *(RuntimeError, ValueError),
 )
-"""What libraries raise of a call that isn't right."""
+"""Errors that libraries raise for a wrong call."""
 UNMEANT = (NameError, AttributeError, TypeError, ImportError)
-"""What is hardly ever caught on purpose. Others are: to ask for forgiveness is easier than for permission."""
+"""Errors that code hardly ever catches on purpose. Others it does catch: asking forgiveness is easier than
+permission."""
 DEPTH = 5
 _CALLED = re.compile(r"(?P<name>[\w.<>]+)\(\) (?:missing|takes|got)")
 
 
 class Place(NamedTuple):
-    """A line of the notebook: of which file (each cell is one), which number, its text, in which function."""
+    """A line of the notebook: its file (each cell is one), its number, its text, its function."""
 
     file: str
     line: int
@@ -39,7 +40,7 @@ class Place(NamedTuple):
 
 
 def slip(error: BaseException, namespace: Mapping[str, Any]) -> str:
-    """The slip behind an error that came out of a notebook's code, in two lines: what and where; that line's text.
+    """The slip behind an error from a notebook's code, in two lines: what and where, then that line's text.
 
     namespace: the notebook's, which is how its code is told from other code. Returns "" when there is no slip.
     """
@@ -50,7 +51,7 @@ def slip(error: BaseException, namespace: Mapping[str, Any]) -> str:
 
 
 def error_in_cell(error: BaseException, namespace: Mapping[str, Any], cell: str) -> str:
-    """The text of the error that a cell ends with, in two lines as `slip`, without the error's class.
+    """The text of the error that ends a cell, in two lines like `slip`, without the error's class.
 
     cell: what the cell is called, as in "line 3 of your cell".
     """
@@ -64,7 +65,7 @@ def error_in_cell(error: BaseException, namespace: Mapping[str, Any], cell: str)
 
 
 def _behind(error: BaseException, depth: int) -> Iterator[BaseException]:
-    """The error, those that it groups, and those that it was made from."""
+    """The error, the errors that it groups, and its causes and contexts."""
     yield error
     if not depth:
         return
@@ -93,7 +94,7 @@ def _slip(error: BaseException, namespace: Mapping[str, Any]) -> str:
 
 
 def _places(trace: TracebackType | None, namespace: Mapping[str, Any]) -> Iterator[Place | None]:
-    """The lines of the notebook on an error's way, outermost first; None stands for those of other code."""
+    """The notebook's lines in an error's traceback, outermost first; None stands for lines of other code."""
     while trace is not None:
         frame = trace.tb_frame
         if frame.f_globals is namespace:
@@ -106,12 +107,12 @@ def _places(trace: TracebackType | None, namespace: Mapping[str, Any]) -> Iterat
 
 
 def _deepest(own: list[Place]) -> Place:
-    """Of the lines in the cell that was called first, the last one: it is nearest to what went wrong."""
+    """The last line in the cell that was called first: it is nearest to the mistake."""
     return [place for place in own if place.file == own[0].file][-1]
 
 
 def _by_python(error: BaseException, places: list[Place | None]) -> bool:
-    """Whether no statement of the notebook, nor of what called it, raises the error on purpose."""
+    """Whether the error is unintended: no `raise` of the notebook, or of its caller, raised it."""
     trace = error.__traceback__
     assert trace is not None
     while trace.tb_next is not None:
@@ -125,14 +126,14 @@ def _by_python(error: BaseException, places: list[Place | None]) -> bool:
 
 
 def _of_a_library(trace: TracebackType) -> bool:
-    """Whether the innermost frame is neither the driver's of a scenario nor a world's."""
+    """Whether the innermost frame belongs to neither a scenario's driver nor a world."""
     name = str(trace.tb_frame.f_globals.get("__name__", ""))
     return name != "scenarios" and not name.startswith(("faultlab.run", "faultlab.scenario", "faultlab.world"))
 
 
 def _at_its_call(error: BaseException, namespace: Mapping[str, Any]) -> str:
-    """A call that doesn't fit a function of the notebook raises before any line of it runs, and so does one of a
-    method that a class of the notebook hasn't got."""
+    """A call with wrong arguments to a function of the notebook raises before any line of it runs. So does a call of a
+    method that a class of the notebook lacks."""
     if isinstance(error, AttributeError) and type(error.obj) in namespace.values():
         return _sentence(error)
     found = _CALLED.match(told(error)) if type(error) is TypeError else None
@@ -162,6 +163,6 @@ def _lines(said: str, where: str, text: str) -> str:
 
 
 def name_of(error: BaseException) -> str:
-    """The name of an error's class; of one that is private to Python, the name of the class that people know."""
+    """The name of an error's class; for a class private to Python, that of its public base."""
     known = (one for one in type(error).__mro__ if not (one.__module__ == "builtins" and one.__name__.startswith("_")))
     return next(known).__name__[:80]

@@ -1,8 +1,8 @@
-"""What happened, and when: the timeline of a run, as plain data.
+"""The timeline of a run, as plain data: what happened, and when.
 
-A timeline is the only thing that leaves a run. Plots draw it, tests judge it, feedback shows it, reports count it.
-It is an ordered list of events; each has an instant (whole nanoseconds since the run began, so that it repeats to
-the byte), a kind, a lane (who it happened to: a task, a client, a service) and a little plain data.
+A timeline is the only thing that leaves a run. Plots draw it, tests judge it, feedback shows it, reports count it. It
+is an ordered list of events. Each has an instant (whole nanoseconds since the run began, so that it repeats to the
+byte), a kind, a lane (the task, client or service concerned) and a little plain data.
 
 Kinds that the laboratory itself writes:
 
@@ -83,7 +83,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that the running code chose to show. `at` in seconds."""
+    """A value that the running code chose to show. `at` in seconds."""
 
     at: float
     lane: str

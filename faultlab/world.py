@@ -1,12 +1,12 @@
 """The world: scripted services, their faults, and the timeline's pen. It knows nothing of asyncio.
 
-A world is a state machine in whole nanoseconds. Somebody calls a service; the world writes the call down, decides what
-will come back and when, and gives it out when its time has come and not before. In a notebook the world stands in the
-same process as the code that calls it; when grading it is on the trusted side of a socket. Both ask it the same
+A world is a state machine in whole nanoseconds. When a service is called, the world records the call, decides what will
+come back and when, and hands the answer out at its time, not before. In a notebook the world stands in the same process
+as the calling code; when grading, it is on the trusted side of a socket. Both ask it the same
 question: "nothing happens here before t; what comes next?" (`ask`).
 
-Between two answers a world *leases* time: it names a horizon before which nothing of its own is due, and whoever asked
-may run its own timers up to there without asking again.
+Between two answers a world *leases* time: it names a horizon before which nothing of its own is due. The caller may run
+its own timers up to there without asking again.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ LEASE = 60 * NS
 
 
 class WorldError(Exception):
-    """Somebody asked the world for something that it hasn't got."""
+    """The world was asked for something that it doesn't have."""
 
 
 class Reply(NamedTuple):
-    """What will come back from a call: `after` seconds a value, an error, or never anything."""
+    """The reply to a call: a value or an error after `after` seconds, or nothing ever."""
 
     kind: str
     after: float = 0.0
@@ -41,7 +41,7 @@ class Reply(NamedTuple):
 
 
 TOKEN = "\0token"
-"""As a value or an error's argument: the world draws a fresh one, so that who shows it must have seen it."""
+"""A fresh value that the world draws, for a value or an error's argument: code that shows it must have seen it."""
 
 
 def ok(value: Plain = TOKEN, *, after: float = 0.0) -> Reply:
@@ -72,7 +72,8 @@ def hang() -> Reply:
 
 @dataclass(slots=True)
 class Asked:
-    """A call as a script sees it: the how-manieth of its service (from 0), its arguments, its instant in seconds."""
+    """A call as a script sees it: its index among the service's calls (from 0), its arguments, its instant in
+    seconds."""
 
     index: int
     args: tuple[Plain, ...]
@@ -85,7 +86,7 @@ _NESTS = (dict, list)
 
 
 class Answer(NamedTuple):
-    """What the world gives out: the reply to call `number`, its tokens drawn."""
+    """The world's answer to call `number`, with its tokens drawn."""
 
     number: int
     kind: str
@@ -94,7 +95,7 @@ class Answer(NamedTuple):
     args: tuple[Plain, ...]
     attributes: Mapping[str, Plain] | None
     receipt: int | None = None
-    """An error's: who names it in a mark as the `call` of an error has heard this very answer."""
+    """An error's receipt: code that names it as the `call` of an error in a mark has received this very answer."""
 
 
 @dataclass
@@ -165,11 +166,11 @@ class World:
 
     @property
     def child_seed(self) -> int:
-        """The seed of what the code under study draws: it tells nothing of what the world draws."""
+        """The seed of the code under study: it reveals nothing about what the world draws."""
         return self.stream("child").getrandbits(48)
 
     def token(self, prefix: str = "t") -> str:
-        """A fresh value that nobody can know without having been shown it."""
+        """A fresh value that nobody can know without having seen it."""
         return f"{prefix}-{self._tokens.getrandbits(40):010x}"
 
     def service(
@@ -237,7 +238,7 @@ class World:
     # -- what the callers' side asks
 
     def call(self, at: int, number: int, service: str, lane: str, args: tuple[Plain, ...]) -> None:
-        """Somebody calls. Raises WorldError when there is no such service."""
+        """Record a call. Raises WorldError if there is no such service."""
         known = self._services.get(service)
         if known is None:
             raise WorldError(f"there is no service {service!r}; there are: {', '.join(self._services) or 'none'}")
@@ -252,7 +253,7 @@ class World:
         self._schedule(self._arrival(at + round(after * NS)), number)
 
     def cancel(self, at: int, number: int) -> None:
-        """Somebody no longer waits. Cancelling a call that was just answered is honest, and changes nothing."""
+        """Record that a caller gave up. Cancelling a call that was just answered is honest, and changes nothing."""
         pending = self._pending.pop(number, None)
         who = (pending.lane, pending.service) if pending else self._lost.pop(number, None)
         if who is not None:
@@ -263,15 +264,15 @@ class World:
     def write(self, at: int, kind: str, lane: str, data: Mapping[str, Plain]) -> None:
         """Put an event on the timeline.
 
-        A mark's value becomes the world's own: wherever it names a `"call"`, the receipt that stands there becomes the
-        number of the call that it was given with, and any other number None.
+        A mark's value is translated: a receipt under `"call"` becomes the number of the call that it was given for, and
+        any other number there becomes None.
         """
         if kind == "mark":
             self._redeem(data.get("value"))
         self._events.append(Event(at, kind, lane, data))
 
     def ask(self, upcoming: int | None) -> tuple[int, list[Answer]] | None:
-        """Go to the next instant: the caller's own next timer or the world's next answer, whichever is first.
+        """Move to the next instant: the caller's next timer or the world's next answer, whichever comes first.
 
         Returns that instant and the answers due then; None when neither will ever come.
         """
@@ -293,7 +294,7 @@ class World:
         return nearest
 
     def begin(self) -> None:
-        """A run begins. Raises WorldError when one has begun before: its scripts and faults are used up."""
+        """Begin a run. Raises WorldError if one has begun before: then scripts and faults are used up."""
         if self._begun:
             raise WorldError("this world has already had a run: make a new World, with its services, for each run")
         self._begun = True
@@ -321,7 +322,7 @@ class World:
             try:
                 reply = service.script(Asked(service.calls, args, at / NS, service.random))
             except Exception as cause:
-                # The arguments are whatever the caller passed: what a script can't read is the caller's mistake.
+                # The caller passed the arguments: if a script can't read them, that is the caller's mistake.
                 return error("TypeError", f"{service.name} can't be called with these arguments ({cause})"[:300])
             if not isinstance(reply, Reply):
                 raise WorldError(

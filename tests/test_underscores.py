@@ -134,7 +134,7 @@ def test_private_parts_are_touched_where_they_may_be():
 
 
 def test_a_library_has_one_file():
-    """Whoever meets a new version of a library has one place to look at, in each package."""
+    """For a new version of a library there is one place to look at, in each package."""
     places = [(file.partition("/")[0], library) for file, libraries in HOMES.items() for library in libraries]
     assert len(set(places)) == len(places)
 

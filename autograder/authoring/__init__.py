@@ -1,1 +1,1 @@
-"""From a section's sources to what students get, and what must hold of both."""
+"""Build what students get from a section's sources, and check both."""

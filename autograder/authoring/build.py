@@ -1,10 +1,9 @@
-"""Sources -> notebooks, and what must hold of them.
+"""Build notebooks from their sources, and check both.
 
     solutions/<section>/<name>.py -> build/source/<section>/ -> notebooks/<section>/
 
-See `source.py` for the first arrow and `release.py` for the second. Building twice gives the same bytes. Problems are
-returned, not raised: each is one line that says where, what, and what to run next, and all of a section's are told at
-once.
+Building twice gives the same bytes. Problems are returned, not raised: each is one line that says where, what, and what
+to run next, and all problems of a section are reported together.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ def build(
 
 
 class _Seen(NamedTuple):
-    """What is wrong with a section, what it builds (None when that can't be made), and what was counted in it."""
+    """A section's problems, what it builds (None when it can't be built), and what was counted in it."""
 
     problems: list[str]
     built: Built | None = None
@@ -76,7 +75,7 @@ Work = Callable[[Tell, Section], _Seen]
 
 
 def _in_processes(work: Work, sections: Sequence[Section], jobs: int, tell: Tell) -> list[_Seen]:
-    """What was seen of each of these sections, in their order."""
+    """Look at each of these sections; return what was found, in their order."""
     found: dict[str, _Seen] = {}
     pairs = ((section.name, section) for section in sections)
     with closing(side_by_side(pairs, jobs, partial(_start_work, work), tell)) as results:
@@ -92,7 +91,7 @@ def _start_work(work: Work, _: int | None, tell: Tell) -> AbstractContextManager
 
 
 def _looked_at(section: Section, rules: Rules, tell: Tell, *, check: bool) -> _Seen:
-    """All that is wrong with a section but for what is written and released. What can't be looked at is named."""
+    """All problems of a section except those of the released files. What can't be checked is named."""
     if found := problems.unreadable(section):
         return _Seen([*found, _waiting(section, "everything else")])
     found = [problem for rule in rules.folder for problem in rule(section)]
@@ -123,11 +122,11 @@ def _looked_at(section: Section, rules: Rules, tell: Tell, *, check: bool) -> _S
 
 
 TEXT = (problems.rebound, problems.misplaced_marks)
-"""Rules of the text that every build looks at."""
+"""Check the rules of text, which every build looks at."""
 
 
 def _waiting(section: Section, what: str) -> str:
-    return f"{section.name}: not looked at before that is fixed: {what}"
+    return f"{section.name}: not checked until that is fixed: {what}"
 
 
 def _count(rule: Count, section: Section, built: Built, tell: Tell, counts: Counter[str]) -> list[str]:
@@ -136,7 +135,7 @@ def _count(rule: Count, section: Section, built: Built, tell: Tell, counts: Coun
 
 
 def _held(section: Section, built: Built, rules: Rules, tell: Tell, *, again: bool) -> list[str]:
-    """The rules that run what is built; what held before and hasn't changed needn't be run, unless `again`."""
+    """Check the rules that run what is built. What held before and hasn't changed is skipped unless `again`."""
     if not rules.solution:
         return []
     stamp, digest = section.course.build / "held" / section.name, _digest(section, built)
@@ -151,14 +150,14 @@ def _held(section: Section, built: Built, rules: Rules, tell: Tell, *, again: bo
 
 
 def _digest(section: Section, built: Built) -> str:
-    """A digest of all that decides what running a section shows."""
+    """A digest of everything that decides the outcome of running a section."""
     own = [(section.folder / path).read_bytes() for path in problems.present(section.folder)]
     parts = [code_digest().encode(), sys.version.encode(), *own, *built.source.values(), *built.release.values()]
     return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
 def _written(rules: Rules, force: bool, tell: Tell, section: Section) -> _Seen:
-    """Write a section's files, unless something is wrong with it; its problems."""
+    """Write a section's files if it has no problems; return the problems."""
     found, built, _ = _looked_at(section, rules, tell, check=False)
     if built is not None:
         found = found + problems.leaked(section, built.release)
@@ -182,13 +181,13 @@ def _written(rules: Rules, force: bool, tell: Tell, section: Section) -> _Seen:
 
 
 def _handbook(course: Course, *, check: bool) -> list[str]:
-    """The page for instructors: written, or compared with what would be."""
+    """Write the page for instructors, or compare it with the one that would be written."""
     try:
         text, found = handbook(course)
     except BuildError as error:
         return [str(error)]
     except UnicodeDecodeError:
-        return []  # said already, of the section
+        return []  # the section's problems name it already
     path = course.root / HANDBOOK_FILE
     if text and check and problems.difference(path, text.encode()):
         found.append(f"{HANDBOOK_FILE}: not what its sources say; run: autograder build")
@@ -198,7 +197,8 @@ def _handbook(course: Course, *, check: bool) -> list[str]:
 
 
 def _replace_folder(folder: Path, files: dict[str, bytes]) -> bool:
-    """nbgrader copies whatever lies there to the students: exactly these files. Whether any was changed."""
+    """Make the folder hold exactly these files, since nbgrader copies all of it to students. Return whether any
+    changed."""
     extra = [path for path in problems.present(folder) if path not in files]
     for path in extra:
         (folder / path).unlink()
@@ -216,7 +216,7 @@ def _write_if_changed(path: Path, data: bytes) -> bool:
 
 
 def _worked_in(section: Section, built: Built) -> list[str]:
-    """A released notebook holds, beside each stub, the checksum that nbgrader took of it."""
+    """Whether a released notebook was edited: beside each stub it holds the checksum that nbgrader took of it."""
     from nbgrader.utils import compute_checksum, is_solution
 
     path = section.released / f"{section.notebook}.ipynb"
@@ -227,13 +227,13 @@ def _worked_in(section: Section, built: Built) -> list[str]:
         cells = from_text(path.read_text(encoding="utf-8")).cells
         solutions = [cell for cell in cells if is_solution(cell)]
         changed = [cell for cell in solutions if cell.metadata.nbgrader.get("checksum") != compute_checksum(cell)]
-    except Exception as error:  # whatever is wrong with it, it is somebody's file
+    except Exception as error:  # a file that can't be read is still somebody's file
         return [f"{problems.at(section, path)}: can't be read ({type(error).__name__}), so it isn't replaced; {run}"]
     return [f"{problems.at(section, path)}: somebody has worked in it, so it isn't replaced; {run}"] if changed else []
 
 
 def _checked(rules: Rules, tell: Tell, section: Section) -> _Seen:
-    """Everything that is wrong with a section and with what was released of it; changes nothing."""
+    """All problems of a section and of its released files; changes nothing."""
     tell(f"{section.name}: checking {_much(section)}")
     found, built, counts = _looked_at(section, rules, tell, check=True)
     if built is not None:
@@ -245,7 +245,7 @@ def _checked(rules: Rules, tell: Tell, section: Section) -> _Seen:
 
 
 def _much(section: Section) -> str:
-    """What there is to check, so that one knows what takes so long."""
+    """Say what is being checked, because it takes a while."""
     right, wrong = (len(answers(section, folder)) for folder in ("right", "wrong"))
     if not right + wrong:
         return "its text"

@@ -1,4 +1,4 @@
-"""A cell's text and its syntax tree together: where a node stands, and what an edit of its text makes of it."""
+"""A cell's text together with its syntax tree: find where a node stands, and edit its text."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from typing import NamedTuple
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 LONGEST = 80
-"""Letters of a change as it is told; of a longer one only the part that is changed is told."""
+"""Characters of a change that are printed; of a longer one only the changed part is printed."""
 
 
 class Edit(NamedTuple):
-    """Other text instead of a part of the cell's; all numbers are bytes of the cell's UTF-8."""
+    """A replacement for a part of the cell's text; positions are bytes of its UTF-8."""
 
     kind: str
     start: int
     end: int
     new: str
     around: tuple[int, int]
-    """The part that is told, before and after."""
+    """The part that is printed, before and after."""
 
 
 class Site(NamedTuple):
-    """A node of the cell that may be changed, and where it stands."""
+    """A node of the cell that an edit may change, with its ancestors."""
 
     node: ast.AST
     parents: tuple[ast.AST, ...]
-    """From the module down."""
+    """The ancestors, from the module down."""
 
     @property
     def place(self) -> str:
-        """The names of the classes and functions around it, such as `Client.call`; "" at the top."""
+        """The dotted name of the enclosing classes and functions, such as `Client.call`; "" at the top."""
         scopes = [node for node in (*self.parents, self.node) if isinstance(node, Function | ast.ClassDef)]
         return ".".join(node.name for node in scopes)
 
     @property
     def parent(self) -> ast.AST:
-        """The node right above it."""
+        """The node's parent."""
         return self.parents[-1]
 
     def nearest(self, *kinds: type[ast.AST]) -> ast.AST | None:
-        """The innermost node of these kinds above it."""
+        """The nearest ancestor of one of these kinds."""
         return next((node for node in reversed(self.parents) if isinstance(node, kinds)), None)
 
 
@@ -69,7 +69,7 @@ class Cell:
         return [0, *accumulate(len(line) for line in self.data.splitlines(keepends=True))]
 
     def span(self, node: ast.AST) -> tuple[int, int]:
-        """From where to where a node stands; a function or class without its decorators."""
+        """Where a node begins and ends; a function's or class's decorators are left out."""
         assert isinstance(node, ast.stmt | ast.expr | ast.excepthandler | ast.keyword | ast.arg)
         assert node.end_lineno is not None and node.end_col_offset is not None
         return (
@@ -82,11 +82,11 @@ class Cell:
         return self.data[start:end].decode()
 
     def source(self, node: ast.AST) -> str:
-        """The text of a node, without parentheses around it."""
+        """The text of a node, without the parentheses around it."""
         return self.part(*self.span(node))
 
     def replace(self, kind: str, node: ast.AST, new: str, around: ast.AST | None = None) -> Edit:
-        """Other text instead of a node; `around` is the node that is told, if it is short."""
+        """Replace a node's text; `around` is the node that is printed if it is short."""
         start, end = self.span(node)
         wide = self.span(around) if around is not None and hasattr(around, "lineno") else (start, end)
         told = self.part(*wide)
@@ -97,21 +97,21 @@ class Cell:
         return self.part(0, edit.start) + edit.new + self.part(edit.end, len(self.data))
 
     def told(self, edit: Edit) -> str:
-        """The edit in short: old -> new, each on one line."""
+        """The edit in short: `old -> new`, each on one line."""
         first, last = edit.around
         old = self.part(first, last)
         new = self.part(first, edit.start) + edit.new + self.part(edit.end, last)
         return f"{_short(old)} -> {_short(new)}"
 
     def changed_line(self, edit: Edit) -> tuple[int, str]:
-        """The number of the first line that is another one afterwards, and the lines there: old -> new."""
+        """The number of the first line that the edit changes, and that line: `old -> new`."""
         before, after = self.text.splitlines(), self.after(edit).splitlines()
         pairs = zip(before, after, strict=False)
         number = next((number for number, (one, other) in enumerate(pairs) if one != other), len(before) - 1)
         return number + 1, f"{before[number].strip()} -> {''.join(after[number : number + 1]).strip()}"
 
     def sites(self) -> Iterator[Site]:
-        """Every node that may be changed: no annotation, docstring, decorator, `__repr__`, nor an error's text."""
+        """Every node that an edit may change: not annotations, docstrings, decorators, `__repr__`, or errors' texts."""
         return _sites(self.tree, ())
 
 
@@ -121,7 +121,7 @@ def _short(text: str) -> str:
 
 
 def is_docstring(statement: ast.AST) -> bool:
-    """Whether a statement is a text alone."""
+    """Whether a statement is nothing but a string."""
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Constant)
@@ -130,12 +130,12 @@ def is_docstring(statement: ast.AST) -> bool:
 
 
 def is_text(node: ast.AST) -> bool:
-    """Whether an expression is a written text, with or without braces in it."""
+    """Whether an expression is a string literal, an f-string included."""
     return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def makes_an_error(call: ast.Call, parents: tuple[ast.AST, ...]) -> bool:
-    """Whether a call makes the error that is raised, or hands its text to the class above."""
+    """Whether a call creates the error that is raised, or passes its text to `super()`."""
     if isinstance(parents[-1], ast.Raise):
         return True
     function = call.func

@@ -1,13 +1,13 @@
-"""Answers that a section keeps: other right ones in `right/`, typical mistakes in `wrong/`; in two forms.
+"""The answers that a section keeps, in two forms: other right ones in `right/`, typical mistakes in `wrong/`.
 
     <name>.py      the text of the student's cell, whole
     <name>.diff    what is different in the solution's cell
 
-A mistake begins with two lines: what the student should hear, and which behaviours must fail. A third one,
-`# sibling: other_stem`, may name a mistake that is the same misconception in other code. A `.diff` goes on as diffs do,
-because everybody can read one and every editor colours it, but without the numbers of lines:
+A mistake begins with two lines: what the student should hear, and which behaviours must fail. A third one, `# sibling:
+other_stem`, may name a mistake that is the same misconception in other code. A `.diff` continues as diffs do, because
+everybody can read one and every editor colours it, but without line numbers:
 
-    # Shields the call: whoever gives up leaves it running
+    # Shields the call: it runs on after its caller gives up
     # fails: cancelled
     @@ Client.call
          try:
@@ -15,8 +15,8 @@ because everybody can read one and every editor colours it, but without the numb
     +        return await asyncio.shield(op())
 
 `@@` begins a change; the function or class behind it, which may be left out, is where to look. The lines marked with a
-blank or `-` must stand there exactly once, and those with a blank or `+` stand there afterwards. So an answer holds
-through every change of the solution but one of these very lines, and then it is named, and nothing is guessed.
+blank or `-` must stand there exactly once, and those with a blank or `+` stand there afterwards. So an answer survives
+every change of the solution that leaves these lines alone. Otherwise the build names the file, and guesses nothing.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ class WrongAnswer:
 
     @property
     def headline(self) -> str:
-        """What the student should hear; "" where line 1 doesn't say it."""
+        """What the student should hear, from line 1; "" if it says nothing."""
         first = self._header[0]
         return first[2:].strip() if first.startswith("# ") and not first.startswith("# fails:") else ""
 
     @property
     def fails(self) -> set[str]:
-        """The behaviours that must fail; none where line 2 doesn't name them."""
+        """The behaviours that must fail, from line 2; empty if it names none."""
         return _named(self._header[1], "# fails")
 
     @property
     def siblings(self) -> set[str]:
-        """The stems of the files that are the same misconception, as line 3 names them; mostly none."""
+        """The stems of files with the same misconception, from line 3; usually empty."""
         return _named(self._header[2], "# sibling")
 
     @property
@@ -81,7 +81,7 @@ def wrong_answers(section: Section) -> list[WrongAnswer]:
 
 
 def kinds(wrong: Sequence[WrongAnswer]) -> list[str]:
-    """For each of these mistakes a name of its kind, which siblings share."""
+    """The kind of each of these mistakes; siblings share one."""
     found = {one.path.stem: one.path.stem for one in wrong}
     for one in wrong:
         for sibling in one.siblings & set(found):
@@ -97,7 +97,7 @@ def answers(section: Section, folder: str) -> list[Path]:
 
 
 def cell_text(section: Section, path: Path) -> str:
-    """The text of the student's cell that a file of either form means.
+    """The text of the student's cell, from a file of either form.
 
     Raises UsageError for a change that doesn't fit the solution.
     """
@@ -115,7 +115,7 @@ def cell_text(section: Section, path: Path) -> str:
 
 
 def misfits(section: Section) -> Iterator[str]:
-    """The files whose changes don't fit the solution, a line each: where, what, what to do."""
+    """The files whose changes no longer fit the solution, a line each: where, what, what to do."""
     paths = [*answers(section, "right"), *answers(section, "wrong")] if section.exercise is not None else []
     for path in paths:
         try:
@@ -129,13 +129,13 @@ class Misfit(ValueError):
 
 
 class _Change(NamedTuple):
-    """Instead of the lines from `start` to `end`: these."""
+    """Lines that replace those from `start` to `end`."""
 
     start: int
     end: int
     new: list[str]
     number: int
-    """The line of the file that says so."""
+    """The line of the `.diff` that asks for it."""
 
 
 def changed(cell: str, diff: str) -> str:

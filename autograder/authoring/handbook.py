@@ -1,4 +1,4 @@
-"""TEACHING.md: what who teaches needs, put together from what stands in `solutions/`.
+"""Build TEACHING.md, the instructor's guide, from the files in `solutions/`.
 
     routes.md                routes through the course, in which order to release
     <section>/teaching.md    a demonstration, a question for discussion

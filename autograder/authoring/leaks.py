@@ -1,4 +1,4 @@
-"""What must not leave: a solution's lines, a hidden test's lines, and nbgrader's marks of either."""
+"""Find what must not be released: lines of a solution or a hidden test, and nbgrader's marks of either."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from autograder.course import Section
 from autograder.notebook.source import BEGIN_HIDDEN, BEGIN_SOLUTION, END_HIDDEN, END_SOLUTION
 
 LINES = 6
-"""So many lines in a row that are a solution's or a hidden test's are no coincidence."""
+"""So many consecutive lines of a solution or a hidden test are no coincidence."""
 
 
 def leaks(section: Section, files: dict[str, bytes]) -> Iterator[tuple[str, str]]:
-    """Whatever way it got there: each file for students that holds something, and what it holds."""
+    """Each file for students that holds such lines, and what it holds, however they got there."""
     public = _normal(section.tests.read_text(encoding="utf-8")) if section.tests.is_file() else []
     secrets = {"the solution": _solution_lines(section), "a hidden test": _hidden_lines(section)}
     for path, data in files.items():
@@ -65,12 +65,13 @@ def _strings(value: object) -> Iterator[str]:
 
 
 def _normal(text: str) -> list[str]:
-    """Lines as they are compared: without indentation, blank lines and comments' marks."""
+    """Normalise lines for comparison: no indentation, no blank lines, no comment marks."""
     return [line for line in (line.strip().lstrip("#").strip() for line in text.splitlines()) if line]
 
 
 def _shows(lines: list[str], secret: list[str], public: list[str]) -> bool:
-    """Whether `lines` hold so many lines of the secret in a row that aren't public; one line alone proves nothing."""
+    """Whether `lines` hold so many consecutive lines of the secret that aren't public; one line alone proves
+    nothing."""
     size = min(LINES, len(secret))
     return size > 1 and not (_runs(secret, size) - _runs(public, size)).isdisjoint(_runs(lines, size))
 

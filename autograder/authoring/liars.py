@@ -1,9 +1,9 @@
-"""Liars: answers that do none of the work and say what they please. What one may earn, its exercise declares.
+"""Liars: answers that do none of the work and claim what they please. An exercise declares how much one may earn.
 
     LIARS = 1.5  # in hidden/test_<name>.py: points, 0 where nothing is said
 
-Some are Python: they have the shapes of the solution's functions and classes, and whatever is called says the same, or
-what a coin says, or what it was told. The others are parrots: they have the solution's transcripts (see `parrot.py`).
+Some are Python: they have the shapes of the solution's functions and classes, and every call returns a constant, the
+toss of a coin, or its own arguments. The others are parrots: they repeat the solution's transcripts (see `parrot.py`).
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from faultlab.scenario import Played, play
 from faultlab.timeline import Timeline
 
 COINS = 40
-"""So many of them are tossed: one that is lucky is a liar that earns something."""
+"""How many coins are tried: a lucky one is a liar that earns something."""
 SEEDS = 10
-"""So many other seeds the whole transcript is told under, for the same reason."""
+"""How many other seeds the whole transcript is repeated under, for the same reason."""
 
 Says = Callable[[tuple[Any, ...]], Any]
 """What a call with these arguments returns."""
 
 
 class Lie(NamedTuple):
-    """What a liar earned: points by behaviour, visible and hidden together."""
+    """What a liar earned: the points of each behaviour, visible and hidden together."""
 
     liar: str
     earned: dict[str, float]
@@ -48,7 +48,7 @@ class Lie(NamedTuple):
 
 
 def overpaid_liars(section: Section, tell: Tell) -> list[str]:
-    """Liars that earn more than their exercise declares, a line each. Tells the highest."""
+    """Report liars that earn more than their exercise declares, a line each. Tells the highest score."""
     if section.exercise is None:
         return []
     allowed = declared(section)
@@ -64,13 +64,13 @@ def overpaid_liars(section: Section, tell: Tell) -> list[str]:
 
 
 def declared(section: Section) -> float:
-    """The points that a liar may earn, by the section's hidden tests."""
+    """The points that a liar may earn, as the section's hidden tests declare."""
     modules = [getattr(test.item, "module", None) for test in _bench(section).judge(hidden=True).tests if test.hidden]
     return max((float(getattr(module, "LIARS", 0)) for module in modules), default=0.0)
 
 
 def lies(section: Section) -> Iterator[Lie]:
-    """Every liar, and what it earns. Who knows the transcripts knows them under the seeds that `check` plays with."""
+    """Every liar, and what it earns. The parrots know the transcripts under the seeds that `check` plays with."""
     bench = _bench(section)
     judge = bench.judge(hidden=True)
     names = run_answer(section, solution_notebook(section))
@@ -110,7 +110,7 @@ def _told(
 
 
 def _tasks(bench: Bench, wanted: Iterable[Played], number: int) -> dict[Played, Task]:
-    """What is to be played, under another seed than the one of `check`, but for scenarios whose seed is fixed."""
+    """The plays, under another seed than that of `check`, except scenarios whose seed is fixed."""
     scenarios = ((one, bench.scenarios[one.name]) for one in wanted)
     return {one: Task(found, one.options, seed_of(one) + number * (not found.fixed), 0) for one, found in scenarios}
 
@@ -119,7 +119,7 @@ def _tasks(bench: Bench, wanted: Iterable[Played], number: int) -> dict[Played, 
 
 
 def claimants() -> dict[str, Says]:
-    """What they say, by their names."""
+    """What each kind of liar says, by its name."""
     constants: dict[str, Says] = {f"always {value!r}": partial(_same, value) for value in (None, True, False, 0, "")}
     coins: dict[str, Says] = {f"coin {number}": partial(_toss, random.Random(number)) for number in range(COINS)}
     return constants | {"echo": _echo, "last input": partial(_before, [None])} | coins
@@ -138,16 +138,16 @@ def _echo(args: tuple[Any, ...]) -> Any:
 
 
 def _before(told: list[Any], args: tuple[Any, ...]) -> Any:
-    """What the call before was told last."""
+    """The last argument of the call before."""
     last = told[0]
     told[0] = args[-1] if args else last
     return last
 
 
 def pretending(value: Any, says: Says) -> Any:
-    """Something of the shape of `value` whose every call does nothing and returns what `says` makes of its arguments.
+    """An object of the shape of `value` whose calls do nothing but return `says(arguments)`.
 
-    Classes of errors stay what they are: a liar may know those.
+    Exception classes stay as they are: a liar may know those.
     """
     if isinstance(value, type):
         return value if issubclass(value, BaseException) else _class(value, says)

@@ -1,4 +1,4 @@
-"""A section's sources -> its files, in memory."""
+"""Make a section's files from its sources, in memory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _judged_beforehand(section: Section, source: bytes, tell: Tell) -> dict[str,
 
 @contextmanager
 def authors_errors(section: Section) -> Iterator[None]:
-    """What goes wrong in a section's own files is its author's line: raises BuildError instead."""
+    """Turn an error in a section's own files into a BuildError with a line for its author."""
     try:
         yield
     except BuildError:

@@ -1,7 +1,7 @@
-"""The command `mutants`: which small mistakes in the worked solutions the tests find, and which ones nobody finds.
+"""The command `mutants`: find small mistakes in the worked solutions that no test notices.
 
-A mutant that keeps full marks survives. A survivor is a hole in the scenarios, or as right as the solution itself; the
-latter stand in `equivalent.toml` beside the section, each with the reason:
+A mutant that keeps full marks survives. A survivor is a hole in the scenarios, or it is as right as the solution
+itself. Those stand in `equivalent.toml` beside the section, each with the reason:
 
     [[mutant]]
     id = "Client.call:compare:left > 0 -> left >= 0"
@@ -32,7 +32,7 @@ from autograder.processes import Died, Tell, side_by_side
 
 EQUIVALENT_FILE = "equivalent.toml"
 ONE_IN = 20
-"""At most one mutant in so many may be declared equivalent, rounded up."""
+"""At most one mutant in this many may be declared equivalent, rounded up."""
 
 
 class Declared(NamedTuple):
@@ -44,18 +44,18 @@ class Declared(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What became of a mutant."""
+    """The judgement of a mutant."""
 
     killed: bool
     by: tuple[str, ...] = ()
-    """The behaviours that it loses, visible or hidden; none where its cell or its process ended already."""
+    """The behaviours that it loses, visible or hidden; empty if its cell or its process ended early."""
     failed: str = ""
-    """Where the judge itself failed: what was told."""
+    """The message, if the judge itself failed."""
 
 
 @dataclass
 class Matrix:
-    """A section's mutants, and what became of those that were judged."""
+    """A section's mutants, and the judgement of each that was judged."""
 
     section: Section
     made: list[Mutant]
@@ -65,13 +65,13 @@ class Matrix:
 
     @property
     def survivors(self) -> list[Mutant]:
-        """Those that nothing kills and no reason excuses."""
+        """Mutants that no test kills and no entry declares."""
         excused = {one.id for one in self.declared}
         return [one for one in self.made if one.id in self.judged.keys() - excused and not self.judged[one.id].killed]
 
     @property
     def problems(self) -> list[str]:
-        """What has to be mended, a line each; survivors are told elsewhere."""
+        """What has to be fixed, a line each; survivors are reported elsewhere."""
         found = misdeclared(self.section, self.made, self.declared)
         where = _where(self.section)
         for one in self.declared:
@@ -87,8 +87,8 @@ class Matrix:
 def check_mutants(
     course: Course, names: Sequence[str] = (), *, share: int = 100, seed: int = 0, jobs: int = 1, tell: Tell
 ) -> bool:
-    """Judge the mutants of these sections (all), or a share of them in percent, which the seed chooses; tell the kill
-    matrix of each section. Whether nothing is left to do.
+    """Judge the mutants of these sections (all), or a share of them in percent, which the seed chooses. Tell the kill
+    matrix of each section. Return whether nothing is left to do.
 
     Raises UsageError for an unknown section, and an `equivalent.toml` that can't be read.
     """
@@ -129,7 +129,7 @@ def _judge(matrices: dict[str, Matrix], share: int, seed: int, jobs: int) -> Ite
 
 @contextmanager
 def judging(_number: int | None, _tell: Tell) -> Iterator[Callable[[tuple[Section, str]], Judged]]:
-    """What judges a mutant in a process; the notebook of a section is made once."""
+    """Judges mutants in one process; it makes a section's notebook once."""
     notebooks: dict[str, bytes] = {}
 
     def judge(given: tuple[Section, str]) -> Judged:
@@ -139,7 +139,7 @@ def judging(_number: int | None, _tell: Tell) -> Iterator[Callable[[tuple[Sectio
         return judge_text(section, notebooks[section.name], text)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a mutant's forgotten coroutines, when they are swept up between two of them
+        warnings.simplefilter("ignore")  # coroutines that a mutant never awaited
         yield judge
 
 
@@ -158,13 +158,13 @@ def judge_text(section: Section, notebook: bytes, text: str) -> Judged:
         return Judged(killed=False, failed=f"{type(error).__name__}: {error}")
     lost = [one for one in behaviours if not one.passed]
     failed = next((one.message for one in lost if CANT_BE_JUDGED in one.message), "")
-    # Once an answer didn't come to its end twice, the rest isn't played: what wasn't seen killed nothing.
+    # After two scenarios that don't end, the rest isn't played: a scenario that wasn't played killed nothing.
     seen = [test.id for test in judge.tests if any(one in timelines for one in test.scenarios)]
     return Judged(bool(lost), tuple(dict.fromkeys(one.test for one in lost if one.test in seen)), failed)
 
 
 def equivalents(section: Section) -> list[Declared]:
-    """What a section declares as right. Raises UsageError for a file that isn't as it must be."""
+    """The mutants that a section declares equivalent. Raises UsageError for a malformed file."""
     path = section.folder / EQUIVALENT_FILE
     if not path.is_file():
         return []
@@ -177,7 +177,7 @@ def equivalents(section: Section) -> list[Declared]:
 
 
 def misdeclared(section: Section, made: Sequence[Mutant], declared: Sequence[Declared]) -> list[str]:
-    """What is wrong with what a section declares, without judging anything, a line each."""
+    """Problems of a section's declarations, found without judging anything, a line each."""
     where, known = _where(section), {one.id: one for one in made}
     found = []
     for one in declared:
@@ -197,7 +197,7 @@ def misdeclared(section: Section, made: Sequence[Mutant], declared: Sequence[Dec
 
 
 def told(matrix: Matrix) -> Iterator[str]:
-    """The kill matrix of a section, in lines; what belongs to the line above is set in."""
+    """The kill matrix of a section, as lines; details are indented below their line."""
     judged = matrix.judged.values()
     killed, whole = sum(one.killed for one in judged), len(matrix.judged) == len(matrix.made)
     survivors = matrix.survivors

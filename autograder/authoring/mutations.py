@@ -1,8 +1,8 @@
-"""A cell's text -> its mutants: the same text with one small mistake in each.
+"""Make mutants of a cell's text: the same text with one small mistake in each.
 
-Neither mutmut nor cosmic-ray is used: their operators are bound to files, to a configuration and to many more packages,
-they change the texts of errors, and know no removed or moved statements, exchanged names or classes in an `except`. The
-syntax tree of Python itself says where everything stands, and all other text stays as it is.
+Neither mutmut nor cosmic-ray is used. Their operators are bound to files, a configuration and many more packages. They
+change the texts of errors, and they don't remove or move statements, or exchange names or the classes in an `except`.
+Python's own syntax tree says where everything stands, and all other text stays as it is.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from autograder.authoring.operators import OPERATORS, exchanged
 from autograder.authoring.statements import STATEMENTS, moved
 
 NAMES = 10
-"""So many mutants of a cell have two names exchanged: all of them would be too many."""
+"""How many mutants of a cell have two names exchanged; all of them would be too many."""
 
 
 class Mutant(NamedTuple):
     """A cell with one mistake."""
 
     id: str
-    """Where, of which kind and what, as in `Client.call:compare:left > 0 -> left >= 0`; with `#2` where it is the
-    second such."""
+    """Place, kind and change, as in `Client.call:compare:left > 0 -> left >= 0`; the second such mutant ends with
+    `#2`."""
     line: int
-    """The first line of the cell that is another one."""
+    """The number of the first line that is changed."""
     change: str
-    """This line: old -> new."""
+    """That line: `old -> new`."""
     text: str
     """The whole cell's."""
 
 
 def mutants(text: str, names: int = NAMES) -> list[Mutant]:
-    """All mutants of a cell's text, in the order of its lines; each is another program, and is one that compiles.
+    """All mutants of a cell's text, in the order of its lines. All compile, and no two are the same program.
 
-    `names`: how many of them have names exchanged. These are chosen by their ids, so that other lines don't matter.
-    Raises SyntaxError when the text isn't Python.
+    `names`: how many of them have names exchanged. Their ids decide which ones, so that editing other lines changes
+    nothing. Raises SyntaxError when the text isn't Python.
     """
     cell = Cell(text)
     seen = {ast.dump(cell.tree)}
@@ -49,7 +49,7 @@ def mutants(text: str, names: int = NAMES) -> list[Mutant]:
 
 
 def sample(made: Iterable[Mutant], count: int, seed: int = 0) -> list[Mutant]:
-    """So many of these mutants, in their order; which ones depends on the seed and on each one's id alone."""
+    """Choose so many of these mutants, in their order. The choice depends only on the seed and the mutants' ids."""
     made = list(made)
     lots = sorted(made, key=lambda one: hashlib.sha256(f"{seed}:{one.id}".encode()).digest())
     chosen = {one.id for one in lots[:count]}
@@ -70,7 +70,7 @@ def _exchanges(cell: Cell) -> Iterator[tuple[Site, Edit]]:
 
 
 def _named(cell: Cell, seen: set[str], edits: Iterable[tuple[Site, Edit]]) -> list[Mutant]:
-    """The mutants that these edits make, but for what doesn't compile and what was made already."""
+    """The mutants that these edits make, except those that don't compile or were made already."""
     often: Counter[str] = Counter()
     made = []
     for site, edit in edits:

@@ -1,4 +1,4 @@
-"""How surely typical mistakes are named: `build --check` counts it, section by section, and holds the course to bounds.
+"""Count how many typical mistakes are named rightly and falsely: `build --check` holds the course to bounds.
 
 Each file in `wrong/` was played under a seed that its signs weren't made from. It is named twice: among all of its
 section, where its own headline (or a sibling's) is right, and with it left out, where only silence or a sibling's is.
@@ -16,12 +16,12 @@ from autograder.judging.mistakes import MISTAKES_FILE, Losses, Mistake, known_in
 from autograder.processes import Tell
 
 LEAST_RIGHT, MOST_FALSE, MOST_FALSE_NEW = 90, 2, 5
-"""Per cent of a course's mistakes: those named rightly at least, falsely at most, and falsely when left out."""
+"""Percent of a course's mistakes: named rightly at least, falsely at most, and falsely at most when left out."""
 
 
 def count_names(section: Section, built: Built, tell: Tell) -> Counter[str]:
     """How many of a section's mistakes are named `right`, `false` and `silent`, and `new false` when left out, of how
-    `many`. Tells it, the siblings, and what is seen alike."""
+    `many`. Tells these counts, the siblings, and the mistakes that look alike."""
     if MISTAKES_FILE not in built.release:
         return Counter()
     text = built.release[MISTAKES_FILE].decode()
@@ -38,7 +38,7 @@ def count_names(section: Section, built: Built, tell: Tell) -> Counter[str]:
 def _named(
     known: Sequence[Mistake], stems: Sequence[str], trials: Sequence[Losses | None]
 ) -> tuple[Counter[str], list[str]]:
-    """The counts, and each mistake that is named falsely when it is left out, with what it is taken for."""
+    """The counts, and each mistake that is named falsely when it is left out, with the name that it gets."""
     counts, alike = Counter[str](), []
     for number, (mistake, lost) in enumerate(zip(known, trials, strict=True)):
         if lost is None:
@@ -55,7 +55,7 @@ def _named(
 
 
 def misnamed(counts: Counter[str], tell: Tell) -> list[str]:
-    """The bounds that a course doesn't keep, a line each. Tells the counts of all its sections."""
+    """The bounds that a course breaks, a line each. Tells the totals of all sections."""
     if not counts["many"]:
         return []
     tell(f"all sections: {_in_words(counts)}")

@@ -1,4 +1,4 @@
-"""Changes of expressions: operators, constants, defaults, arguments, conditions, names."""
+"""Mutate expressions: operators, constants, defaults, arguments, conditions, names."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ COUNTED: dict[type[ast.operator], tuple[str, ...]] = {
 _SIGN = re.compile(r"<=|>=|==|!=|<|>|\*\*|//|[-+*/%|&]|\bis\s+not\b|\bnot\s+in\b|\bis\b|\bin\b|\band\b|\bor\b")
 OPPOSITES = {"min": "max", "max": "min", "any": "all", "all": "any"}
 WRAPPERS = {"reversed", "sorted", "shield", "int", "str"}
-"""Functions of one thing, without which a cell goes on with the thing itself."""
+"""Functions of one argument: a mutant leaves out the call and keeps the argument."""
 
 
 def compare(cell: Cell, site: Site) -> Iterator[Edit]:
-    """Each comparison with its boundary moved, or turned round."""
+    """Move the boundary of each comparison, or turn the comparison round."""
     node = site.node
     if isinstance(node, ast.Compare):
         operands = [node.left, *node.comparators]
@@ -49,7 +49,7 @@ def compare(cell: Cell, site: Site) -> Iterator[Edit]:
 
 
 def logic(cell: Cell, site: Site) -> Iterator[Edit]:
-    """`and` for `or`, one side of them alone, and `not` left out."""
+    """Exchange `and` and `or`, keep one side alone, drop `not`."""
     node = site.node
     if isinstance(node, ast.BoolOp):
         sign = "or" if isinstance(node.op, ast.And) else "and"
@@ -64,7 +64,7 @@ def logic(cell: Cell, site: Site) -> Iterator[Edit]:
 
 
 def arithmetic(cell: Cell, site: Site) -> Iterator[Edit]:
-    """Another sign, and each side alone; `+=` turned into `-=` and `=`."""
+    """Change the arithmetic operator, keep one side alone; turn `+=` into `-=` and `=`."""
     node = site.node
     if isinstance(node, ast.BinOp):
         for sign in COUNTED.get(type(node.op), ()):
@@ -79,13 +79,13 @@ def arithmetic(cell: Cell, site: Site) -> Iterator[Edit]:
 def _sign(
     kind: str, cell: Cell, node: ast.AST, left: ast.AST, right: ast.AST, sign: str, sought: re.Pattern[str] = _SIGN
 ) -> Edit:
-    """The sign between two operands replaced; parentheses between them stay."""
+    """Replace the operator between two operands; parentheses between them stay."""
     start, end = cell.span(left)[1], cell.span(right)[0]
     return Edit(kind, start, end, sought.sub(sign, cell.part(start, end), count=1), cell.span(node))
 
 
 def condition(cell: Cell, site: Site) -> Iterator[Edit]:
-    """What is asked is always so, never so, or the other way round."""
+    """Make a condition always true, always false, or its opposite."""
     node = site.node
     tests = [node.test] if isinstance(node, ast.If | ast.While | ast.IfExp) else getattr(node, "ifs", [])
     for test in tests:
@@ -98,7 +98,7 @@ def condition(cell: Cell, site: Site) -> Iterator[Edit]:
 
 
 def constant(cell: Cell, site: Site) -> Iterator[Edit]:
-    """Numbers one more, one less, doubled; the other truth; another text."""
+    """Change constants: numbers one more, one less, doubled; the other boolean; another string."""
     if isinstance(site.node, ast.JoinedStr) and not isinstance(site.parent, ast.JoinedStr):
         yield cell.replace("text", site.node, '""', site.parent)
     if isinstance(site.node, ast.Constant) and not _is_free(site.node.value, site.parent):
@@ -108,13 +108,13 @@ def constant(cell: Cell, site: Site) -> Iterator[Edit]:
 
 
 def _is_free(value: object, parent: ast.AST | None) -> bool:
-    """Whether each may word it in another way: a sentence, several words in an answer's body, bytes of a protocol."""
+    """Whether an answer may word a string otherwise: a sentence, several words in a body, bytes of a protocol."""
     prose = isinstance(value, str) and " " in value and (isinstance(parent, ast.Dict) or value.endswith("."))
     return prose or isinstance(value, bytes)
 
 
 def others(written: str, value: object) -> list[str]:
-    """What may stand instead of a constant, none for one that has no relatives."""
+    """The replacements of a constant; empty if there are none."""
     if isinstance(value, bool):
         return [repr(not value)]
     if isinstance(value, int | float):
@@ -130,7 +130,7 @@ def others(written: str, value: object) -> list[str]:
 
 
 def default(cell: Cell, site: Site) -> Iterator[Edit]:
-    """Each default of a signature: what has no relatives must be given, and a tuple lacks one of its items."""
+    """Change each default of a signature: drop it if it has no replacement; drop one item of a tuple."""
     node = site.node
     if not isinstance(node, ast.arguments):
         return
@@ -152,13 +152,14 @@ def default(cell: Cell, site: Site) -> Iterator[Edit]:
 
 
 def shorter(cell: Cell, node: ast.Tuple) -> Iterator[str]:
-    """A tuple's text without each of its items in turn."""
+    """A tuple's text with each of its items left out in turn."""
     for dropped in node.elts:
         yield "(" + "".join(f"{cell.source(one)}, " for one in node.elts if one is not dropped) + ")"
 
 
 def arguments(cell: Cell, site: Site) -> Iterator[Edit]:
-    """Neighbours exchanged, each one left out, the only one None; the function's opposite, or no function."""
+    """Change arguments: exchange neighbours, drop each one, replace an only one by None; call the opposite function, or
+    none."""
     node = site.node
     if not isinstance(node, ast.Call):
         return
@@ -198,7 +199,7 @@ def waiting(cell: Cell, site: Site) -> Iterator[Edit]:
 
 
 def caught(cell: Cell, site: Site) -> Iterator[Edit]:
-    """Which errors are caught or suppressed: more of them, fewer of them."""
+    """Catch or suppress more classes of errors, or fewer."""
     node = site.node
     kinds: list[ast.expr] = []
     if isinstance(node, ast.ExceptHandler) and node.type is not None:
@@ -214,7 +215,7 @@ def caught(cell: Cell, site: Site) -> Iterator[Edit]:
 
 
 def exchanged(cell: Cell, site: Site) -> Iterator[Edit]:
-    """Another name of the same kind: parameter, local variable, attribute of `self`."""
+    """Use another name of the same kind: a parameter, a local variable, an attribute of `self`."""
     node = site.node
     if not isinstance(getattr(node, "ctx", None), ast.Load):
         return

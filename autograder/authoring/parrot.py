@@ -1,7 +1,7 @@
-"""A child that never runs an answer: it was given the solution's whole transcript, and tells of it what it likes.
+"""A child that never runs an answer: it has the solution's whole transcript, and repeats what it likes of it.
 
-Stronger than any submission: it knows every scenario, hidden parameters too, and what the solution did in it under
-another seed.
+It is stronger than any submission: it knows every scenario, with hidden parameters, and what the solution did in it
+under another seed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TOKEN = re.compile(r"-[0-9a-f]{10}\b")
 """The part of a token that nobody can know without having been shown it."""
 
 Script = Callable[[list[Event], int], list[Event]]
-"""What to tell of a transcript; the number is the first horizon, in nanoseconds."""
+"""What to repeat of a transcript; the number is the first horizon, in nanoseconds."""
 
 
 def whole(events: list[Event], _horizon: int) -> list[Event]:
@@ -40,8 +40,8 @@ SCRIPTS: dict[str, Script] = {
 
 
 def retell(task: Task, transcript: Timeline, script: Script, *, swap: bool = False) -> Timeline:
-    """The timeline that the trusted side writes of it. With `swap` the child puts in what came back: this run's tokens
-    for the old ones, and for each error that it claims to have heard the receipt that it got."""
+    """The timeline that the trusted side records of it. With `swap` the child replaces old tokens by this run's, and
+    names the receipts that it was given for the errors that it claims to have heard."""
     session = Session([task])
     try:
         _Parrot(session, transcript, swap).tell(script)
@@ -63,7 +63,7 @@ class _Parrot:
         self._receipts: dict[int, int] = {}
 
     def tell(self, script: Script) -> None:
-        """Say all of it, at the instants at which it may be said."""
+        """Say everything, at the instants at which it may be said."""
         play = self._say(wire.Cells("", []))
         assert isinstance(play, wire.Play)
         horizon = play.horizon
@@ -108,7 +108,7 @@ def _tokens(answer: Any) -> list[str]:
 
 
 def _receipted(value: Any, receipts: Mapping[int, int]) -> Any:
-    """The value with the receipt of each call whose number stands there as a `call`."""
+    """The value, with each call's number in a `call` field replaced by that call's receipt."""
     if isinstance(value, dict):
         return {
             key: receipts.get(one, one) if key == "call" and isinstance(one, int) else _receipted(one, receipts)

@@ -1,4 +1,4 @@
-"""What is wrong with a section, as far as its files and their text tell: nothing of it is run here.
+"""Find a section's problems in its files and their text; nothing is run here.
 
 Each function returns its problems, a line each: where, what, what to do.
 """
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 LITTER = {".ipynb_checkpoints", "__pycache__", ".DS_Store", ".pytest_cache"}
 RIGHT_ANSWERS = 3
-"""At least so many other right answers: tests that only one shape passes ask for more than the contract does."""
+"""How many other right answers a section needs: tests that only one shape passes ask for more than the contract."""
 HINTS = 3
 LONGEST_CELL = 30
-"""Lines of a code cell: one idea each."""
+"""The most lines of a code cell: one idea each."""
 CONTRACT = "contract.toml"
 """What each behaviour is worth, visible and hidden together."""
 
@@ -48,7 +48,7 @@ def unreadable(section: Section) -> list[str]:
 
 
 def incomplete(section: Section) -> list[str]:
-    """Files that every section has, and those that one with an exercise has besides."""
+    """Missing files: those that every section needs, and those that an exercise needs too."""
     wanted = {"teaching.md": "write a five-minute demonstration and a question for discussion there"}
     if section.exercise is not None:
         tests = f"test_{section.notebook}.py"
@@ -72,8 +72,8 @@ def incomplete(section: Section) -> list[str]:
 
 
 def misworded(section: Section) -> list[str]:
-    """Typical mistakes whose first two lines don't say what the student hears and which behaviours must fail, and
-    those whose third line names a sibling that isn't there."""
+    """Typical mistakes without the two lines that say what the student hears and which behaviours must fail, or with a
+    third line whose sibling doesn't exist."""
     if section.exercise is None:
         return []
     known = set(points_by_test(section.tests)[0]) | set(points_by_test(section.hidden)[0])
@@ -82,7 +82,7 @@ def misworded(section: Section) -> list[str]:
     for answer in wrong_answers(section):
         where = at(section, answer.path)
         if not answer.headline:
-            problems.append(f"{where}: line 1 must be what the student should hear: # Sleeps for ever")
+            problems.append(f"{where}: line 1 must be what the student should hear: # Sleeps forever")
         if not answer.fails:
             problems.append(f"{where}: line 2 must name the behaviours that fail: # fails: limit, fifo")
         elif known and (unknown := sorted(answer.fails - known)):
@@ -98,7 +98,7 @@ def misworded(section: Section) -> list[str]:
 
 
 def mispriced(section: Section) -> list[str]:
-    """Points that the tests' marks don't say, and those that aren't the contract's."""
+    """Tests without points, and points that differ from the contract's."""
     if section.exercise is None or not (section.tests.is_file() and section.hidden.is_file()):
         return []
     visible, problems = points_by_test(section.tests)
@@ -150,7 +150,7 @@ def broken_cells(section: Section, notebook: NotebookNode) -> list[str]:
 
 
 def rebound(section: Section, notebook: NotebookNode) -> list[str]:
-    """Running a teaching cell again must never change what is graded."""
+    """Teaching cells that bind the exercise's names: running one again must never change what is graded."""
     contract: set[str] = set()
     for cell in notebook.cells:
         if "exercise" in cell.metadata:
@@ -185,7 +185,7 @@ def long_cells(section: Section, notebook: NotebookNode) -> list[str]:
 
 
 def unexplained(section: Section, notebook: NotebookNode) -> list[str]:
-    """An exercise without three hints, and one whose names no text above it mentions."""
+    """An exercise without three hints, or with names that no text above it mentions."""
     if section.exercise is None:
         return []
     place = next((n for n, cell in enumerate(notebook.cells) if "exercise" in cell.metadata), len(notebook.cells))
@@ -203,7 +203,7 @@ def unexplained(section: Section, notebook: NotebookNode) -> list[str]:
 
 
 def _wanted(section: Section) -> list[str]:
-    """The names that the scenarios ask for; none where they can't be read, which is told when they are played."""
+    """The names that the scenarios ask for; empty if they can't be read, which playing them reports."""
     try:
         return asked(section.scenarios.read_text(encoding="utf-8"))
     except (OSError, SyntaxError):
@@ -229,7 +229,7 @@ def _where(section: Section, cell: NotebookNode) -> str:
 
 
 def stale(section: Section, files: dict[str, bytes]) -> list[str]:
-    """Released files that aren't these."""
+    """Released files that differ from what would be built."""
     return [
         f"{at(section, section.released / name)}: {what}; {rebuild(section)}"
         for name, data in files.items()
@@ -238,7 +238,7 @@ def stale(section: Section, files: dict[str, bytes]) -> list[str]:
 
 
 def difference(path: Path, data: bytes) -> str:
-    """How a file differs from what it should hold; empty when it doesn't."""
+    """How a file differs from what it should hold; "" if it doesn't."""
     if not path.is_file():
         return "not built yet"
     # git on Windows may have turned the line ends of a text file
@@ -247,7 +247,7 @@ def difference(path: Path, data: bytes) -> str:
 
 
 def extra(section: Section, files: dict[str, bytes]) -> list[str]:
-    """What lies in the released folder besides these files."""
+    """Files in the released folder that the build doesn't make."""
     return [
         f"{at(section, section.released / path)}: not built from solutions/{section.name}; move it away or delete it"
         for path in present(section.released)
@@ -281,7 +281,7 @@ def leaked(section: Section, files: dict[str, bytes]) -> list[str]:
 
 
 def shared_ids(section: Section) -> list[str]:
-    """Cells of the released notebook with one id."""
+    """Cells of the released notebook that share an id."""
     path = section.released / f"{section.notebook}.ipynb"
     try:
         cells = json.loads(path.read_bytes())["cells"]
@@ -302,17 +302,17 @@ def present(folder: Path) -> list[str]:
 
 
 def rebuild(section: Section) -> str:
-    """What to do about a file that isn't as it would be built."""
+    """The command that makes a stale file right."""
     return f"run: autograder build {section.name}"
 
 
 def at(section: Section, path: Path) -> str:
-    """A path as it is told: from the course's root on."""
+    """A path as people read it: relative to the course's root."""
     return path.relative_to(section.course.root).as_posix()
 
 
 def counted(number: int, what: str) -> str:
-    """A number of things, in words: 1 problem, 2 problems."""
+    """A count with its noun: 1 problem, 2 problems."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 

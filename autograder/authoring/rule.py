@@ -23,22 +23,21 @@ BoundsCheck = Callable[[Counter[str], Tell], list[str]]
 
 
 class Rules(NamedTuple):
-    """What must hold of a section besides what every build looks at; each rule returns its problems."""
+    """The rules of a section, each of which returns its problems."""
 
     text: Sequence[CellCheck] = ()
-    """Rules of the notebook as its author wrote it, solution included; looked at in every build."""
+    """Rules of the notebook as its author wrote it, solution included; checked in every build."""
     answers: Sequence[Check] = ()
-    """Rules that need answers to be judged; looked at by `--check` alone. What is no problem, but good to know, they
-    tell."""
+    """Rules that judge answers; checked by `--check` alone. They also tell what is good to know."""
     folder: Sequence[FolderCheck] = ()
-    """Rules of the section's files; looked at in every build."""
+    """Rules of the section's files; checked in every build."""
     solution: Sequence[SolutionCheck] = ()
-    """Rules that run what is built; looked at in every build, unless nothing that matters has changed since they held.
+    """Rules that run what is built; checked in every build, unless they held and nothing that matters has changed.
     """
     counts: Sequence[Count] = ()
-    """What is counted in each section by `--check`, for the bounds."""
+    """Counts that `--check` takes in each section, for the bounds."""
     bounds: Sequence[BoundsCheck] = ()
-    """Rules of what was counted in all sections together; looked at by `--check` of the whole course."""
+    """Rules of the counts of all sections together; checked by `--check` of the whole course."""
 
 
 NO_RULES = Rules()
@@ -46,7 +45,7 @@ NO_RULES = Rules()
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """One section's files, by their path below the section's folder."""
+    """A section's files, by their paths below its folder."""
 
     source: dict[str, bytes]
     """For nbgrader: the notebook with its solution, and what students get beside it."""

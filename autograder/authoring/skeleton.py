@@ -1,6 +1,6 @@
-"""`autograder new`: a section to begin with, complete and working, which its author changes step by step.
+"""`autograder new`: write a complete, working section, which its author changes step by step.
 
-The files lie in `templates/section/`, a section like any other; its name is replaced by the new one's.
+The files come from `templates/section/`, a section like any other; its name is replaced.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EXAMPLE = "token_bucket"
 
 _NAME = re.compile(r"(?:(\d{1,3})_)?([a-z][a-z0-9_]{0,39})")
 _RESERVED = re.compile(r"scenarios|test_.*|con|prn|aux|nul|(com|lpt)\d")
-"""Of a section's other files, and on Windows."""
+"""Reserved: names of a section's other files, and names that Windows reserves."""
 
 
 def new_section(course: Course, name: str) -> Section:
@@ -65,7 +65,7 @@ def _numbered(course: Course, name: str) -> str:
 
 
 def _folders(course: Course) -> list[str]:
-    """The names of all folders that are or were sections', unfinished ones and released ones too."""
+    """The names of all folders that are or were sections, unfinished and released ones included."""
     places = [folder for folder in (course.solutions, course.notebooks) if folder.is_dir()]
     return sorted({entry.name for folder in places for entry in folder.iterdir() if entry.is_dir()})
 

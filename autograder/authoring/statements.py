@@ -1,4 +1,4 @@
-"""Changes of statements: removed, moved, taken out of their block, and how a block is left."""
+"""Mutate statements: remove, move, take out of their block; leave a block otherwise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SIMPLE = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete, ast.F
 
 
 def removed(cell: Cell, site: Site) -> Iterator[Edit]:
-    """The statement isn't there; `pass` stands for it."""
+    """Replace a statement by `pass`."""
     node, parent = site.node, site.parent
     alone = isinstance(parent, ast.If) and len(parent.body) == 1 and not parent.orelse  # as if never asked
     last = isinstance(node, ast.Return) and isinstance(parent, Function) and parent.body[-1] is node
@@ -24,7 +24,7 @@ def removed(cell: Cell, site: Site) -> Iterator[Edit]:
 
 
 def left(cell: Cell, site: Site) -> Iterator[Edit]:
-    """Nothing is returned; a loop ends where it went on, or goes on."""
+    """Return nothing; exchange `break` and `continue`."""
     node = site.node
     if isinstance(node, ast.Return) and node.value is not None and cell.source(node.value) != "None":
         yield cell.replace("return", node, "return None")
@@ -33,7 +33,7 @@ def left(cell: Cell, site: Site) -> Iterator[Edit]:
 
 
 def moved(cell: Cell, site: Site) -> Iterator[Edit]:
-    """Two neighbours exchanged, if one depends on the other."""
+    """Exchange two neighbours if one depends on the other."""
     for block in ("body", "orelse", "finalbody"):
         statements = getattr(site.node, block, [])
         for one, other in pairwise(statements) if isinstance(statements, list) else []:
@@ -45,7 +45,7 @@ def moved(cell: Cell, site: Site) -> Iterator[Edit]:
 
 
 def unwrapped(cell: Cell, site: Site) -> Iterator[Edit]:
-    """The body of a `with` without it; a `try` without its `finally`, its `else` or one of its handlers."""
+    """Unwrap the body of a `with`; drop a `try`'s `finally`, its `else` or one of its handlers."""
     node = site.node
     if isinstance(node, ast.With | ast.AsyncWith):
         yield _instead(cell, "with", node, [_outside(cell, node, node.body)])
@@ -67,7 +67,7 @@ def unwrapped(cell: Cell, site: Site) -> Iterator[Edit]:
 
 
 def _without(cell: Cell, node: ast.Try, handler: ast.ExceptHandler) -> Iterator[Edit]:
-    """A `try` without this handler."""
+    """Drop this handler of a `try`."""
     if len(node.handlers) > 1 or (node.finalbody and not node.orelse):
         yield cell.replace("except", handler, "")
     elif not node.finalbody:
@@ -80,7 +80,7 @@ def _instead(cell: Cell, kind: str, node: ast.stmt, parts: list[str]) -> Edit:
 
 
 def _outside(cell: Cell, node: ast.stmt, body: list[ast.stmt]) -> str:
-    """The text of a block, as deep as the statement that it belongs to."""
+    """The text of a block, indented like the statement that it belongs to."""
     text = cell.part(cell.span(body[0])[0], cell.span(body[-1])[1])
     return re.sub(rf"^ {{{body[0].col_offset - node.col_offset}}}", "", text, flags=re.MULTILINE)
 
@@ -123,7 +123,7 @@ def _touched(cell: Cell, statement: ast.stmt) -> tuple[set[str], set[str], bool]
         elif isinstance(node, ast.Call) and not _harmless(cell, node.func):
             owner = cell.source(node.func.value) if isinstance(node.func, ast.Attribute) else "self"
             acts = acts or owner == "self"
-            writes |= {owner} - {"self"}  # a method changes whose it is
+            writes |= {owner} - {"self"}  # a method may change its object
         elif isinstance(node, ast.ExceptHandler) and node.name:
             writes.add(node.name)
     if isinstance(statement, ast.AugAssign):
@@ -132,7 +132,7 @@ def _touched(cell: Cell, statement: ast.stmt) -> tuple[set[str], set[str], bool]
 
 
 _HARMLESS = {"get_running_loop", "clock", "time", "deque", "Semaphore", "CollectorRegistry", "Counter", "Lock", "Event"}
-"""What is called for what it gives, by its last name; builtins and classes, which have capitals, are no more."""
+"""Whether a call is made for its result alone: builtins, and classes, which begin with a capital."""
 
 
 def _harmless(cell: Cell, function: ast.expr) -> bool:
@@ -141,7 +141,7 @@ def _harmless(cell: Cell, function: ast.expr) -> bool:
 
 
 def _own(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a statement that run when it does: not those of functions in it."""
+    """The nodes that run when the statement does: not those of functions defined in it."""
     yield node
     for child in ast.iter_child_nodes(node):
         if not isinstance(child, Function | ast.Lambda):

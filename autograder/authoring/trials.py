@@ -1,4 +1,4 @@
-"""What a build finds out by running answers: the solution's timelines, and that points are worth what they say."""
+"""Run answers while building: record the solution's timelines, and check that points mean what they say."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
     from autograder.processes import Tell
 
 PLAYS = 5
-"""So many seeds a typical mistake is played under: what differs between them is drawn."""
+"""How many seeds a typical mistake is played under: what differs between them was drawn by the world."""
 
 
 def intended_json(section: Section, notebook: bytes) -> bytes:
-    """The worked solution's timelines of the visible tests, as JSON, for the pictures beside a student's own.
+    """The worked solution's timelines of the visible tests, as JSON, drawn beside a student's own.
 
     `notebook` is the one with its solution. Long timelines, which nobody draws, are left out.
     """
@@ -71,10 +71,10 @@ def _match_parameters(bench: Bench) -> None:
 
 
 def judge_mistakes(section: Section, notebook: bytes, tell: Tell) -> bytes:
-    """What each file in `wrong/` loses of the visible tests under several seeds, for the headline that a student hears.
+    """Judge each file in `wrong/` by the visible tests under several seeds; students get its headline by what it loses.
 
-    Judging them takes a while, and is told before it begins: as long as nothing that matters has changed, what was
-    released stays. `notebook` is the one with its solution.
+    Judging takes a while, and is announced. As long as nothing that matters has changed, the released file stays.
+    `notebook` is the one with its solution.
     """
     wrong = wrong_answers(section)
     texts = [one.text for one in wrong]
@@ -93,7 +93,7 @@ def judge_mistakes(section: Section, notebook: bytes, tell: Tell) -> bytes:
 
 
 def _played(section: Section, notebook: bytes, texts: Iterable[str]) -> Iterator[list[list[Behaviour]]]:
-    """What is seen of each of these answers by the visible tests, under so many seeds and another one for trial."""
+    """The behaviours of each of these answers by the visible tests, under PLAYS seeds and one more for the trial."""
     bench = Bench.at(str(section.exercise), section.folder)
     judge = bench.judge(hidden=False)
     for text in texts:
@@ -105,7 +105,7 @@ _WARMUPS = {"predict", "estimate", "arrange"}
 
 
 def warmups(section: Section, notebook: NotebookNode) -> list[str]:
-    """Run the warm-ups: one whose right answer isn't among its choices raises."""
+    """Run the warm-ups. One whose right answer isn't among its choices raises."""
     cells = []
     filled = with_toolkits(section, copy.deepcopy(notebook.cells))
     for number, cell in enumerate(cell for cell in filled if cell.cell_type == "code"):
@@ -116,7 +116,7 @@ def warmups(section: Section, notebook: NotebookNode) -> list[str]:
 
 
 def playable(section: Section, built: Built) -> list[str]:
-    """Warm-ups that fail, a solution without full marks, visible and hidden, and a stub that earns points."""
+    """Problems of running a section: a warm-up that fails, a solution without full marks, a stub that earns points."""
     found = warmups(section, author_notebook(section))
     if section.exercise is None:
         return found
@@ -131,8 +131,8 @@ def playable(section: Section, built: Built) -> list[str]:
 
 
 def right_answers(section: Section, _tell: Tell) -> list[str]:
-    """Right answers without full marks, and those, the solution too, that are seen otherwise when scenarios come
-    alone, in order or reversed, a line each."""
+    """Right answers without full marks, a line each; and answers, the solution included, that are judged otherwise when
+    scenarios are played alone, in order or reversed."""
     if section.exercise is None:
         return []
     worked: dict[str, str | None] = {"the solution": None}
@@ -171,9 +171,9 @@ def _unsteady(
 
 
 def mistaken_answers(section: Section, built: Built) -> list[str]:
-    """Typical mistakes that pass a behaviour which they say they fail, or on which a test fails itself, a line each.
+    """Typical mistakes that pass a behaviour which they should fail, or on which a test itself fails, a line each.
 
-    What they lose of the visible tests is known from the build; the few that only hidden tests find are judged here.
+    The build knows what they lose of the visible tests; the few that only hidden tests find are judged here.
     """
     if section.exercise is None:
         return []

@@ -1,4 +1,4 @@
-"""A section's worked notebook, and the names that an answer leaves in it."""
+"""A section's worked notebook, and the names that an answer defines in it."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def run_answer(section: Section, notebook: bytes, text: str | None = None) -> di
 
 
 def answer_runner(section: Section, notebook: bytes, text: str | None) -> Callable[[], dict[str, Any]]:
-    """Runs the cells, and gives their names, as often as it is called."""
+    """Run the cells and return their names; each call runs them anew."""
     cells, wanted = answer_cells(section, notebook, text)
     return lambda: run_notebook(cells, wanted)[0]
 
 
 def answer_cells(section: Section, notebook: bytes, text: str | None) -> tuple[list[CodeCell], list[str]]:
-    """The cells that grading looks at when `text` stands in the student's cell, and the names that it asks them for."""
+    """The cells that grading runs when `text` stands in the student's cell, and the names that it asks for."""
     assert section.exercise is not None
     cells = read_cells(notebook)
     given = [cell for cell in cells if cell.grade_id != section.exercise]

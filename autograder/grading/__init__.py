@@ -1,1 +1,1 @@
-"""The class's loop: submissions in, results out, side by side and only once."""
+"""Grade a class: submissions in, results out, in parallel, each only once."""

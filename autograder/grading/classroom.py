@@ -1,6 +1,6 @@
 """Grading from the command line: the class with its gradebook, and the bundled demo class.
 
-A class is gone through once to see what is to be done (`Ledger.step`). Then results come one by one, reach `--json`,
+One pass over the class decides what is to be done (`Ledger.step`). Then results come one by one, reach `--json`,
 the gradebook and the pages, and leave a line of the roll: so many submissions take little more memory than few.
 """
 
@@ -80,7 +80,7 @@ def grade_course(course: Course, folder: Path | None, json_file: Path | None, op
 
 
 def _nothing(place: Path, section: str | None, student: str | None, *, others: bool) -> str:
-    """Why there is nothing to grade: nobody has handed in, or only others than those that were asked for."""
+    """Why there is nothing to grade: no submission at all, or none that was asked for."""
     if not others:
         return f"nothing to grade in {place}: collect <student>/<section>/ folders there"
     of, to = f" of {student}" if student else "", f" for {section}" if section else ""
@@ -122,7 +122,7 @@ class _Run:
         self.writer = Writer(self.course, self.ledger, self.keys)
 
     def grade(self, chosen: Sequence[Submission]) -> None:
-        """Do what is to be done about each of these. Raises UsageError before anything is graded with stale points."""
+        """Take the step that each of these needs. Raises UsageError before anything is graded with stale points."""
         self.steps = [self.ledger.step(one, self.keys, force=self.force) for one in chosen]
         if stale := _stale_points(self.keys, self.steps):
             raise UsageError(stale)
@@ -136,7 +136,7 @@ class _Run:
                     self.writer.add(submission, result if job is None else job.handed_in, result)
 
     def _is_left(self, step: Step) -> bool:
-        """Whether it is to be graded; otherwise its result is taken, and written again if need be."""
+        """Whether it must be graded; otherwise its old result is used, and written again if necessary."""
         if step.what == "grade":
             return True
         submission = step.submission
@@ -157,7 +157,7 @@ class _Run:
         self.rows.add(result)
 
     def finals(self) -> dict[tuple[str, str], Standing]:
-        """The gradebook's final scores; pages that say something else by now are written once more."""
+        """Take the gradebook's final scores, and rewrite pages that have become outdated."""
         from autograder.nbgrader.database import standings
         from autograder.nbgrader.save import refresh
 
@@ -173,7 +173,7 @@ class _Run:
 
 
 def _plan(course: Course, chosen: Sequence[Submission], setting: Setting, *, force: bool) -> int:
-    """`--dry-run`: say what would be done, and change nothing."""
+    """`--dry-run`: report what would be done, and change nothing."""
     keys, ledger = _keys(course, setting, mode="ro"), Ledger(course)
     steps = [ledger.step(one, keys, force=force) for one in chosen]
     unbuilt = [section.name for section in _sections(chosen) if not _is_built(section)]
@@ -192,7 +192,7 @@ def _keys(course: Course, setting: Setting, mode: str = "rw") -> Keys:
 
 
 def _stale_points(keys: Keys, steps: Iterable[Step]) -> str:
-    """A line that says whose points changed since they were registered, and what to run; empty when none did."""
+    """A line that names sections whose points changed since they were registered, and what to run; "" if none did."""
     stale, said = [], ""
     for section in _sections(step.submission for step in steps if step.what != "keep"):
         known, now = keys.points(section), points_of(section)
@@ -205,7 +205,7 @@ def _stale_points(keys: Keys, steps: Iterable[Step]) -> str:
 
 
 def _whole(run: _Run, everyone: Iterable[Submission], finals: dict[tuple[str, str], Standing]) -> Roll:
-    """Everybody whose folder is there: this run's results, and for the others what the ledger holds."""
+    """The roll of all folders: this run's results, and the ledger's for the rest."""
     others = [one for one in everyone if (one.section.name, one.student) not in run.roll.briefs]
     whole = run.roll
     if others:
@@ -237,7 +237,7 @@ def _sections(submissions: Iterable[Submission]) -> list[Section]:
 
 
 def _build_missing(course: Course, submissions: Iterable[Submission]) -> None:
-    """Stock nbgrader and we need the built source, and the gradebook its assignments."""
+    """Build what is missing: nbgrader needs the built source, and the gradebook its assignments."""
     missing = [section for section in _sections(submissions) if not _is_built(section)]
     if missing and any(section.source.is_file() for section in missing):
         from autograder.authoring.build import build

@@ -18,13 +18,13 @@ REAL_LIFE = {
     "endless_loop": "while True:\n    pass\n",
     "exits": "import os\nos._exit(0)\n",
 }
-"""What happens besides right and wrong answers: the text of the student's cell, None for the stub."""
+"""Submissions besides right and wrong answers: the text of the student's cell, None for the stub."""
 SHOWN = {"right": 2, "wrong": 6}
-"""So many of each kind are in the class: it shows what there is, the tests judge all."""
+"""How many of each kind are in the class: it shows examples; the tests judge all."""
 
 
 def make_class(course: Course, folder: Path, shown: Mapping[str, int] = SHOWN) -> Path:
-    """Write a class's submissions into `folder` (made anew) and return it. At most so many of each kind as `shown`."""
+    """Write a class's submissions into `folder` (made anew) and return it. shown: the most of each kind."""
     shutil.rmtree(folder, ignore_errors=True)
     for section in course.sections:
         if section.exercise is not None:
@@ -34,7 +34,7 @@ def make_class(course: Course, folder: Path, shown: Mapping[str, int] = SHOWN) -
 
 
 def demo_answers(section: Section, shown: Mapping[str, int] = SHOWN) -> Iterator[tuple[str, str | None]]:
-    """A student's id and the text of the student's cell: some of what is in `right/` and `wrong/`, and real life."""
+    """Student ids with the text of their cell: some of `right/` and `wrong/`, and what happens in real life."""
     for kind, number in shown.items():
         for path in _spread(written(section, kind), number):
             yield f"{kind}_{path.stem}", cell_text(section, path)
@@ -43,7 +43,7 @@ def demo_answers(section: Section, shown: Mapping[str, int] = SHOWN) -> Iterator
 
 
 def _spread(paths: list[Path], number: int) -> list[Path]:
-    """At most so many of them, from all over the list."""
+    """At most so many of them, spread over the list."""
     return [paths[index * len(paths) // number] for index in range(number)] if len(paths) > number else paths
 
 

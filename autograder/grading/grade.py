@@ -1,8 +1,8 @@
 """The class's loop: read, run, judge, write.
 
-Grading one submission is a function of its bytes, its section and a seed: no database and no folder in it
-(`Grader.grade`). Around it stand the loop over a class (`grade_class`), which keeps one grader on each core busy, and
-`grade_course`, which leaves alone what hasn't changed and writes results where nbgrader's commands look for them.
+Grading one submission is a function of its bytes, its section and a seed: no database, no folder (`Grader.grade`). Two
+functions stand around it. `grade_class` loops over a class and keeps one grader busy on each core. `grade_course` skips
+what hasn't changed, and writes results where nbgrader's commands look for them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ from faultlab.timeline import Timeline
 
 @dataclass
 class Grader:
-    """Grades submissions, one after the other, in one sandbox. `seed` varies what isn't fixed by the exercise."""
+    """Grades submissions one after the other in one sandbox. `seed` decides everything that the exercise doesn't
+    fix."""
 
     course: Course
     seed: int = 0
@@ -72,7 +73,7 @@ class Grader:
         return self._kits[section.name]
 
     def grade(self, data: bytes, section: Section, student: str = "") -> Result:
-        """The verdict on one notebook's bytes. Raises UsageError and SandboxUnavailable, which concern all of them."""
+        """Grade one notebook's bytes. Raises UsageError and SandboxUnavailable, which concern the whole class."""
         kit = self.kit(section)
         try:
             with uncollected():
@@ -92,12 +93,12 @@ class Grader:
             found = find_answer(read_cells(data), kit.released, section.exercise)
         except Unreadable as error:
             return unjudged(kit, student, "unreadable", f"{error}; marked for manual grading")
-        _ = self.box  # starting it isn't the submission's time
+        _ = self.box  # starting it doesn't count as the submission's time
         outcome = self._played(kit, found)
         outcome.timelines = explain_missing(outcome.timelines, found.lost, outcome.cell_errors)
         behaviours = kit.judge.judge(outcome.timelines)
         if kit.judge.exhausted:
-            outcome.mishaps.append(("timeout", "what it did takes too long to judge"))
+            outcome.mishaps.append(("timeout", "its timelines take too long to judge"))
             outcome.needs = "judging what it did took too long: look at it, or grade it again with --force"
         behaviours = self._with_intended(kit, found, behaviours, outcome.timelines)
         return Result(
@@ -116,7 +117,7 @@ class Grader:
         )
 
     def _played(self, kit: Kit, found: Answer) -> Outcome:
-        """As `_play`; should the sandbox die meanwhile, once more in another one."""
+        """Like `_play`; if the sandbox dies meanwhile, play once more in another one."""
         budget = Budget(self.limit)
         for _ in range(2):
             try:
@@ -145,18 +146,18 @@ class Grader:
         return self._drawn(kit, found, repr(wanted))
 
     def _drawn(self, kit: Kit, found: Answer, what: str) -> int:
-        """A seed that belongs to this submission and the course, and can't be foreseen."""
+        """A seed derived from this submission and the course's secret, which nobody can foresee."""
         told = f"{self.seed}\0{kit.section.name}\0{what}\0{found.own}".encode("utf-8", "backslashreplace")
         return _number(hmac.digest(course_secret(self.course), told, "sha256"))
 
     def _with_intended(
         self, kit: Kit, found: Answer, behaviours: list[Behaviour], timelines: Mapping[Played, Timeline]
     ) -> list[Behaviour]:
-        """The behaviours, and beside the runs that are drawn those of the worked solution, with the same numbers."""
+        """The behaviours, each drawn run with the worked solution's run of the same random numbers."""
         parts = [[one for one in behaviours if one.hidden is hidden] for hidden in (False, True)]
         wanted = {(one.test, one.hidden) for part in parts for one in to_draw(part)}
 
-        @cache  # the visible and the hidden part may look at the same run
+        @cache  # the visible and the hidden part may use the same run
         def intended(one: Played) -> Timeline | None:
             return kit.intended(one, self._seed(kit, found, one))
 
@@ -196,12 +197,12 @@ def need_sandbox(course: Course) -> None:
 
 @cache
 def course_secret(course: Course) -> bytes:
-    """What the scenarios' values are derived from; made once, kept beside the gradebook, never handed out."""
+    """The secret from which scenarios' values are derived: made once, kept beside the gradebook, never handed out."""
     path = course.root / ".course-secret"
     if not path.exists():
         made = stage(path, secrets.token_hex(32).encode(), mode=0o600)
         with contextlib.suppress(FileExistsError):
-            os.link(made, path)  # of two processes that come at once one makes it, and both read the same
+            os.link(made, path)  # if two processes come at once, one makes it and both read the same
         made.unlink()
     return path.read_bytes()
 

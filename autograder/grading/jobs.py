@@ -1,4 +1,4 @@
-"""A class's submissions -> what is graded, and the verdict on what can't be."""
+"""Sort a class's submissions into those that are graded and verdicts on those that can't be."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from autograder.nbgrader.stamps import read_stamps, with_note
 from autograder.notebook.handin import HandedIn, open_submission
 
 LIBRARIES = ("numpy", "matplotlib", "anyio", "tenacity", "stamina", "structlog", "prometheus_client", "starlette")
-"""Worth importing before children are forked, when a submission mentions them."""
+"""Libraries that are worth importing before children are forked, if submissions mention them."""
 SAMPLE = 200
-"""So many submissions of a class are read beforehand to see which libraries they mention."""
+"""How many submissions of a class are read beforehand to see which libraries they mention."""
 
 
 def read_submission(submission: Submission) -> HandedIn | Result:
-    """A submission's notebook, or the verdict when there is none to grade; a note says so if its timestamp is odd."""
+    """A submission's notebook, or the verdict when there is none to grade; a note reports an odd timestamp."""
     folder = submission.path.parent
     try:
         found = open_submission(submission)
@@ -39,7 +39,7 @@ def read_submission(submission: Submission) -> HandedIn | Result:
 def _mentioned(submissions: Sequence[Submission]) -> tuple[str, ...]:
     """The heavy libraries that more than a few submissions mention in what they import, judged by a sample."""
     pattern = re.compile(rb"import (" + b"|".join(name.encode() for name in LIBRARIES) + rb")\b")
-    sample = random.Random(0).sample(submissions, min(SAMPLE, len(submissions)))  # each n-th may be of one section
+    sample = random.Random(0).sample(submissions, min(SAMPLE, len(submissions)))  # every n-th may be of one section
     counts: dict[str, int] = {}
     for submission in sample:
         found = read_submission(submission)
@@ -51,7 +51,7 @@ def _mentioned(submissions: Sequence[Submission]) -> tuple[str, ...]:
 def everything(
     course: Course, submissions: Iterable[Submission], setting: Setting
 ) -> Iterator[tuple[Job | None, Result]]:
-    """Every submission's verdict, those without bytes to grade included; each is read when its turn comes."""
+    """Grade every submission, with a verdict on those without bytes too; each is read when its turn comes."""
     chosen = with_exercise(submissions)
     aside: deque[Result] = deque()
     jobs = _jobs(chosen, aside)
@@ -65,14 +65,14 @@ def everything(
 
 
 def with_exercise(submissions: Iterable[Submission]) -> list[Submission]:
-    """Those of sections that have a graded exercise."""
+    """The submissions of sections with a graded exercise."""
     chosen = list(submissions)
     graded = {section for section in {one.section for one in chosen} if section.exercise is not None}
     return [one for one in chosen if one.section in graded]
 
 
 def _jobs(submissions: Iterable[Submission], aside: deque[Result]) -> Iterator[Job]:
-    """What is there to be graded; the verdict on anything else is laid aside."""
+    """The jobs; verdicts on everything else are kept aside."""
     for submission in submissions:
         found = read_submission(submission)
         if isinstance(found, Result):

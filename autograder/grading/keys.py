@@ -1,7 +1,7 @@
-"""What decides an entry of the gradebook, as named digests: so that a change is noticed, and the reason can be told.
+"""Digests of everything that decides an entry of the gradebook, by name: so a change is noticed and its reason known.
 
-The first parts decide the result: when one of them changes, the submission is graded again. The others decide only
-what is written of it: then the result that is there is written again.
+The first parts decide the result: when one changes, the submission is graded again. The others decide only
+what is written of it: when one changes, the old result is written again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ GRADED_AGAIN = {
     "sandbox": "the choice of sandbox changed",
     "limit": "another limit",
 }
-"""The parts that decide a result, and what is said when one of them has changed."""
+"""The parts that decide a result, and the reason given when one has changed."""
 WRITTEN_AGAIN = {
     "database": "another gradebook",
     "lateness": "the due date or the lateness changed",
@@ -67,7 +67,7 @@ class Keys:
     _sections: dict[str, Parts] = field(default_factory=dict)
 
     def judged(self, submission: Submission, found: HandedIn | Result) -> Parts:
-        """What decides the result of what was found, or the verdict on a submission where nothing was."""
+        """The digests that decide the result of a submission, or the verdict if there was nothing to grade."""
         if isinstance(found, Result):
             own = _digest(f"{found.verdict}: {found.line}".encode("utf-8", "backslashreplace"))
         else:
@@ -75,17 +75,17 @@ class Keys:
         return {"submission": own, **self._of_section(submission.section)}
 
     def written(self, submission: Submission) -> Parts:
-        """What decides what is written of a result; the lateness only where the gradebook can be read."""
+        """The digests that decide what is written of a result; lateness only if the gradebook can be read."""
         lateness = {"lateness": self._lateness(submission)} if self.books.known else {}
         return {**lateness, **self._configured}
 
     def points(self, section: Section) -> dict[str, float]:
-        """What the section's graded cells are worth in the gradebook or, before it's there, in nbgrader's source."""
+        """The worth of the section's graded cells in the gradebook or, before there is one, in nbgrader's source."""
         return self.books.points.get(section.name) or _points(section.built / f"{section.notebook}.ipynb")
 
     @cached_property
     def db_url(self) -> str:
-        """The gradebook's address; a file's path that isn't absolute begins at the course."""
+        """The gradebook's address; a relative path starts at the course."""
         url = self._configuration.get("CourseDirectory", {}).get("db_url") or f"sqlite:///{self.course.gradebook}"
         path = str(url).removeprefix("sqlite:///")
         return str(url) if path == url else f"sqlite:///{self.course.root / path.partition('?')[0]}"
@@ -147,13 +147,13 @@ class Keys:
             raise UsageError(f"{self.course.root / CONFIG} can't be read ({said}): put it right, then again") from None
 
     def _plainly(self, value: object) -> bytes:
-        """As text that is the same in each process, and wherever the course lies."""
+        """A value as text that is the same in every process and for every place of the course."""
         return _ADDRESS.sub("", repr(value).replace(str(self.course.root), ".")).encode()
 
 
 @cache
 def _libraries() -> str:
-    """What an answer runs on: Python's minor version, IPython, and what answers import."""
+    """What an answer runs on: Python's minor version, IPython, and the libraries that answers import."""
     return _digest(repr((sys.version_info[:2], *map(_version, ("ipython", *LIBRARIES)))).encode())
 
 
@@ -176,7 +176,7 @@ def _digest(*parts: bytes) -> str:
 
 
 def _points(notebook: Path) -> dict[str, float]:
-    """By name, what the graded cells of a notebook are worth."""
+    """The points of a notebook's graded cells, by name."""
     try:
         cells = json.loads(notebook.read_bytes())["cells"]
         marks = [cell["metadata"].get("nbgrader", {}) for cell in cells]

@@ -26,15 +26,15 @@ class Kit:
     scenarios: dict[str, Scenario]
     source: str
     names: list[str]
-    """What the scenarios ask a notebook for."""
+    """The names that the scenarios ask a notebook for."""
     released: list[Cell]
     mistakes: list[Mistake]
     _intended: dict[Played, Timeline] = field(default_factory=dict)
-    """The solution's runs of scenarios whose seed is fixed."""
+    """The solution's runs of those scenarios whose seed is fixed."""
 
     @cached_property
     def unjudged(self) -> tuple[Behaviour, ...]:
-        """Every behaviour at 0: one list for all submissions that can't be judged."""
+        """Every behaviour with 0 points: one list for all submissions that can't be judged."""
         return tuple(
             Behaviour(test.id, test.title, False, 0.0, test.points, "not judged", hidden=test.hidden, step=test.step)
             for test in self.judge.tests
@@ -42,7 +42,7 @@ class Kit:
 
     @cached_property
     def solution(self) -> dict[str, Any]:
-        """The names that the worked solution leaves; none where it isn't at hand."""
+        """The names that the worked solution defines; empty if there is no solution here."""
         built = self.section.built / f"{self.section.notebook}.ipynb"
         if not built.exists():
             return {}

@@ -1,8 +1,8 @@
-"""What was graded already: so that an interrupted grading goes on where it stopped, and nothing is graded twice.
+"""Remember what was graded: an interrupted grading resumes where it stopped, and nothing is graded twice.
 
-One small file for each student and section, under `build/graded/`, written when the gradebook has the result. It
-holds the digests of what decided the result (`keys`), and the line for `--json`. Timelines and pictures aren't in it:
-the pictures stand in the graded copy, and are taken from there when only the gradebook's row is to be written again.
+One small file per student and section under `build/graded/`, written when the gradebook has the result. It holds the
+digests that decided the result (`keys`), and the line for `--json`. It holds no timelines or pictures: when only the
+gradebook's row must be written again, the pictures come from the graded copy.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from autograder.judging.result import Behaviour, Result
 from autograder.pages.feedback import parts_of
 
 NEW = "new"
-"""Why a submission is graded that never was."""
+"""The reason to grade a submission that has no entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A result that was written, and what decided it."""
+    """A written result, with the digests that decided it."""
 
     parts: Parts
-    """Empty in an entry that an earlier version has made."""
+    """Empty in an entry of an earlier version."""
     result: Result
 
 
@@ -40,7 +40,7 @@ class Step:
 
     submission: Submission
     what: Literal["grade", "write", "keep"]
-    """Run and judge it; write the result that is there once more; nothing."""
+    """Run and judge it, write the old result once more, or do nothing."""
     why: str = ""
 
 
@@ -51,7 +51,7 @@ class Ledger:
     course: Course
 
     def step(self, submission: Submission, keys: Keys, *, force: bool) -> Step:
-        """What the next grading has to do about this submission."""
+        """The step that the next grading takes with this submission."""
         entry = self.entry(submission.student, submission.section)
         if entry is None:
             return Step(submission, "grade", NEW)
@@ -61,7 +61,7 @@ class Ledger:
         return Step(submission, "write" if why else "keep", why)
 
     def entry(self, student: str, section: Section) -> Entry | None:
-        """What is known of this student's section; None when nothing is, or it can't be read."""
+        """The entry of this student's section; None if there is none or it can't be read."""
         try:
             found = json.loads(self._path(student, section.name).read_bytes())
             return Entry(found.get("parts", {}), _result(found["result"]))
@@ -69,21 +69,21 @@ class Ledger:
             return None
 
     def entries(self, submissions: list[Submission]) -> Iterator[Result]:
-        """The results of those of these submissions that were graded once."""
+        """The results of those submissions that were ever graded."""
         for submission in submissions:
             entry = self.entry(submission.student, submission.section)
             if entry is not None:
                 yield entry.result
 
     def enter(self, result: Result, parts: Parts) -> None:
-        """Write down a result that the gradebook has."""
+        """Record a result that the gradebook has."""
         write_alone(
             self._path(result.student, result.section),
             json.dumps({"parts": parts, "result": _plain(result)}).encode(),
         )
 
     def with_parts(self, entry: Entry, submission: Submission) -> Result | None:
-        """The entry's result with its parts as the graded copy shows them; None when it shows none."""
+        """The entry's result with its parts from the graded copy; None if the copy has none."""
         parts = _parts_of_copy(submission.section.graded_copy(submission.student))
         return replace(entry.result, parts=parts) if parts else None
 

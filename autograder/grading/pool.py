@@ -1,4 +1,4 @@
-"""Grading processes side by side, each with a grader of its own, which may die of a submission."""
+"""Grade in parallel processes, each with its own grader; a submission may kill its process."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from autograder.sandbox.limits import WALL
 from autograder.sandbox.tiers import TierName
 
 WORKER_CPU = 60
-"""Seconds of CPU time that a grading process may take for one submission: many times what the judge allows itself."""
+"""CPU seconds that a grading process may take for one submission: many times what the judge allows itself."""
 
 
 @dataclass
 class Job:
-    """One submission on its way through."""
+    """One submission on its way through the pool."""
 
     submission: Submission
     data: bytes
     notes: tuple[str, ...] = ()
     needs: str = ""
-    """What is to be said about the choice of the notebook, as in HandedIn."""
+    """Notes about the choice of the notebook, as in HandedIn."""
     deaths: int = 0
-    """Of grading processes that were at it."""
+    """How many grading processes died of it."""
 
     @property
     def handed_in(self) -> HandedIn:
-        """What a grading process gets of it."""
+        """The part that a grading process gets."""
         return HandedIn(self.data, self.notes, self.needs)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How a class is graded."""
+    """The settings of a grading."""
 
     seed: int = 0
     jobs: int = 2
@@ -59,7 +59,7 @@ class Setting:
 def grade_class(
     course: Course, jobs: Iterable[Job], setting: Setting, preload: tuple[str, ...] = ()
 ) -> Iterator[tuple[Job, Result]]:
-    """Grade these submissions side by side; each comes out, drawn, as soon as it is judged.
+    """Grade these submissions in parallel; yield each result, with its pictures, as soon as it is judged.
 
     A job is taken from `jobs` when a grading process is free for it. `preload` names libraries worth importing once.
     Raises SandboxUnavailable when students' code can't be run safely here.
@@ -75,7 +75,7 @@ def grade_class(
 
 
 def _verdict_on(job: Job, died: Died) -> Result | None:
-    """What is said of a submission whose grading process died; None when it is graded once more."""
+    """The verdict on a submission whose grading process died; None when it is graded once more."""
     job.deaths += 1
     overworked = died.exitcode == -getattr(signal, "SIGXCPU", 0)
     if job.deaths == 1 and not overworked:
@@ -88,14 +88,14 @@ def _verdict_on(job: Job, died: Died) -> Result | None:
 
 
 ToGrade = tuple[HandedIn, str, str]
-"""What a grading process gets of a submission: its notebook, its section's name, its student."""
+"""The part of a submission that a grading process gets: its notebook, its section's name, its student."""
 
 
 @contextlib.contextmanager
 def _start_grading(
     course: Course, setting: Setting, preload: tuple[str, ...], number: int | None, _tell: Tell
 ) -> Iterator[Callable[[ToGrade], Result]]:
-    """A grader; in a process of its own, one core each, and a limit on what a submission makes it do."""
+    """Make a grader. In a process of its own it gets one core, and a limit on the CPU time of one submission."""
     cores = sorted(os.sched_getaffinity(0)) if number is not None and hasattr(os, "sched_getaffinity") else []
     grader = Grader(
         course,
@@ -115,14 +115,15 @@ def _start_grading(
 
     try:
         if number is not None:
-            _ = grader.box  # before there is a limit on CPU time, which the sandbox would inherit
+            _ = grader.box  # before the limit on CPU time is set, which the sandbox would inherit
         yield grade
     finally:
         grader.close()
 
 
 def _graded_and_drawn(grader: Grader, found: HandedIn, section: Section, student: str) -> Result:
-    """The result without its timelines: drawn where it was judged, so that they never come together in one process."""
+    """The result with pictures in place of its timelines: drawn where it was judged, so that no process collects all
+    timelines."""
     result = grader.grade(found.data, section, student)
     result = replace(result, notes=found.notes + result.notes, needs=found.needs or result.needs)
     try:
@@ -133,8 +134,8 @@ def _graded_and_drawn(grader: Grader, found: HandedIn, section: Section, student
 
 
 def _limit_cpu(seconds: int) -> None:
-    """Let the kernel end this process when it takes so much longer. The judge stops itself before; this is for what
-    can't be stopped from within, like a pattern that never finishes matching."""
+    """Let the kernel end this process after so much more CPU time. The judge stops itself earlier; this limit is for
+    what can't be stopped from within, such as a pattern that never finishes matching."""
     if sys.platform == "win32":
         return
     import resource

@@ -1,4 +1,4 @@
-"""What `grade` prints while it works and when it's done: a bar or lines, the table, the summary."""
+"""Print the progress and the outcome of `grade`: a bar or lines, the table, the summary."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Found = Generator[tuple[Job, Result], None, None]
 
 
 def followed(found: Iterable[tuple[Job, Result]], total: int) -> Found[Job]:
-    """Pass on what is found, and show how far it is: a bar on a terminal, otherwise a line every few seconds."""
+    """Pass results on and show progress: a bar on a terminal, otherwise a line every few seconds."""
     return _bar(found, total) if err.is_terminal else _lines(found, total)
 
 
@@ -78,7 +78,7 @@ def tell(line: str, style: str = "") -> None:
 
 
 def show_table(briefs: Sequence[Brief]) -> None:
-    """A line each, whatever the terminal's width: words end in an ellipsis where they don't fit, points never do."""
+    """Print the table, a line for each result: words that don't fit end in an ellipsis, points are always whole."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("student")
     table.add_column("section")
@@ -101,7 +101,7 @@ def _in_a_line(words: str) -> Text:
 
 
 def show_notes(roll: Roll) -> None:
-    """All notes of each."""
+    """Print all notes of each result."""
     for brief in roll:
         for note in brief.notes:
             out.print(Text(f"{brief.name}: {clean(note, 1000)}"), soft_wrap=True)
@@ -117,13 +117,13 @@ def warn_of_sandbox(briefs: Iterable[Brief]) -> None:
 
 
 def reasons(steps: Iterable[Step], what: str, done: str) -> list[str]:
-    """How many of these steps there are for each reason, a line each; what was never graded needs none."""
+    """Count these steps by reason, a line each; submissions that were never graded need no reason."""
     counts = Counter(step.why for step in steps if step.what == what and step.why != NEW)
     return [f"{count:,} {'was' if count == 1 else 'were'} {done}: {why}" for why, count in counts.most_common()]
 
 
 def show_plan(steps: Sequence[Step]) -> None:
-    """What the next grading would do, and why."""
+    """Print what the next grading would do, and why."""
     todo = [step for step in steps if step.what != "keep"]
     words = {"grade": "graded", "write": "written again"}
     names = [clean(step.submission.student, 40).strip() or ascii(step.submission.student) for step in todo]
@@ -141,7 +141,7 @@ def show_plan(steps: Sequence[Step]) -> None:
 
 
 def from_here(path: Path) -> str:
-    """The path as one would type it here."""
+    """The path as one would type it in this directory."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

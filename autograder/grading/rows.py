@@ -1,4 +1,4 @@
-"""The file of `--json`: a line for each result as soon as it is there, whole lines only, in order when it's done."""
+"""The file of `--json`: each result's line is written as soon as it is there; at the end the lines are sorted."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from autograder.judging.result import Result
 
 @dataclass
 class Rows:
-    """Lines for a file, begun anew; of no file, nothing is written."""
+    """Writes lines into a new file, or nothing if there is no file."""
 
     path: Path | None
     problem: str = ""
-    """Why lines are missing, if so: what can't be written doesn't stop the grading."""
+    """Why lines are missing, if any: a failed write doesn't stop the grading."""
     _descriptor: int = -1
     _places: list[tuple[str, str, int, int]] = field(default_factory=list)
     """Section, student, and where the line begins and ends."""
 
     def __enter__(self) -> Rows:
-        """Remove the old file. Raises UsageError when none can be written: before an hour of grading, not after it."""
+        """Remove the old file. Raises UsageError if none can be written: before an hour of grading, not after it."""
         if self.path is None:
             return self
         if self.path.is_dir():
@@ -69,7 +69,7 @@ class Rows:
             self._descriptor = os.open(self.path, how | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
 
     def sort(self) -> None:
-        """Put the lines in order of section and student, in one step, so that a reader sees the whole file."""
+        """Sort the lines by section and student, in one step, so that a reader sees the whole file."""
         if self.path is None or self.problem or not self._is_file() or self._places == sorted(self._places):
             return
         sweep(self.path)
@@ -91,7 +91,7 @@ class Rows:
         return self._descriptor >= 0 and stat.S_ISREG(os.fstat(self._descriptor).st_mode)
 
     def _cut(self, size: int) -> None:
-        """Half a line is none, and a file without a line neither."""
+        """Half a line doesn't count, nor does a file without a line."""
         if self._is_file() and self.path is not None:
             os.ftruncate(self._descriptor, size)
             if size == 0:

@@ -1,4 +1,4 @@
-"""What became of a submission -> its verdict, its line, its notes."""
+"""Choose a submission's verdict, its line and its notes."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def _how(timeline: Timeline) -> str:
 
 
 def notes_of(outcome: Outcome, found: Answer) -> tuple[str, ...]:
-    """What the student should know of the file and of how its cells were run, in sentences."""
+    """Sentences for the student about the file and about how its cells were run."""
     cells = max((cell.number for cell in found.cells), default=-1) + 1
     return capped([*found.notes, *worded(outcome.cell_notes, cells)])
 
 
 def line_of(outcome: Outcome, found: Answer) -> str:
-    """What ended it early or kept it from running, in a line; empty when nothing did."""
+    """One line about what ended the run early or prevented it; "" if nothing did."""
     if outcome.mishaps:
         how, message = outcome.mishaps[0]
         return {
@@ -60,7 +60,7 @@ def line_of(outcome: Outcome, found: Answer) -> str:
 
 
 def needs_of(outcome: Outcome) -> str:
-    """Why a person has to look at it: where the machine may have decided, and before anybody is suspected."""
+    """Why a person has to look at it: because the machine may have decided, or before anybody is suspected."""
     if verdict_of(outcome) == "tampered":
         return "its process sent what the course's own code never sends: read the notebook before its score counts"
     return outcome.needs
@@ -73,5 +73,5 @@ def unjudged(kit: Kit, student: str, verdict: VerdictName, line: str) -> Result:
 
 
 def not_graded(submission: Submission, verdict: VerdictName, line: str) -> Result:
-    """As `unjudged`, of a submission without bytes to grade. Raises UsageError when its section can't be graded."""
+    """Like `unjudged`, for a submission without bytes to grade. Raises UsageError when its section can't be graded."""
     return unjudged(kit_for_points(submission.section), submission.student, verdict, line)

@@ -1,4 +1,4 @@
-"""Results -> gradebook, graded copies, pages and ledger: in portions, beside the grading of the next ones."""
+"""Write results to gradebook, graded copies, pages and ledger: in batches, while the next ones are graded."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from autograder.pages.report import page_name, renew
 from autograder.pages.roll import Brief, named
 
 PORTION = 20
-"""Results are written together in portions of this size: what is lost to a crash is graded again."""
+"""The size of a batch: results that a crash loses are graded again."""
 PORTION_BYTES = 32 * 1024 * 1024
-"""A portion is full, too, when its submissions are so large."""
+"""A batch is also full when its submissions have so many bytes."""
 WAITING = 2
-"""So many portions may wait for the gradebook; then grading waits for it."""
+"""How many batches may wait for the gradebook before grading waits too."""
 
 
 class _Judged(NamedTuple):
@@ -42,7 +42,7 @@ class _Judged(NamedTuple):
 
 @dataclass
 class Problems:
-    """What couldn't be written: of each kind the first line that says why, and whose it was."""
+    """What couldn't be written: for each kind of problem the first line that says why, and the students it struck."""
 
     found: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
 
@@ -58,13 +58,13 @@ class Problems:
 
 
 def kind_of(said: str) -> str:
-    """What a problem's line ends with: before that stands the place, another one for each student."""
+    """The end of a problem's line, without the place, which differs for each student."""
     return said.rpartition(": ")[2]
 
 
 @dataclass
 class Writer:
-    """Writes results; what one of them makes impossible is that one's problem alone."""
+    """Writes results; a result that can't be written harms no other."""
 
     course: Course
     ledger: Ledger
@@ -73,14 +73,14 @@ class Writer:
     _fresh: list[_Judged] = field(default_factory=list)
     _under_way: deque[Future[None]] = field(default_factory=deque)
     _common: str = ""
-    """The kind of problem that all of a portion had: later portions aren't tried one by one for the same."""
+    """The kind of problem that struck a whole batch: for the same kind, later batches aren't tried one by one."""
 
     def __post_init__(self) -> None:
         self._thread = ThreadPoolExecutor(1)
         self._thread.submit(_load_gradebook)
 
     def add(self, submission: Submission, found: HandedIn | Result, result: Result) -> None:
-        """Write this result soon; `found` is what was handed in, or the verdict that nothing was."""
+        """Queue this result for writing; `found` is what was handed in, or the verdict that nothing was."""
         parts = self.keys.judged(submission, found) | self.keys.written(submission)
         data = None if isinstance(found, Result) else found.data
         self._fresh.append(_Judged(submission, data, result, parts))
@@ -89,7 +89,7 @@ class Writer:
             self._send()
 
     def close(self) -> None:
-        """Write what is left, and wait for it."""
+        """Write the rest, and wait until it is written."""
         self._send()
         while self._under_way:
             self._under_way.popleft().result()
@@ -115,7 +115,7 @@ class Writer:
             self.problems.add(said, one.name)
 
     def _one_by_one(self, portion: Sequence[_Judged], said: str) -> list[tuple[_Judged, str]]:
-        """A problem that may be that of one of them, or of all: each alone, unless all have just had the same."""
+        """Write each alone after a problem that may concern one or all, unless a whole batch just had the same."""
         if len(portion) == 1 or kind_of(said) == self._common:
             return [(one, said) for one in portion]
         problems = []
@@ -129,7 +129,8 @@ class Writer:
         return problems
 
     def _write(self, portion: Sequence[_Judged]) -> list[tuple[_Judged, str]]:
-        """Gradebook, copies, pages, and then the ledger; returns those that the gradebook doesn't take, and why."""
+        """Write gradebook, copies, pages, and then the ledger; return the students that the gradebook refuses, and
+        why."""
         from autograder.nbgrader.save import write
 
         # a name that nbgrader can't have has no place in a gradebook
@@ -145,7 +146,7 @@ class Writer:
         return [(one, refused[one.result.student]) for one in listed if one.result.student in refused]
 
     def _show(self, one: _Judged) -> None:
-        """Put the student's page into the report, beside the grading; what fails is tried again when it's finished."""
+        """Put the student's page into the report while grading goes on; failures are tried again at the end."""
         copy = self.course.build / "report" / page_name(one.result.student, one.result.section)
         with suppress(OSError):
             if student_problem(one.result.student):
@@ -163,6 +164,6 @@ def _in_words(error: Exception) -> str:
 
 
 def _load_gradebook() -> None:
-    """Importing nbgrader takes a second: beside the grading, not after it, and where it will be used, since two threads
-    that import parts of it at once can end in a deadlock."""
+    """Import nbgrader while grading goes on, since it takes a second. Import it in the thread that uses it, because two
+    threads that import parts of it at once can deadlock."""
     import autograder.nbgrader.save  # noqa: F401

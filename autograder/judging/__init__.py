@@ -1,1 +1,1 @@
-"""What is true of a run: tests over timelines, points, and the mistake that an answer behaves like."""
+"""Judge runs: tests over timelines, points, and the mistake that an answer behaves like."""

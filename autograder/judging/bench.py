@@ -17,12 +17,12 @@ from faultlab.scenario import Played, Scenario, ScenarioError, asked, load, play
 from faultlab.timeline import Event, Timeline
 
 PATIENCE = 2
-"""After so many endless scenarios the rest isn't played: one waits for the answer."""
+"""After so many endless scenarios the rest isn't played: somebody is waiting for the result."""
 
 
 @dataclass
 class Bench:
-    """Where a check finds its section: the visible tests and the scenarios, the hidden tests if they are there."""
+    """A section as a check finds it: the visible tests, the scenarios, and the hidden tests if they are there."""
 
     exercise: str
     visible: Path
@@ -61,7 +61,7 @@ class Bench:
         return _judge(self.visible, self.hidden if hidden else None)
 
     def play(self, wanted: Played, namespace: Mapping[str, Any], number: int = 0) -> Timeline:
-        """One scenario against a notebook's names; each `number` stands for another seed, where the seed isn't fixed.
+        """Play one scenario against a notebook's names; each `number` means another seed, unless the seed is fixed.
 
         Raises ScenarioError when there is none of that name.
         """
@@ -80,7 +80,7 @@ def seed_of(wanted: Played) -> int:
 def play_tests(
     bench: Bench, tests: Iterable[Test], namespace: Mapping[str, Any], number: int = 0
 ) -> dict[Played, Timeline]:
-    """Each scenario that the tests name, played once, under the seeds of this `number`."""
+    """Play each scenario that the tests name once, under the seeds of this `number`."""
     timelines: dict[Played, Timeline] = {}
     endless = 0
     for one in dict.fromkeys(one for test in tests for one in test.scenarios):
@@ -94,10 +94,10 @@ def play_tests(
 def explain_missing(
     timelines: Mapping[Played, Timeline], lost: str, cell_errors: Iterable[tuple[int, str, str]]
 ) -> dict[Played, Timeline]:
-    """The timelines; those that found no answer say why there is none, and not that its name may be misspelt.
+    """The timelines, where a missing answer is explained by what happened to its cell rather than by a misspelt name.
 
-    lost: what became of the answer's cell, when it can't be run. cell_errors: those that cells ended with: the cell's
-    number, the error's class, and its text as `faultlab.slip` tells it.
+    lost: why the answer's cell can't be run, if so. cell_errors: the errors that ended cells: the cell's number, the
+        error's class, and its text as `faultlab.slip` writes it.
     """
     slip = next((f"{kind}: {text}" for _, kind, text in cell_errors), "")
     return {one: _explained(run, lost, slip) for one, run in timelines.items()}
@@ -115,12 +115,12 @@ def _explained(timeline: Timeline, lost: str, slip: str) -> Timeline:
 
 
 def remarks(timelines: Iterable[Timeline]) -> list[str]:
-    """What is to be known of these runs beside their results, each sentence once."""
+    """Notes about these runs beside their results, each sentence once."""
     return list(dict.fromkeys(text for run in timelines for text in notes(run, "breakpoint")))
 
 
 def read_intended(bench: Bench, tests: Iterable[Test]) -> dict[Played, Timeline]:
-    """The worked solution's timelines, as the build wrote them beside the tests; none where they aren't there."""
+    """The worked solution's timelines, which the build wrote beside the tests; empty if they aren't there."""
     path = bench.visible.with_name("intended.json")
     if not path.exists():
         return {}
@@ -135,7 +135,7 @@ def _judge(visible: Path, hidden: Path | None) -> Judge:
 
 
 def section_of(folder: Path) -> Section | None:
-    """The course's section that a folder has the name of; None outside of a course."""
+    """The course's section with the folder's name; None outside a course."""
     try:
         course = Course.find(folder)
         return course.section(folder.name)

@@ -1,8 +1,8 @@
-"""Timelines -> behaviours and points: a section's pytest files, collected once and run again for each submission.
+"""Judge timelines by a section's pytest files, which are collected once and run again for each submission.
 
-Starting pytest costs more than judging, so one session per section stays open: `Judge` collects the tests, tells which
-scenarios they name, and then judges any number of submissions by running the same items over other timelines. No
-student's code ever runs in here.
+Starting pytest costs more than judging, so one session per section stays open. `Judge` collects the tests and says
+which scenarios they name. Then it judges any number of submissions by running the same items over other timelines. No
+student's code ever runs here.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from faultlab.timeline import NS, Event, Timeline
 CPU_SECONDS = 10.0
 """CPU time for judging one submission: honest timelines take a hundredth of it."""
 CANT_BE_JUDGED = "what your code did can't be judged"
-"""Begins the message where a test fails with an error of its own: its author's to correct."""
+"""Begins the message of a test that fails with an error of its own, which its author has to correct."""
 MESSAGE_LETTERS = 1_000
 SHOWN_EVENTS = 600
-"""Timelines with more events than this are judged but not drawn, nor are those of what was passed."""
+"""Timelines with more events than this are judged but not drawn. Passed behaviours aren't drawn either."""
 
 OPTIONS = (
     *("-c", os.devnull, "--disable-plugin-autoload", "-p", "autograder.learner.plugin", "--import-mode=importlib"),
@@ -48,14 +48,14 @@ class TooBusy(Exception):
 
 
 class JudgeError(Exception):
-    """A section's tests aren't as they must be; for their author."""
+    """A section's tests are malformed; the message is for their author."""
 
 
 @dataclass(frozen=True)
 class Test:
-    """One test as its author wrote it."""
+    """One test, with its marks and docstring."""
 
-    __test__ = False  # pytest, which collects our own tests too, takes it for a test class otherwise
+    __test__ = False  # otherwise pytest, which also collects our own tests, treats it as a test class
 
     item: pytest.Item
     id: str
@@ -75,9 +75,9 @@ class Judge:
     hidden: Path | None = None
     tests: list[Test] = field(default_factory=list, init=False)
     exhausted: bool = field(default=False, init=False)
-    """Whether judging the last submission was broken off: it took too much time."""
+    """Whether judging the last submission was stopped because it took too long."""
     _looked_at: int | None = field(default=None, init=False)
-    """Which of its runs the last test looked at."""
+    """The run that the last test used."""
 
     def __post_init__(self) -> None:
         paths = [str(path) for path in (self.visible, self.hidden) if path is not None]
@@ -119,7 +119,7 @@ class Judge:
     ) -> Iterator[Behaviour]:
         self._config.stash[SOURCE] = lambda _, wanted: timelines.get(wanted, NEVER_RUN)
         self.exhausted, until = False, time.process_time() + CPU_SECONDS
-        if tests:  # the submission before may have been judged by others of these tests
+        if tests:  # the submission before may have used other tests
             self._session._setupstate.teardown_exact(tests[0].item.parent)  # type: ignore[arg-type]
         for test, following in zip(tests, [*tests[1:], *tests[:1]], strict=True):
             error = self._error(test.item, following.item, until - time.process_time())
@@ -127,7 +127,7 @@ class Judge:
             yield _behaviour(test, error, runs, intended, self._looked_at or 0)
 
     def _error(self, item: pytest.Item, following: pytest.Item, seconds: float) -> BaseException | None:
-        """What the test raises; `TooBusy` when it takes longer than the seconds of CPU time that are left."""
+        """Run a test and return what it raises; `TooBusy` if it needs more CPU seconds than are left."""
         error: BaseException | None = None
         self._looked_at = None
         hit = seconds <= 0
@@ -143,8 +143,8 @@ class Judge:
         return TooBusy() if hit else error
 
     def _raised(self, item: pytest.Item, following: pytest.Item) -> BaseException | None:
-        """pytest's set-up, call and tear-down of one item, without its reports: explaining what was raised may take
-        minutes, and quotes the tests."""
+        """Set up, call and tear down one pytest item, without reports: explaining an error may take minutes, and quotes
+        the tests."""
         item._initrequest()  # type: ignore[attr-defined]
         try:
             try:
@@ -178,8 +178,8 @@ def _forget(paths: list[str]) -> None:
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """What somebody's environment tells pytest isn't meant for judging, nor is the hook by which a pytest that we may
-    be running in rewrites asserts: explaining them may take minutes, and quotes the tests."""
+    """Ignore what the environment tells pytest, and the hook by which a pytest that we may
+    be running in rewrites asserts: explaining an assert may take minutes, and quotes the tests."""
     before = {name: os.environ.pop(name) for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS") if name in os.environ}
     hooks = [hook for hook in sys.meta_path if isinstance(hook, AssertionRewritingHook)]
     sys.meta_path[:] = [hook for hook in sys.meta_path if hook not in hooks]
@@ -217,7 +217,7 @@ def _behaviour(
     intended: Mapping[Played, Timeline],
     looked_at: int,
 ) -> Behaviour:
-    """What is told of it is drawn: the run that didn't come to its end, or the one that the test looked at."""
+    """Choose the run to draw: the one that didn't end, or the one that the test used."""
     worst = next((pair for pair in runs if ended_badly(pair[1])), runs[looked_at] if runs else None)
     passed = error is None
     slip = "" if passed else next((text for _, run in runs for text in notes(run, "slip")), "")
@@ -248,7 +248,7 @@ def beside_intended(
 ) -> Behaviour:
     """The behaviour with the intended run beside its own.
 
-    Where both do the same, or differ only in what may be left open, and another of the behaviour's runs differs more,
+    If both do the same, or differ only in what the contract leaves open, and another run of the behaviour differs more,
     that one is drawn.
     """
     if behaviour.timeline is None or behaviour.scenario is None:
@@ -269,18 +269,18 @@ def beside_intended(
 
 
 def _picture(error: BaseException | None) -> Sheet | None:
-    """What the test draws, of a behaviour that wasn't seen."""
+    """The picture that the test itself draws of a missing behaviour."""
     said = error.args[0] if isinstance(error, AssertionError) and error.args else None
     return said.sheet if isinstance(said, Seen) else None
 
 
 def notes(run: Timeline, what: str) -> list[str]:
-    """What the run's code said beside its results: its "slip"s, the "warning"s, what it "printed", a "breakpoint"."""
+    """The notes of a run (`slip`, `warning`, `printed` or `breakpoint`): what its code said besides its results."""
     return [str(event.data["text"]) for event in run.of("note") if event.data["what"] == what]
 
 
 def _cause(run: Timeline) -> str:
-    """What keeps a run from its end, where it keeps others from theirs too."""
+    """The cause that keeps a run from ending, if it keeps other runs from ending too."""
     how = "" if run.ending is None else str(run.ending.data["how"])
     if how in ("endless", "never", "timeout", "livelock"):
         return "endless"
@@ -288,7 +288,7 @@ def _cause(run: Timeline) -> str:
 
 
 def ended_badly(timeline: Timeline) -> bool:
-    """Whether the scenario didn't come to its end."""
+    """Whether the scenario didn't end."""
     end = timeline.ending
     return end is None or end.data["how"] != "returned"
 
@@ -316,7 +316,7 @@ def _unawaited(run: Timeline) -> list[str]:
 
 
 def ending_words(run: Timeline) -> str:
-    """What to say of a scenario that didn't come to its end; empty when it did."""
+    """The message about a scenario that didn't end; "" if it did."""
     end = run.ending
     how = "never" if end is None else end.data["how"]
     message = "" if end is None else str(end.data.get("message", ""))
@@ -324,7 +324,7 @@ def ending_words(run: Timeline) -> str:
     return {
         "returned": "",
         "missing": message,
-        "deadlock": f"your code waits for ever: {message}",
+        "deadlock": f"your code waits forever: {message}",
         "livelock": f"your code keeps running without time passing: {message}",
         "limit": f"your code doesn't come to an end: {message}",
         "error": f"your code can't go on: {message}",
@@ -338,5 +338,5 @@ def ending_words(run: Timeline) -> str:
 
 
 def run_error(end: Event | None) -> str:
-    """The class and the text of the error that a run ended with."""
+    """The class and the text of the error that ended a run."""
     return "" if end is None else f"{end.data.get('error', 'an error')}: {end.data.get('message', '')}".rstrip(": ")

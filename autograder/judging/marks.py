@@ -1,4 +1,4 @@
-"""The marks of a section's tests, and where a running session's timelines come from."""
+"""The marks of a section's tests, and the source of a running session's timelines."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Typical mistakes -> what a student hears: the headline of the mistake that an answer behaves like.
+"""Name the typical mistake that an answer behaves like: students get its headline.
 
 When the notebook was built, each file in a section's `wrong/` was judged by the visible tests under several seeds; what
 it lost, and the words for it, stands in `mistakes.json` beside the tests. An answer that loses the same behaviours, all
 of them and no other, in the same words behaves like that mistake, and its headline says so. Numbers count: often they
-are the diagnosis. Only what differed between the seeds, as what a world draws does, may differ. Where mistakes of
-several kinds fit equally well, nothing is said.
+are the diagnosis. Only what differed between the seeds, because the world drew it, may differ. If mistakes of several
+kinds fit equally well, none is named.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from autograder.judging.result import Behaviour
 
 MISTAKES_FILE = "mistakes.json"
 FORM = 3
-"""Raised when signs are made in another way: then they are made anew."""
+"""The version of the signs; raise it when they are made in another way, so that they are made anew."""
 LEAST_WORDS = 0.5
-"""Where a play's words have another shape than the next one's, what they share must be at least so much of the
+"""Where two plays' words differ in shape, what they share must be at least this part of the
 shorter: less would fit anything."""
 
 ASIDES = ("never awaited", "time.sleep")
-"""What further lines of a message may add to the diagnosis; the names and the seconds in them are the answer's own."""
+"""Further lines of a message that may add to the diagnosis; their names and seconds are the answer's own."""
 
 NAME, NUMBER, ANYTHING = "‹name›", "‹number›", "‹anything›"
 _MATCHES = {NAME: r"[^\W\d_]*-[0-9a-f]{10}", NUMBER: r"\d(?:[\d.,]*\d)?"}
@@ -37,23 +37,23 @@ _TOKEN = re.compile(rf"{_MATCHES[NAME]}\b|{_MATCHES[NUMBER]}|[^\W\d_]+|.", re.DO
 _WILD = re.compile("|".join(_MATCHES))
 
 Losses = Mapping[str, str]
-"""Each behaviour that is lost, and what was seen instead: the first line, and which asides follow it."""
+"""Each lost behaviour, with the first line of its message and the asides that follow."""
 
 
 class Mistake(NamedTuple):
-    """A typical mistake: what the student should hear, and what tells it."""
+    """A typical mistake: its headline, and its signs."""
 
     headline: str
     kind: str
     """Siblings, which are the same misconception in other code, share it."""
     lost: frozenset[frozenset[str]]
-    """The behaviours that it loses, as each play saw them."""
+    """The behaviours that it loses in each play."""
     words: Mapping[str, tuple[str, ...]]
-    """What is said of each of them; `‹number›`, `‹name›` and `‹anything›` stand for what differs between plays."""
+    """The message of each; `‹number›`, `‹name›` and `‹anything›` stand for what differs between plays."""
 
 
 def losses(behaviours: Iterable[Behaviour]) -> dict[str, str]:
-    """What an answer loses of the visible behaviours."""
+    """The visible behaviours that an answer loses, with their messages."""
     return {
         behaviour.test: _without_details(behaviour.message)
         for behaviour in behaviours
@@ -67,7 +67,7 @@ def _without_details(message: str) -> str:
 
 
 def describe_mistake(headline: str, kind: str, plays: Iterable[Losses]) -> Mistake:
-    """The mistake that loses this, under one seed after another."""
+    """Describe the mistake that loses these, one play after another."""
     plays = list(plays)
     tests = sorted({test for play in plays for test in play})
     words = {test: _generalised([play[test] for play in plays if test in play]) for test in tests}
@@ -75,13 +75,13 @@ def describe_mistake(headline: str, kind: str, plays: Iterable[Losses]) -> Mista
 
 
 def headlines(behaviours: Iterable[Behaviour], known: Sequence[Mistake]) -> list[str]:
-    """The headline of the known mistake that these behaviours show; none where that isn't sure."""
+    """The headline of the known mistake that these behaviours show; empty unless it is sure."""
     mistake = find_mistake(behaviours, known)
     return [mistake.headline] if mistake else []
 
 
 def find_mistake(behaviours: Iterable[Behaviour], known: Iterable[Mistake]) -> Mistake | None:
-    """The known mistake that these behaviours show; None where none fits, or several kinds fit equally well."""
+    """The known mistake that these behaviours show; None if none fits, or several kinds fit equally well."""
     judged = [behaviour for behaviour in behaviours if not behaviour.hidden]
     if any(behaviour.slip for behaviour in judged):
         return None  # an error of the answer's own comes first, with its line
@@ -89,14 +89,14 @@ def find_mistake(behaviours: Iterable[Behaviour], known: Iterable[Mistake]) -> M
 
 
 def name_losses(left: Losses, known: Iterable[Mistake], judged: frozenset[str] | None = None) -> Mistake | None:
-    """As `find_mistake`, of what is lost. `judged`: the behaviours that were looked at (None: all of them)."""
+    """Like `find_mistake`, from what is lost. `judged`: the behaviours that were judged (None: all)."""
     fitting = [(wild, mistake) for mistake in known if (wild := _wild(mistake, left, judged)) is not None]
     best = [mistake for wild, mistake in fitting if wild == min(wild for wild, _ in fitting)]
     return best[0] if len({mistake.kind for mistake in best}) == 1 else None
 
 
 def _wild(mistake: Mistake, left: Losses, judged: frozenset[str] | None) -> tuple[int, int] | None:
-    """How much had to be left open for the mistake to fit, the less the better; None where it doesn't."""
+    """How much had to be left open for the mistake to fit (less is better); None if it doesn't fit."""
     tests = frozenset(left)
     if not tests or tests not in {lost if judged is None else lost & judged for lost in mistake.lost}:
         return None
@@ -115,7 +115,7 @@ def _pattern(words: str) -> re.Pattern[str]:
     first, *rest = (_fixed(text) for text in words.split(ANYTHING))
     if not rest:
         return re.compile(first, re.DOTALL)
-    # Each piece is taken where it first stands, for good: a stranger's words must not make this try all ways.
+    # Each piece matches at its first place, without backtracking: a stranger's words must not make this try all ways.
     inner = "".join(f"(?>.*?{piece})" for piece in rest[:-1])
     return re.compile(f"{first}{inner}.*{rest[-1]}", re.DOTALL)
 
@@ -128,8 +128,8 @@ def _fixed(words: str) -> str:
 
 
 def _generalised(said: Iterable[str]) -> tuple[str, ...]:
-    """What several plays said of one behaviour: once for each shape, with what differs left open; then, where there
-    are several shapes, what they share."""
+    """What several plays said of one behaviour: one text for each shape, with what differs left open. If there are
+    several shapes, also what they share."""
     rows: dict[tuple[str, ...], list[list[str]]] = {}
     for one in said:
         tokens = _TOKEN.findall(one)
@@ -168,12 +168,12 @@ def _count_words(shape: Iterable[str]) -> int:
 
 
 def read_known(path: Path) -> list[Mistake]:
-    """The mistakes that the build wrote down; none where there is no such file."""
+    """The mistakes that the build wrote; empty if there is no such file."""
     return known_in(path.read_text(encoding="utf-8")) if path.exists() else []
 
 
 def known_in(text: str) -> list[Mistake]:
-    """The mistakes in the text of a `mistakes.json`; none of one that an earlier version made, which knew less."""
+    """The mistakes in the text of a `mistakes.json`; empty for one of an earlier version, which knew less."""
     rows = json.loads(text)["mistakes"]
     if any(len(row) != len(Mistake._fields) for row in rows):
         return []
@@ -201,12 +201,12 @@ def mistakes_json(digest: str, found: Iterable[Mistake], trials: Iterable[Losses
 
 
 def judged_mistakes(section: Section) -> Path:
-    """Where the build keeps what it judged of a section that it couldn't write yet."""
+    """The file where the build keeps judged mistakes of a section that it couldn't write yet."""
     return section.course.build / "judged" / section.name / MISTAKES_FILE
 
 
 def made_from(path: Path) -> str:
-    """The digest of what a `mistakes.json` was made from; "" where there is none."""
+    """The digest of what a `mistakes.json` was made from; "" if there is no file."""
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["made_from"])
     except (OSError, ValueError, KeyError, TypeError):

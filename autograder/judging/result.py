@@ -1,4 +1,4 @@
-"""What grading one submission yields: plain data, without a database or a folder in it.
+"""The result of grading one submission: plain data, without a database or a folder.
 
 Gradebook, feedback, report and exports read results; nothing reads them back into grading.
 """
@@ -14,14 +14,14 @@ from faultlab.scenario import Played
 from faultlab.timeline import Timeline
 
 FORM = 2
-"""The version of the form of `Result.row`: it grows when a field is added or changes its meaning."""
+"""The version of `Result.row`'s form: it grows when a field is added or changes its meaning."""
 
 VerdictName = Literal["graded", "timeout", "crashed", "tampered", "unreadable", "missing"]
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """One judged behaviour: what was expected, whether it was seen, and what the student hears."""
+    """One judged behaviour: what was expected, whether it was seen, and the message for the student."""
 
     test: str
     """Stable id: the test's name without `test_`; the visible and the hidden part of one behaviour share it."""
@@ -35,26 +35,26 @@ class Behaviour:
     hint: str = ""
     hidden: bool = False
     step: str | None = None
-    """The rung of a long exercise that it belongs to."""
+    """The step of a long exercise that it belongs to."""
     timeline: Timeline | None = None
-    """The student's own run, of a behaviour that wasn't seen."""
+    """The student's run, if the behaviour wasn't seen."""
     intended: Timeline | None = None
     """The worked solution's run of the same scenario."""
     scenario: Played | None = None
-    """The scenario that the timeline is of."""
+    """The scenario of the timeline."""
     cause: str = ""
-    """What stands in the way of more than this one behaviour: a slip in the answer, or how its runs end. Behaviours
-    with the same cause have one explanation."""
+    """The cause, if it may concern several behaviours: a slip in the answer, or how its runs end. Behaviours with the
+    same cause are explained once."""
     slip: bool = False
     """Whether the cause is an error of the answer's own, such as a misspelt name: `message` says where."""
     printed: str = ""
     """The first lines that the answer printed in its first run."""
     picture: Sheet | None = None
-    """What the test itself draws of what it saw, in place of the timeline."""
+    """A picture by the test itself, in place of the timeline."""
 
 
 def first_slip(behaviours: Iterable[Behaviour]) -> str:
-    """The answer's own error that is to be corrected first, and that line of it; empty when there is none."""
+    """The answer's own error to correct first, and its line of code; empty if there is none."""
     return next((one.message for one in behaviours if one.slip), "")
 
 
@@ -71,21 +71,21 @@ class Result:
     seconds: float
     behaviours: tuple[Behaviour, ...] = ()
     line: str = ""
-    """One readable line about anything but a plain verdict: what happened, what to do."""
+    """One line about what happened and what to do, unless the verdict is plain."""
     notes: tuple[str, ...] = field(default=())
-    """What was put right on the way: restored check cells and the like."""
+    """What was repaired on the way, such as restored check cells."""
     mistakes: tuple[str, ...] = ()
-    """Headlines of the typical mistakes that the answer behaves like."""
+    """Headlines of typical mistakes that the answer behaves like."""
     needs: str = ""
-    """Why a person has to look at it, in a sentence; empty when nobody has to."""
+    """Why a person has to look at it, in a sentence; "" if nobody has to."""
     unsettled: bool = False
-    """Whether the machine's bad luck may have decided, not the submission: the next run grades it again."""
+    """Whether the machine may have decided the verdict by bad luck: the next run grades it again."""
     parts: tuple[str, str] | None = None
-    """The visible and the hidden part as markup (`feedback.drawn`); such a result holds no timelines any more."""
+    """The visible and the hidden part as markup (`feedback.drawn`); such a result holds no timelines."""
 
     @property
     def name(self) -> str:
-        """The student's id for people: cleaned, and never empty, as one of invisible signs would be."""
+        """The student's id for people: cleaned, and never empty, even if it has only invisible characters."""
         return clean(self.student).strip() or ascii(self.student)
 
     @property
@@ -136,7 +136,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the gradebook holds for one student's section: the final score and what makes it.
+    """The gradebook's entry of one student's section: the final score and its parts.
 
     `score` is `tests` + `by_hand` + `extra` - `penalty`, never below 0, as nbgrader's export says it.
     """
@@ -147,10 +147,10 @@ class Standing:
     tests: float
     """Points of the tests."""
     by_hand: float = 0.0
-    """What points entered by hand add to those of the tests, or take away."""
+    """Points that were added or removed by hand."""
     extra: float = 0.0
     """Extra credit."""
     penalty: float = 0.0
-    """Points taken off because it came late."""
+    """Points taken off for lateness."""
     comments: tuple[str, ...] = ()
     """What the instructor wrote, in the notebook's order."""

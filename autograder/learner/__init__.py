@@ -1,1 +1,1 @@
-"""One's own loop: check in a notebook and in a terminal, the laboratory's JupyterLab, pytest beside it."""
+"""The learner's tools: `check` in a notebook and in a terminal, JupyterLab, and pytest."""

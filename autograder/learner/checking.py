@@ -1,8 +1,8 @@
-"""The student's loop: judge one's own notebook, here and now, with the world in this process.
+"""Judge one's own notebook here and now, with the world in this process.
 
 `check("...")` stands in the notebook's check cell. It plays the section's scenarios against the notebook's names,
-judges the timelines by the tests beside the notebook, and shows a table and pictures; as plain text it is the score,
-so that stock nbgrader reads partial credit. It never raises and never writes to stderr.
+judges the timelines by the tests beside the notebook, and shows a table and pictures. Its plain text is the score, from
+which stock nbgrader reads partial credit. It never raises and never writes to stderr.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ def check(exercise: str, *, hidden: bool = False, step: str | int | None = None)
 
 
 def _in_words(result: Result) -> str:
-    """What isn't there yet, for `nbgrader validate`: of a cell without full marks it shows what stands on stderr, in
-    lines of 83 signs, and nothing else."""
+    """What is missing, for `nbgrader validate`: of a cell without full marks it shows only what stands on stderr, in
+    lines of 83 characters."""
     if not result.behaviours:
         return fill(result.line, 80)
     if result.score == result.max_score:
-        return ""  # nbgrader takes anything on stderr for a failure
+        return ""  # nbgrader treats anything on stderr as a failure
     lines = [f"{result.score:g} of {result.max_score:g} points; not there yet:"]
     lines += [fill(clean(line), 80) for line in result.slip.splitlines()]
     for behaviour in result.behaviours:
@@ -85,7 +85,7 @@ def judge_answer(
     lost: str = "",
     cell_errors: Sequence[tuple[int, str, str]] = (),
 ) -> Checked:
-    """`check` for the names and the folder given. Never raises, but for an interrupt.
+    """Check these names in this folder. Raises nothing but an interrupt.
 
     `lost` and `cell_errors`: see `explain_missing`.
     """
@@ -105,7 +105,7 @@ def judge_answer(
         mistakes = tuple(headlines(behaviours, known))
     except (UsageError, JudgeError, ScenarioError) as error:
         return Checked(_empty(exercise, str(error)), hidden=hidden)
-    except Exception as error:  # whatever became of the files beside the notebook: a check never raises
+    except Exception as error:  # whatever happened to the files beside the notebook: a check never raises
         said = f"the check itself failed ({type(error).__name__}: {error})".splitlines()[0]
         line = f"{said}: take a fresh copy of the files beside the notebook"
         return Checked(_empty(exercise, line), hidden=hidden)

@@ -1,6 +1,6 @@
-"""What the kernel knows of the answer's cell: whether it failed when it was last run, or was edited since.
+"""Ask the kernel whether the answer's cell failed when it was last run, or was edited since.
 
-Its names may still be those of an earlier run, and to judge these would praise what isn't there any more.
+The names may still be those of an earlier run; judging them would praise code that is gone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from faultlab.slip import error_in_cell, name_of
 
 
 def outdated(exercise: str, wanted: Iterable[str], namespace: Mapping[str, Any], folder: Path) -> str:
-    """Why the names in the kernel aren't the answer's cell as it stands, and what to do; "" when nothing tells so.
+    """Why the names in the kernel aren't those of the answer's cell as it stands, and what to do; "" if they may be.
 
     wanted: the names that the exercise asks for. folder: where the notebook's file lies.
     """
@@ -28,7 +28,7 @@ def outdated(exercise: str, wanted: Iterable[str], namespace: Mapping[str, Any],
 
 
 def _failed(wanted: set[str], namespace: Mapping[str, Any]) -> str:
-    """Of each name the cell counts that was last to define it, or to try."""
+    """For each name, the cell counts that last defined it or tried to."""
     for run in reversed(list(last_runs.values())):
         if not (defined := _defined(run.source, wanted)):
             continue
@@ -41,7 +41,7 @@ def _failed(wanted: set[str], namespace: Mapping[str, Any]) -> str:
 
 
 def _defined(source: str, wanted: set[str]) -> set[str]:
-    """Those of the wanted names that a cell defines, or tries to where it isn't Python."""
+    """The wanted names that a cell defines, or would define if it were Python."""
     if not any(name in source for name in wanted):
         return set()
     try:
@@ -52,9 +52,10 @@ def _defined(source: str, wanted: set[str]) -> set[str]:
 
 
 def _edited(exercise: str, folder: Path) -> str:
-    """As far as saved files tell: one that was saved after the cell's last run holds another text, and none the same.
+    """Whether the cell was edited, as far as saved files tell: one saved after the cell's last run holds another text,
+    and no file holds the same.
 
-    Copies of a notebook have the same cells, and a file may be older than what was typed and run since.
+    Copies of a notebook have the same cells, and a file may be older than the code that was typed and run since.
     """
     later = []
     for path, name, text in _saved_answers(exercise, folder):
@@ -77,4 +78,4 @@ def _saved_answers(exercise: str, folder: Path) -> Iterator[tuple[Path, str, str
                 if marks.get("grade_id") == exercise and cell["cell_type"] == "code":
                     yield path, str(cell["id"]), "".join(cell["source"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue  # no notebook, or an odd one: what can't be read tells nothing
+            continue  # no notebook, or a damaged one, tells nothing

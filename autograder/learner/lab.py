@@ -1,8 +1,8 @@
 """`autograder lab`: JupyterLab on the learner's own copy of the notebooks, everything configured.
 
-Nobody's work is overwritten: what is missing in the learner's folder is copied there, what is there stays as it is.
+No work is overwritten: files missing in the learner's folder are copied there, existing files stay as they are.
 The configuration lies in `labconfig/` and is handed over by environment: no panels for instructors, no popups,
-kernels without a TCP port and with the same order of sets in each run.
+kernels without a TCP port and with the same order of sets in every run.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _stands_alone(option: str) -> bool:
 
 
 def learners_folder(course: Course, folder: Path | None = None) -> Path:
-    """The folder to work in. Raises UsageError for a file, and for what must stay as it is."""
+    """The folder to work in. Raises UsageError for a file, and for folders of the course."""
     chosen = (folder or course.root / DEFAULT).resolve()
     for kept in (course.notebooks, course.solutions, course.source, course.submitted):
         if chosen == kept or kept in chosen.parents:
@@ -78,7 +78,7 @@ def learners_folder(course: Course, folder: Path | None = None) -> Path:
 
 
 def copy_missing(course: Course, folder: Path) -> list[str]:
-    """Copy the released files that `folder` doesn't have; the sections that got some. No file is ever replaced."""
+    """Copy the released files that `folder` lacks; return the sections that got some. No file is ever replaced."""
     if not course.notebooks.is_dir():
         raise UsageError(f"there is nothing to copy: {course.notebooks} isn't there; run: autograder build")
     copied = []
@@ -94,7 +94,7 @@ def launch(course: Course, folder: Path, arguments: Sequence[str] = ()) -> Launc
     """The command and the environment that make JupyterLab a student's."""
     exchange = has_exchange(course)
     config = [LABCONFIG.parent] if exchange else [LABCONFIG / "alone", LABCONFIG.parent]
-    # where the course says which exchange it is, the Assignment List has to hear it
+    # the Assignment List needs the exchange that the course names
     config += [course.root] if exchange else []
     env = dict(os.environ)
     env["JUPYTER_CONFIG_PATH"] = _prepended(env, "JUPYTER_CONFIG_PATH", config)
@@ -106,7 +106,7 @@ def launch(course: Course, folder: Path, arguments: Sequence[str] = ()) -> Launc
 
 
 def has_exchange(course: Course) -> bool:
-    """Whether assignments are handed out here: the configuration names a folder for it, and the folder exists."""
+    """Whether the course has an exchange: its configuration names a folder that exists."""
     from jupyter_core.paths import jupyter_config_path
     from traitlets.config.loader import PyFileConfigLoader
 
@@ -119,7 +119,7 @@ def has_exchange(course: Course) -> bool:
 
 
 def _copy(source: Path, target: Path) -> bool:
-    """A copy that is whole or isn't there, and never takes a name that is taken."""
+    """Copy a file whole or not at all, and never over another file."""
     if os.path.lexists(target):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -145,5 +145,7 @@ def _run(start: Launch) -> int:
     if os.name == "posix":
         sys.stdout.flush()
         os.chdir(start.folder)
-        os.execve(start.argv[0], start.argv, start.env)  # one process: Ctrl-C and signals go where they belong
+        os.execve(
+            start.argv[0], start.argv, start.env
+        )  # replace this process, so that Ctrl-C and signals reach JupyterLab
     return subprocess.call(start.argv, env=start.env, cwd=start.folder)

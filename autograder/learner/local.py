@@ -98,7 +98,7 @@ def _exercise(cells: list[Cell], released: list[Cell], folder: Path) -> str | No
 
 
 def _released(path: Path) -> list[Cell]:
-    """The cells as released, where they are at hand: the others count as the student's own."""
+    """The released cells, if they are here: all others count as the student's own."""
     try:
         section = Course.find(path.parent).section(path.parent.name)
         return read_cells((section.released / f"{section.notebook}.ipynb").read_bytes())
@@ -109,7 +109,7 @@ def _released(path: Path) -> list[Cell]:
 def _told(exercise: str, checked: Checked, ran: Ran, found: Answer) -> dict[str, Any]:
     result = checked.result
     line = result.line or found.lost
-    if not result.slip:  # which tells it already
+    if not result.slip:  # which says so already
         line = line or "".join(f"{kind}: {text}" for _, kind, text in ran.errors[:1])
     return {
         "exercise": exercise,

@@ -32,7 +32,8 @@ class Nearby:
 
 
 def nearby(tests: Path, submission: str | None) -> Nearby:
-    """For a bare pytest: the submission, else the solution where the source is, else the notebook beside the tests.
+    """What a bare pytest judges: the submission if named, otherwise the solution if there is one, otherwise the
+    notebook beside the tests.
 
     A submission is a notebook, or a file such as those in `right/` and `wrong/`. Raises UsageError.
     """

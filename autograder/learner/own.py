@@ -22,7 +22,7 @@ from autograder.notebook.guest import in_a_kernel
 
 @dataclass(frozen=True)
 class Own:
-    """A learner's own answer to an exercise: the names that its notebook leaves, if it passes, and a line about it."""
+    """A learner's own answer to an exercise: the names that its notebook defines, if it passes, and a line about it."""
 
     exercise: str
     names: Mapping[str, Any] | None
@@ -47,9 +47,9 @@ def own_answer(exercise: str, folder: Path | None = None) -> Own:
 
 
 def _standing(exercise: str, path: Path) -> tuple[bool, str]:
-    """Whether a notebook's answer passes, and how far it is, as judged where its cells run as in a notebook.
+    """Whether a notebook's answer passes, and its points, as judged in a process that runs cells as a notebook does.
 
-    A learner's kernel can't be that place. Raises UsageError, Unreadable and UnreadableSubmission.
+    A learner's kernel can't be that process. Raises UsageError, Unreadable and UnreadableSubmission.
     """
     if in_a_kernel() and sys.platform != "emscripten":
         said = check_file(path, alone=True)
@@ -63,7 +63,7 @@ def _standing(exercise: str, path: Path) -> tuple[bool, str]:
 
 
 def _answer_alone(exercise: str, path: Path) -> Mapping[str, Any]:
-    """The names of a notebook's answer and of what it uses: its figures and experiments aren't run again.
+    """The names of a notebook's answer and of what it uses; figures and experiments aren't run again.
 
     Raises UsageError, Unreadable and UnreadableSubmission.
     """
@@ -76,7 +76,7 @@ def _answer_alone(exercise: str, path: Path) -> Mapping[str, Any]:
 
 @contextmanager
 def _unseen() -> Iterator[None]:
-    """In a notebook: what is displayed meanwhile isn't this cell's."""
+    """In a notebook, keep displays of the other notebook's cells out of this cell."""
     if not in_a_kernel():
         yield
         return

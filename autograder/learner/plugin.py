@@ -1,8 +1,8 @@
 """The pytest side of judging: `points`, `scenario` and `step` marks, and the fixtures `run` and `runs`.
 
-A section's tests are plain pytest files over timelines. This plugin gives them the timelines: the judge's, when a
-submission is being judged, or under a bare `pytest` those of the notebook beside the tests (`--submission PATH` names
-another one).
+A section's tests are plain pytest files over timelines. This plugin provides the timelines. When a submission is
+judged, they are the judge's. Under a bare `pytest` they are those of the notebook beside the tests (`--submission PATH`
+names another one).
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Runs(list[Timeline]):
-    """Timelines that know which of them a test took last: in a loop over them, that is the one that it judges."""
+    """Timelines that remember which one a test used last: in a loop, that is the one that it judges."""
 
     looked_at: int | None = None
-    """Its number; None when the test hasn't taken any, or all at once."""
+    """Its number; None if the test used none, or all at once."""
 
     def __iter__(self) -> Iterator[Timeline]:
         for self.looked_at, one in enumerate(super().__iter__()):
@@ -53,7 +53,7 @@ class Runs(list[Timeline]):
 
 @pytest.fixture
 def runs(request: pytest.FixtureRequest) -> Runs:
-    """The timelines of the scenarios that the test names, in the order in which they stand above it."""
+    """The timelines of the scenarios that the test names, in the order of its marks."""
     source = request.config.stash.get(SOURCE, None) or _nearby
     return Runs(source(request.node, wanted) for wanted in scenarios_of(request.node))
 

@@ -1,4 +1,4 @@
-"""What a learner sees in a terminal: checks, progress, other right answers, the doctor."""
+"""Print checks, progress, other right answers and the doctor's report in a terminal."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def compare_answers(course: Course, exercise: str, folder: Path | None) -> int:
 
 
 def show_doctor() -> int:
-    """Which tiers this machine allows; 0 when there is one that protects."""
+    """Report the tiers that this machine allows; return 0 if one of them protects."""
     try:
         require_linux()
     except SandboxUnavailable as problem:

@@ -1,1 +1,1 @@
-"""nbgrader's files, database and exchange, through its own code."""
+"""nbgrader's files, database and exchange, used through its own code."""

@@ -1,4 +1,4 @@
-"""What the gradebook says that decides an entry, read in three queries: due dates, points, and each student's row.
+"""Read what decides an entry from the gradebook, in three queries: due dates, points, and each student's row.
 
 Plain SQL, since importing nbgrader takes seconds; a database other than SQLite is asked through SQLAlchemy.
 """
@@ -42,31 +42,31 @@ class Row:
     """The tests' points."""
     extension: str
     by_hand: float
-    """What a late penalty depends on besides: points entered by hand, and extra credit; 0 without a penalty."""
+    """What else a late penalty depends on: points entered by hand and extra credit; 0 without a penalty."""
 
 
 @dataclass(frozen=True)
 class Books:
-    """What the gradebook holds; of one that can't be read now, nothing is `known`."""
+    """What the gradebook holds; `known` is False if it can't be read now."""
 
     known: bool = True
     due: dict[str, str] = field(default_factory=dict)
-    """Each registered section's due date, empty when it has none."""
+    """Each registered section's due date; "" if it has none."""
     points: dict[str, dict[str, float]] = field(default_factory=dict)
-    """What its graded cells are worth."""
+    """The worth of its graded cells."""
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
     """By student and section."""
 
     def has(self, student: str, section: str, score: float) -> bool:
-        """Whether this score stands there, as far as is known: an older copy may have been restored."""
+        """Whether the gradebook has this score, as far as is known: somebody may have restored an older copy."""
         row = self.rows.get((student, section))
         return not self.known or (row is not None and abs(row.score - score) < 1e-3)  # written as text of six digits
 
 
 def read_books(db_url: str, mode: Literal["rw", "ro"] = "rw") -> Books:
-    """What this gradebook holds; none is made where there is none, and a damaged one holds nothing.
+    """Read this gradebook without creating it; a damaged one holds nothing.
 
-    What a killed process left undone is undone in mode `rw`, and in `ro` nothing changes.
+    SQLite rolls back what a killed process left unfinished in mode `rw`; in `ro` nothing changes.
     """
     path = db_url.removeprefix("sqlite:///")
     try:

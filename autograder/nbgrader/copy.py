@@ -1,4 +1,4 @@
-"""A submission as people may open it: the graded copy, of which nothing runs and nothing is fetched."""
+"""Make the graded copy of a submission, which people can open safely: it runs nothing and fetches nothing."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from autograder.pages.feedback import part_html
 
 CopyCell = dict[str, Any]
 MAX_CELLS = 1000
-"""Cells of a submission that are kept in its graded copy; the marked ones always are."""
-# everything but a tab and a line end that a terminal or a browser takes for more than text
+"""How many cells a graded copy keeps; marked cells are always kept."""
+# control characters, except tab and newline, which a terminal or a browser would interpret
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
@@ -30,20 +30,20 @@ _ACTIVE = re.compile(r"<(?![\s=\d])|[\[\]&\\$]|:\s*//|www\.", re.IGNORECASE)
 def sanitise(notebook: Mapping[str, Any] | None, source: NotebookNode) -> NotebookNode:
     """A submission as people may open it, for `source` as `release.graded_notebook` gives it.
 
-    Kept: text and code. Taken from the source: metadata, the graded cells, what is missing (a solution cell comes back
-    empty). Dropped: outputs, attachments, doubled cells. Markdown that isn't the course's own is made inert.
+    Kept: text and code. Taken from the source: metadata, the graded cells, missing cells (a solution cell comes back
+    empty). Dropped: outputs, attachments, duplicate cells. Markdown that isn't the course's own becomes inert.
     """
     return as_node(sanitised(notebook, known_cells(source)))
 
 
 def with_result(notebook: NotebookNode, result: Result) -> NotebookNode:
-    """The notebook with the score and the feedback of each part as its graded cell's output."""
+    """The notebook with each part's score and feedback as the output of its graded cell."""
     add_outputs(notebook, result)
     return notebook
 
 
 def load_copy(data: bytes) -> dict[str, Any] | None:
-    """The notebook in these bytes as plain data, None when there is none."""
+    """The notebook in these bytes as plain data; None if there is none."""
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):
@@ -73,7 +73,7 @@ def known_cells(source: NotebookNode) -> _Known:
 
 
 def sanitised(notebook: Mapping[str, Any] | None, known: _Known) -> dict[str, Any]:
-    """As `sanitise`, as plain data."""
+    """Like `sanitise`, on plain data."""
     found = [_kept(cell, known) for cell in _last_of_each(_read_cells(notebook))]
     cells = [cell for number, cell in enumerate(found) if number < MAX_CELLS or _grade_id(cell)]
     for name, cell in known.marked.items():
@@ -99,7 +99,7 @@ def _output(cell: CopyCell, result: Result) -> dict[str, Any]:
 
 
 def _read_cells(notebook: Mapping[str, Any] | None) -> list[CopyCell]:
-    """Of whatever shape: the cells' kind, text and grade_id, everything else left behind."""
+    """Read the cells of a notebook of any shape: kind, text and grade_id, nothing else."""
     body = notebook or {}
     sheets = body.get("worksheets") if "cells" not in body else [body]  # nbformat 3 had sheets
     found = [sheet.get("cells") for sheet in sheets if isinstance(sheet, dict)] if isinstance(sheets, list) else []
@@ -121,8 +121,8 @@ def _read_cell(cell: CopyCell) -> CopyCell:
 
 
 def _last_of_each(cells: list[CopyCell]) -> Iterator[CopyCell]:
-    """Of cells with one grade_id the last keeps it, as in nbgrader: the last with code, where there is one. The other
-    pieces of a solution, which were run too, stay beside it as plain cells."""
+    """Of cells that share a grade_id the last one keeps it, as in nbgrader: the last with code, if there is one. The
+    other pieces of a solution, which were run too, stay as plain cells."""
     last = {_grade_id(cell): cell for cell in sorted(cells, key=lambda cell: bool(cell["cell_type"] == "code"))}
     for cell in cells:
         name = _grade_id(cell)
@@ -155,7 +155,8 @@ def _fresh(cell: CopyCell, source: str) -> CopyCell:
 
 
 def _place(name: str, order: list[str], cells: list[dict[str, Any]]) -> int:
-    """Where a missing cell goes: after the marked cell before it, else before the one after it, else to the end."""
+    """The place of a missing cell: after the marked cell before it, otherwise before the one after it, otherwise at the
+    end."""
     places = {_grade_id(cell): number for number, cell in enumerate(cells)}
     before = [places[other] + 1 for other in order[: order.index(name)] if other in places]
     after = [places[other] for other in order[order.index(name) :] if other in places]
@@ -163,10 +164,10 @@ def _place(name: str, order: list[str], cells: list[dict[str, Any]]) -> int:
 
 
 def _inert(text: str, *, plain: bool) -> str:
-    """Markdown that can only be read: plain prose and web links stay, anything else is shown as typed.
+    """Make Markdown inert: plain prose and web links stay, anything else is shown as typed.
 
-    Renderers differ in what they take for HTML, a link or a formula, and formgrader's adds MathJax, which has links of
-    its own; a block of code is one thing in all of them.
+    Renderers differ in what counts as HTML, a link or a formula, and formgrader adds MathJax, which has its own links.
+    A block of code is the same in all of them.
     """
     if plain and not _ACTIVE.search(_WEB_LINK.sub("", text)):
         return text
@@ -176,7 +177,7 @@ def _inert(text: str, *, plain: bool) -> str:
 
 
 def marks_of(cell: CopyCell) -> dict[str, Any]:
-    """nbgrader's words on a cell; none for a plain one."""
+    """nbgrader's metadata of a cell; empty for a plain one."""
     return cell["metadata"].get("nbgrader") or {}
 
 
@@ -185,6 +186,6 @@ def _grade_id(cell: CopyCell) -> str | None:
 
 
 def as_node(value: dict[str, Any]) -> NotebookNode:
-    """Plain data as nbformat has it."""
+    """Plain data as nbformat's classes."""
     node: NotebookNode = nbformat.from_dict(value)
     return node

@@ -1,4 +1,4 @@
-"""nbgrader's database: opened so that what is wrong with it is one line, and the final scores read from it.
+"""Open nbgrader's database, with one line for each problem, and read the final scores.
 
 By default a file, `gradebook.db`; a course with many graders may configure a server's address, PostgreSQL's say.
 """
@@ -38,7 +38,7 @@ from autograder.nbgrader import release
 def database(course: Course) -> CourseDirectory:
     """nbgrader's view of the course's folders and database, as the course configures it.
 
-    Raises GradebookProblem when what it says of the database is no address.
+    Raises GradebookProblem if the configured address is none.
     """
     place = CourseDirectory(config=release.nbgrader_config(course))
     try:
@@ -56,7 +56,8 @@ def database(course: Course) -> CourseDirectory:
 def opened(place: CourseDirectory) -> Iterator[Gradebook]:
     """The gradebook, made if there is none.
 
-    Raises GradebookProblem when it is locked, damaged or of another nbgrader, before anything is written where it can.
+    Raises GradebookProblem if it is locked, damaged or of another nbgrader version, if possible before anything is
+    written.
     """
     try:
         _probe(place.db_url)
@@ -69,9 +70,9 @@ def opened(place: CourseDirectory) -> Iterator[Gradebook]:
 
 
 def standings(course: Course) -> dict[tuple[str, str], Standing]:
-    """The final scores by (student, section), as `nbgrader export` says them; of submissions that have an entry.
+    """The final scores by (student, section), as in `nbgrader export`, of submissions with an entry.
 
-    Raises GradebookProblem when the gradebook can't be read; where there is none yet, nobody has an entry.
+    Raises GradebookProblem if the gradebook can't be read. Without a gradebook nobody has an entry.
     """
     place = database(course)
     if _missing_file(place.db_url):
@@ -87,7 +88,7 @@ def standings(course: Course) -> dict[tuple[str, str], Standing]:
 
 
 def _sqlite_file(db_url: str) -> str | None:
-    """Where the database is, if it is a file."""
+    """The path of the database, if it is a file."""
     url = make_url(db_url)
     return url.database if url.get_backend_name() == "sqlite" else None
 
@@ -98,7 +99,7 @@ def _missing_file(db_url: str) -> bool:
 
 
 def _probe(db_url: str) -> None:
-    """nbgrader answers a locked or damaged database with a traceback: ask before it does."""
+    """Try the database first: nbgrader answers a locked or damaged one with a traceback."""
     path = _sqlite_file(db_url)
     if path is not None and os.path.exists(path):
         with closing(sqlite3.connect(path, timeout=5)) as connection:
@@ -138,7 +139,7 @@ def _database_problem(db_url: str, error: Exception) -> str:
 
 
 def read_standings(session: Any, course: Course, ids: list[str] | None = None) -> dict[tuple[str, str], Standing]:
-    """The final scores of the submissions with these ids, or of all, as the session sees them."""
+    """The final scores of the submissions with these ids, or of all, read in this session."""
     nothing = literal(0.0)
     auto = func.coalesce(Grade.auto_score, nothing)
     by_hand = case((Grade.manual_score.is_not(None), Grade.manual_score - auto), else_=nothing)
@@ -168,7 +169,7 @@ def read_standings(session: Any, course: Course, ids: list[str] | None = None) -
 
 
 def _comments(session: Any, course: Course, ids: list[str] | None) -> dict[tuple[str, str], list[str]]:
-    """What people wrote, in the order of the notebook's cells."""
+    """The comments that people wrote, in the order of the notebook's cells."""
     query = (
         select(SubmittedAssignment.student_id, Assignment.name, BaseCell.name, Comment.manual_comment)
         .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)

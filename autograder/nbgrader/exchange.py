@@ -1,9 +1,9 @@
-"""nbgrader's exchange where it meets what students wrote: collecting, listing, releasing feedback.
+"""nbgrader's exchange where it reads students' files: collecting, listing, releasing feedback.
 
-Each student owns the folders that they hand in, until somebody collects them: a file there may be a link to the
-solution, a pipe that never ends, another student's file. So only regular files of the student's own are copied, and
-nothing there is opened through a link. What can't be collected or released costs its student, nobody else; stock
-nbgrader stops the class. `nbgrader_config.py` names these classes; whatever isn't said here is nbgrader's own.
+Students own the folders that they hand in until somebody collects them. A file there may be a link to the solution, a
+pipe that never ends, or another student's file. So only regular files of the student's own are copied, and nothing is
+opened through a link. A submission that can't be collected or released harms no other; stock nbgrader stops the class.
+`nbgrader_config.py` names these classes; everything else is nbgrader's own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from autograder.nbgrader.stamps import SECRET, TIMESTAMP, read_secret, read_stam
 from faultlab.pictures.sheet import clean
 
 MAX_FILES = 1000
-"""Files and folders of one submission that are looked at."""
+"""The most files and folders of one submission that are read."""
 MAX_DEPTH = 8
 """Folders within folders."""
 
@@ -50,12 +50,12 @@ class Collect(ExchangeCollect):
     """`nbgrader collect`."""
 
     def init_src(self) -> None:
-        """As nbgrader's, without what isn't a hand-in at all."""
+        """Like nbgrader's list, without entries that aren't submissions."""
         super().init_src()
         self.src_records: list[Record] = [record for record in self.src_records if record["username"]]
 
     def _path_to_record(self, path: str) -> Record:
-        """What a folder's name says; a link, or a name that says nothing, is warned of and nobody's."""
+        """Parse a folder's name. A link, or a name that says nothing, gets a warning and counts as nobody's."""
         try:
             if not stat.S_ISDIR(os.lstat(path).st_mode):
                 raise ValueError("it isn't a folder")
@@ -68,7 +68,8 @@ class Collect(ExchangeCollect):
             return {"username": "", "filename": os.path.basename(path), "timestamp": _NEVER}
 
     def _sort_by_timestamp(self, records: list[Record]) -> list[Record]:
-        """The newest first. Where there are a student's own, those that others made in their name don't count."""
+        """The newest first. If a student has submissions of their own, those that others made in their name don't
+        count."""
         own = [one for one in records if _owner(self._path(one)) == one["username"]] if self.check_owner else []
         for record in records if own else ():
             if record not in own:
@@ -118,7 +119,7 @@ class Collect(ExchangeCollect):
         return bool((self.update and newer) or (self.before_duedate and before != record["timestamp"]))
 
     def _replace(self, record: Record, place: Path) -> None:
-        """The old one goes when the new one is here."""
+        """Remove the old one after the new one has arrived."""
         new = place.with_name(f".{place.name}.new")
         shutil.rmtree(new, ignore_errors=True)
         try:
@@ -138,7 +139,7 @@ class Collect(ExchangeCollect):
                     _share(Path(folder, name), 0o660)
 
     def _check_timestamp(self, record: Record, folder: Path) -> None:
-        """The folder's name says when it was handed in: that counts where `timestamp.txt` can't be read."""
+        """The folder's name says when it was handed in, which counts if `timestamp.txt` can't be read."""
         stamps = read_stamps(folder)
         if stamps.handed_in is None:
             if stamps.note:
@@ -149,10 +150,10 @@ class Collect(ExchangeCollect):
 
 
 class ReleaseFeedback(ExchangeReleaseFeedback):
-    """`nbgrader release_feedback`; goes on where a submission has no secret, and says whose those are."""
+    """`nbgrader release_feedback`, which skips submissions without a secret and names their students."""
 
     def copy_files(self) -> None:
-        """Copy each page to where only the student's own nbgrader looks for it."""
+        """Copy each page to the place where only the student's own nbgrader looks for it."""
         excluded = set(filter(None, self.coursedir.student_id_exclude.split(",")))
         pages = [(student, path) for student, path in self._pages() if student not in excluded]
         secrets = {path: read_secret(path.parent) for _, path in pages}
@@ -188,7 +189,9 @@ class ReleaseFeedback(ExchangeReleaseFeedback):
     def _release(self, student: str, notebook: str, page: bytes, secret: bytes) -> None:
         place = Path(self.dest_path, f"{notebook_hash(secret=secret.decode(), notebook_id=notebook)}.html")
         new = stage(place, page)
-        new.chmod(0o664 if self.coursedir.groupshared else 0o644)  # the student reads it, whatever the umask is here
+        new.chmod(
+            0o664 if self.coursedir.groupshared else 0o644
+        )  # the student must be able to read it, whatever the umask here
         new.replace(place)
         self.log.info(
             "Released feedback for student '%s' on assignment '%s/%s/%s'",
@@ -197,7 +200,7 @@ class ReleaseFeedback(ExchangeReleaseFeedback):
 
 
 class List(ExchangeList):
-    """`nbgrader list`; with `--inbound` it reads what students own: only folders with a secret of nbgrader's."""
+    """`nbgrader list`; `--inbound` reads what students own, and only lists folders with a secret of nbgrader's."""
 
     def init_dest(self) -> None:
         """What is listed."""
@@ -213,7 +216,8 @@ def copy_submission(source: str, place: Path, limits: Any) -> list[str]:
     """Copy the regular files below `source` that its owner owns into the folder `place`; links aren't followed.
 
     `limits` is nbgrader's CourseDirectory: what it ignores and includes, and how large files and folders may be.
-    Returns what was left out, and why. Raises OSError when `source` can't be read, ValueError when it is too large.
+    Returns the files that were left out, and why. Raises OSError when `source` can't be read, ValueError when it is too
+    large.
     """
     descriptor = os.open(source, _FOLDER)
     try:
@@ -230,12 +234,13 @@ class _LeftOut(Exception):
 
 @dataclass
 class _Copier:
-    """One submission on its way; all is opened from the folder's descriptor, so that nothing can be exchanged."""
+    """Copies one submission; everything is opened relative to the folder's descriptor, so that nothing can be
+    swapped."""
 
     limits: Any
     owner: int
     room: int
-    """Bytes that are left."""
+    """Bytes that may still be copied."""
     seen: int = 0
 
     def __post_init__(self) -> None:
@@ -283,7 +288,7 @@ class _Copier:
         if facts.st_size > self.room:
             raise ValueError(f"it is larger than {self.limits.max_dir_size} KB")
         with open(descriptor, "rb", closefd=False) as source, open(place, "xb") as copy:
-            left = facts.st_size  # what grows meanwhile is cut off
+            left = facts.st_size  # a file that grows meanwhile is cut off
             while left and (block := source.read(min(left, 1 << 20))):
                 copy.write(block)
                 left -= len(block)

@@ -1,4 +1,4 @@
-"""What we use of the private parts of nbgrader. No other file touches an underscore of it but what is inherited."""
+"""The private parts of nbgrader that we use. No other file touches an underscore of nbgrader, except inherited ones."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def submitted_pattern(autograde: Autograde, assignment: str, student: str) -> st
 
 
 def checked_penalty(late: AssignLatePenalties, notebook: SubmittedNotebook, penalty: Any) -> Any:
-    """The penalty as nbgrader takes it: never less than nothing, never more than the score."""
+    """The penalty as nbgrader applies it: never below 0, never above the score."""
     return late._check_late_penalty(notebook, penalty)

@@ -1,4 +1,5 @@
-"""A notebook with its solution -> what students get, by nbgrader's own preprocessors, as the course configures them.
+"""Make the students' notebook from the one with its solution, by nbgrader's preprocessors as the course configures
+them.
 
 So stock `nbgrader generate_assignment` makes the very same files.
 """
@@ -28,14 +29,14 @@ def release(section: Section, source: str) -> str:
 def graded_notebook(section: Section) -> NotebookNode:
     """The notebook that submissions are restored from: the stub, the graded cells whole, nbgrader's checksums.
 
-    This is what nbgrader's gradebook knows of it. Taken from `build/source` when that is there.
+    nbgrader's gradebook knows this version. It is read from `build/source` if that exists.
     """
     steps = _until_saving(_release_steps(section.course))
     return from_text(_convert(section.course, _source_text(section), _without_saving(steps)))
 
 
 def save_cells(section: Section, db_url: str) -> None:
-    """Tell nbgrader's database of the notebook's cells. Raises RuntimeError when it knows others that have grades."""
+    """Register the notebook's cells in nbgrader's database. Raises RuntimeError if it has other cells with grades."""
     names = {"student": ".", "assignment": section.name, "notebook": section.notebook, "db_url": db_url}
     steps = _until_saving(_release_steps(section.course))
     _convert(section.course, _source_text(section), steps, {"unique_key": section.notebook, "nbgrader": names})
@@ -46,7 +47,7 @@ def nbgrader_config(course: Course) -> Config:
     from traitlets.config.loader import PyFileConfigLoader
 
     if str(course.root) not in sys.path:
-        sys.path.append(str(course.root))  # where nbgrader looks for a course's own plugins, too
+        sys.path.append(str(course.root))  # nbgrader looks for a course's own plugins there
     config: Config = PyFileConfigLoader(CONFIG, path=str(course.root)).load_config()
     config.CourseDirectory.root = str(course.root)
     config.Exporter.default_preprocessors = []
@@ -83,6 +84,6 @@ def _convert(course: Course, text: str, steps: list[Any], resources: dict[str, A
 
 
 def _source_text(section: Section) -> str:
-    """What nbgrader takes for the source: the built one, or the one that would be built."""
+    """nbgrader's source notebook: the built one, or the one that would be built."""
     built = section.built / f"{section.notebook}.ipynb"
     return built.read_text(encoding="utf-8") if built.is_file() else to_text(source_notebook(section))

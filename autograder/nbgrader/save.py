@@ -1,4 +1,4 @@
-"""Results -> nbgrader's gradebook, and beside it the graded copies and the students' pages."""
+"""Write results into nbgrader's gradebook, with graded copies and students' pages beside it."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def write(
 ) -> dict[str, str]:
     """Write these results into the gradebook, and beside them the graded copies and the students' pages.
 
-    `notebooks` holds the submissions' bytes by (student, section); where there are none, the copy has an empty answer,
-    so that formgrader shows it. Writing twice is writing once. Scores are nbgrader's automatic ones: what people
-    entered by hand stays. Files are staged first and renamed when the database has what they say. The stamps are those
-    below `submitted`, where nbgrader has them unless another folder is named.
+    `notebooks` holds the submissions' bytes by (student, section). Without bytes the copy has an empty answer, so that
+    formgrader shows it. Writing twice is the same as writing once. Scores are nbgrader's automatic ones: points entered
+    by hand stay. Files are staged first, and renamed when the database has the scores. The stamps are read below
+    `submitted`, where nbgrader has them unless another folder is named.
 
-    Returns the students whose ids this database can't hold, each with a line that says why: nothing is written of them.
-    Raises GradebookProblem, and then nothing has changed.
+    Returns the students whose ids this database can't hold, each with the reason: nothing is written for them. Raises
+    GradebookProblem; then nothing has changed.
     """
     place = database(course)
     if submitted is not None:
@@ -77,9 +77,9 @@ def write(
 
 
 def refresh(course: Course, names: Iterable[tuple[str, str]]) -> None:
-    """Write the pages of these (student, section) once more, if the gradebook says something else by now.
+    """Rewrite the pages of these (student, section) if the gradebook has changed.
 
-    What people entered since they were graded, and late penalties. Raises GradebookProblem.
+    Points entered by hand and late penalties count. Raises GradebookProblem.
     """
     final = standings(course)
     with _staging() as staged:
@@ -90,7 +90,8 @@ def refresh(course: Course, names: Iterable[tuple[str, str]]) -> None:
 
 
 def register(section: Section) -> list[str]:
-    """Tell the gradebook of assignment, notebook and cells, as `nbgrader generate_assignment` does; what is wrong."""
+    """Register assignment, notebook and cells in the gradebook, as `nbgrader generate_assignment` does; return the
+    problems."""
     place = database(section.course)
     try:
         with opened(place) as gradebook:
@@ -104,7 +105,7 @@ def register(section: Section) -> list[str]:
 
 
 def points_changed(section: Section) -> str:
-    """What registering a section anew changes for those who have grades, in a line; empty when it changes nothing."""
+    """A line about how registering a section anew affects existing grades; "" if it doesn't."""
     try:
         with opened(database(section.course)) as gradebook:
             before = {cell.name: cell for cell in gradebook.find_notebook(section.notebook, section.name).grade_cells}
@@ -133,7 +134,7 @@ class _Entry:
 
 
 def _batch(course: Course, results: Iterable[Result]) -> Iterator[tuple[Section, list[Result]]]:
-    """The results by section; one whose student's id is no id has no place in a gradebook."""
+    """The results by section, without those whose student's id no gradebook can hold."""
     by_name: dict[str, list[Result]] = {}
     for result in results:
         if not student_problem(result.student):
@@ -154,12 +155,12 @@ def _entries(
 
 
 def submitted_folder(place: CourseDirectory, section: Section, student: str) -> Path:
-    """Where nbgrader looks for what a student handed in of a section."""
+    """Where nbgrader looks for a student's submission of a section."""
     return Path(place.format_path(place.submitted_directory, student, section.name))
 
 
 class _Staged:
-    """Files beside their places, and what is to be removed, until the database has what they say."""
+    """Staged files, and files to remove, until the database has the scores."""
 
     def __init__(self) -> None:
         self.files: list[tuple[Path, Path]] = []
@@ -173,7 +174,7 @@ class _Staged:
             new.chmod(mode)
 
     def add_stamps(self, folder: Path, stamps: Stamps, mode: int | None = None) -> None:
-        """What nbgrader needs beside a copy or a page, and nothing of an earlier submission."""
+        """The files that nbgrader needs beside a copy or a page, and none of an earlier submission."""
         for name in (TIMESTAMP, SECRET):
             if name in stamps.files:
                 self.add(folder / name, stamps.files[name], mode)
@@ -189,7 +190,7 @@ class _Staged:
 
 @contextmanager
 def _staging() -> Iterator[_Staged]:
-    """Raises GradebookProblem when a file can't be written; nothing that was staged stays behind."""
+    """Raises GradebookProblem if a file can't be written; then no staged file stays behind."""
     staged = _Staged()
     try:
         yield staged
@@ -201,7 +202,7 @@ def _staging() -> Iterator[_Staged]:
 
 
 def _stage(entry: _Entry, standing: Standing, staged: _Staged) -> None:
-    """The graded copy and the page, each with the stamps: so nbgrader sees which submission they are of."""
+    """Stage the graded copy and the page, each with the stamps, so that nbgrader sees their submission."""
     student = entry.result.student
     copy, written = entry.section.graded_copy(student), entry.section.feedback_page(student)
     text = json.dumps(entry.notebook, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -230,12 +231,12 @@ def _assignment(gradebook: Gradebook, section: Section) -> Assignment:
     except MissingEntry:
         if problems := register(section):
             raise GradebookProblem("; ".join(problems)) from None
-        gradebook.db.rollback()  # to see what another connection has written
+        gradebook.db.rollback()  # to see what other connections have written
     return gradebook.find_assignment(section.name)
 
 
 def _save(session: Any, place: CourseDirectory, assignment: Assignment, entries: list[_Entry]) -> list[str]:
-    """The whole batch in one transaction: what nbgrader's own steps do to these rows, without their commits.
+    """Write the whole batch in one transaction: what nbgrader's own steps do to these rows, without their commits.
 
     Returns the ids of the submissions' rows.
     """
@@ -258,7 +259,7 @@ def _save(session: Any, place: CourseDirectory, assignment: Assignment, entries:
 
 
 def _add_students(session: Any, names: list[str]) -> dict[str, str]:
-    """Add the students that aren't there yet; those that can't be, each with a line that says why."""
+    """Add new students; return those that can't be added, each with the reason."""
     known = set(session.scalars(select(Student.id).where(Student.id.in_(names))))
     longest = _longest_id(session)
     refused = {}
@@ -278,12 +279,12 @@ def _add_students(session: Any, names: list[str]) -> dict[str, str]:
 
 
 def _longest_id(session: Any) -> int | None:
-    """How many characters an id may have; None on SQLite, which takes any."""
+    """The most characters of an id; None on SQLite, which takes any number."""
     return None if session.bind.dialect.name == "sqlite" else Student.id.type.length
 
 
 def _submissions(session: Any, assignment: Assignment, names: list[str]) -> dict[str, SubmittedAssignment]:
-    """What the gradebook has of these students, and of no others: a class is written in many portions."""
+    """The gradebook's rows of these students only, because a class is written in many batches."""
     notebooks = selectinload(SubmittedAssignment.notebooks)
     query = (
         select(SubmittedAssignment)
@@ -294,7 +295,7 @@ def _submissions(session: Any, assignment: Assignment, names: list[str]) -> dict
 
 
 def _new_submission(assignment: Assignment, student: str) -> SubmittedAssignment:
-    """A submission that mirrors its assignment, as `Gradebook.add_submission` makes it."""
+    """A new submission that mirrors its assignment, as `Gradebook.add_submission` makes it."""
     submission = SubmittedAssignment(assignment_id=assignment.id, student_id=student)
     for notebook in assignment.notebooks:
         submitted = SubmittedNotebook(notebook_id=notebook.id, assignment=submission)
@@ -304,7 +305,7 @@ def _new_submission(assignment: Assignment, student: str) -> SubmittedAssignment
 
 
 def _score(submission: SubmittedAssignment, entry: _Entry, names: Mapping[str, str]) -> None:
-    """What nbgrader's SaveAutoGrades writes; also of a missing notebook, which is for a person, too."""
+    """Write what nbgrader's SaveAutoGrades writes; a missing notebook needs a person too."""
     scores, unanswered = _scores(entry.notebook)
     for notebook in submission.notebooks:
         for grade in notebook.grades:
@@ -315,7 +316,7 @@ def _score(submission: SubmittedAssignment, entry: _Entry, names: Mapping[str, s
 
 
 def _scores(notebook: dict[str, Any]) -> tuple[dict[str, float], bool]:
-    """The scores, and whether the stub was left as it was."""
+    """Write the scores, and whether the stub was left unchanged."""
     cells = notebook["cells"]
     graded = [cell for cell in cells if marks_of(cell).get("grade")]
     answers = [cell for cell in cells if marks_of(cell).get("solution")]
@@ -325,7 +326,7 @@ def _scores(notebook: dict[str, Any]) -> tuple[dict[str, float], bool]:
 
 
 def _set_timestamp(submission: SubmittedAssignment, stamps: Stamps) -> None:
-    """As nbgrader does: what has no timestamp keeps the one that it had."""
+    """As in nbgrader, a submission without a timestamp keeps the old one."""
     if stamps.handed_in is not None and submission.timestamp != stamps.handed_in:
         submission.timestamp = stamps.handed_in
 
@@ -337,7 +338,7 @@ def _late(place: CourseDirectory) -> AssignLatePenalties:
 
 
 def _penalise(session: Any, late: AssignLatePenalties, submission: SubmittedAssignment) -> None:
-    """Late penalties by the course's own plugin, which sees each score."""
+    """Apply late penalties by the course's plugin, which sees each score."""
     due = submission.assignment.duedate is not None
     seconds = submission.total_seconds_late if due else 0
     for notebook in submission.notebooks:

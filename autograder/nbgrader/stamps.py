@@ -1,8 +1,8 @@
 """The two small files that nbgrader's exchange lays beside a submission: when it was handed in, and its secret.
 
 `timestamp.txt` decides about lateness; `submission_secret.txt` is what a student's own nbgrader asks for the feedback
-with. Both come from a folder that a student could write to. Links aren't followed, and what can't be read counts as
-not there: it costs its student a note, nobody else anything.
+with. Both come from a folder that a student could write to. Links aren't followed. An unreadable file counts as
+missing: its student gets a note, and nobody else is affected.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ SECRET = "submission_secret.txt"
 _LIMIT = 400
 """Bytes of either file; nbgrader writes 31 and 128."""
 _SECRET = re.compile(rb"[0-9a-f]{32,256}")
-# letters and signs of dates and of the names of zones; a zone is never the path of a file
+# characters of dates and time zones; a zone is never the path of a file
 _DATE = re.compile(r"(?!.*(\.\.|(^|\s)/))[\w :.,+/-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Stamps:
-    """What lies beside a submission, where it can be read."""
+    """The stamps beside a submission, as far as they can be read."""
 
     handed_in: datetime | None = None
-    """In UTC, without a zone, as the gradebook has it."""
+    """In UTC without a zone, as in the gradebook."""
     timestamp: bytes = b""
-    """The file that says so, as it is; empty when there is none or nobody can read it."""
+    """The file's bytes; empty if there is none or it can't be read."""
     secret: bytes = b""
     note: str = ""
-    """What the student should know, in a sentence."""
+    """A sentence for the student."""
 
     @property
     def files(self) -> dict[str, bytes]:
-        """What belongs beside the graded copy and beside the feedback, by name."""
+        """The files that belong beside the graded copy and the feedback, by name."""
         return {name: data for name, data in ((TIMESTAMP, self.timestamp), (SECRET, self.secret)) if data}
 
 
@@ -65,7 +65,7 @@ def read_stamps(folder: Path) -> Stamps:
 
 
 def read_secret(folder: Path) -> bytes:
-    """The submission's secret, empty when there is none, or none that nbgrader could have written."""
+    """The submission's secret; "" if there is none that nbgrader could have written."""
     try:
         data = read_regular(folder / SECRET, _LIMIT)
     except UnreadableSubmission:
@@ -74,9 +74,9 @@ def read_secret(folder: Path) -> bytes:
 
 
 def read_time(text: str) -> datetime:
-    """The instant that a timestamp names, in UTC and without a zone, as nbgrader's `parse_utc` reads it.
+    """Parse a timestamp to an instant in UTC without a zone, as nbgrader's `parse_utc` does.
 
-    Raises ValueError, with a few words, for what names none: other words than a date's, no year, no such day.
+    Raises ValueError with a few words for other text: words that no date has, no year, no such day.
     """
     from dateutil.parser import parse
 
@@ -92,15 +92,15 @@ def read_time(text: str) -> datetime:
         text, zones = f"{parts[0]} {parts[1]} TZ", {"TZ": _zone(parts[2])}
     try:
         found = {parse(text, tzinfos=zones, default=datetime(*today)) for today in ((2000, 1, 1), (2001, 2, 2))}  # noqa: DTZ001
-        (when,) = found  # one that lacks its day or its year would be another one each day
+        (when,) = found  # without a day or a year it would mean another instant each day
         offset = when.utcoffset()
         return when.replace(tzinfo=None) - offset if offset is not None else when
-    except Exception:  # whatever a parser of dates stumbles over
+    except Exception:  # any error of the date parser
         raise ValueError(shown) from None
 
 
 def with_note(result: Result, folder: Path) -> Result:
-    """The result with a note if the timestamp of the submission in `folder` can't be read."""
+    """Add a note to the result if the timestamp of the submission in `folder` can't be read."""
     note = read_stamps(folder).note
     return replace(result, notes=(*result.notes, note)) if note and note not in result.notes else result
 
@@ -108,10 +108,10 @@ def with_note(result: Result, folder: Path) -> Result:
 def forgive_bad_timestamps() -> None:
     """Let nbgrader's own commands and formgrader read timestamps as `read_stamps` does.
 
-    nbgrader ends with a traceback for the whole class when one submission's timestamp can't be read, and offers no
-    setting for it; so `nbgrader_config.py` calls this, and the two functions that read such a file are replaced. We
-    read that configuration too, before a class is graded: then nbgrader isn't imported, which takes seconds, and there
-    is nothing to replace yet. A program that imports nbgrader reads it again after that.
+    nbgrader ends with a traceback for the whole class if one submission's timestamp can't be read, and has no setting
+    for it. So `nbgrader_config.py` calls this function, which replaces the two functions that read such a file. We also
+    read that configuration before a class is graded. Then nbgrader, whose import takes seconds, isn't loaded, and there
+    is nothing to replace. A program that imports nbgrader reads the configuration again afterwards.
     """
     if "nbgrader" not in sys.modules:
         return

@@ -1,1 +1,1 @@
-"""A notebook: its source, its cells, the ones that count, and running them."""
+"""Notebooks: their sources, their cells, which cells count, and running those."""

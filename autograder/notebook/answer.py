@@ -1,7 +1,7 @@
-"""A submission's file -> the cells that count.
+"""Read a submission's file and find the cells that count.
 
-The file is a stranger's: it is read into typed structures of bounded size, and nothing but sources and grade ids of
-its cells is ever looked at. A cell that isn't as it should be is read as far as it can be, and costs nobody the others.
+The file is a stranger's. It is read into typed structures of bounded size, and only sources and grade ids of its cells
+are used. A malformed cell is read as far as possible, and doesn't affect the others.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ CELLS = 2_000
 
 CellType = Literal["code", "markdown", "raw"]
 MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
-"""What some editors put at a text's beginning; Python takes it for a wrong letter."""
+"""The byte order mark that some editors write first; Python treats it as an invalid character."""
 
 Kind = Literal["solution", "grade", "plain", "markdown", "raw", "odd"]
 
 
 class Unreadable(Exception):
-    """There is no notebook in the file; the text says why, for its author."""
+    """The file holds no notebook; the text tells its author why."""
 
 
 class _Mark(msgspec.Struct):
@@ -52,15 +52,15 @@ class _Notebook(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell that can matter: code, text that has a grade id, or an odd one."""
+    """One cell that can matter: code, text with a grade id, or a malformed one."""
 
     number: int
     source: str
     grade_id: str
     kind: Kind
-    """solution, grade or plain: code. markdown or raw: text. odd: nothing of it can be read."""
+    """solution, grade or plain: code. markdown or raw: text. odd: unreadable."""
     note: str = ""
-    """What is odd about it."""
+    """Why it is malformed, if it is."""
 
     @property
     def code(self) -> bool:
@@ -70,16 +70,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Answer:
-    """The cells of a submission that can matter, in order, and what was put right."""
+    """The cells of a submission that can matter, in order, and notes about repairs."""
 
     cells: list[CodeCell]
     notes: tuple[str, ...]
     lost: str = ""
-    """What became of the answer's cell, when there is none that can be run."""
+    """Why no answer's cell can be run, if so."""
 
     @property
     def own(self) -> str:
-        """The student's own text, to tell one submission from another."""
+        """The student's own text, which tells submissions apart."""
         return "\0".join(cell.source for cell in self.cells if cell.own)
 
 
@@ -120,7 +120,7 @@ def _kind(mark: _Mark, kind: CellType) -> Kind:
 
 
 def _lenient(data: bytes, reason: str) -> list[Cell]:
-    """Real notebooks may hold NaN in their outputs, which JSON hasn't got, and cells that aren't quite cells."""
+    """Parse a file as a notebook. Real ones may hold NaN in outputs, which JSON lacks, and malformed cells."""
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):
@@ -153,7 +153,7 @@ def _no_json(data: bytes, reason: str) -> str:
 
 
 def _odd_cell(number: int, cell: Any) -> Cell:
-    """Whatever stands where a cell should: what can be read of it."""
+    """Read whatever stands in a cell's place, as far as possible."""
     if not isinstance(cell, dict):
         return Cell(number, "", "", "odd", f"cell {number + 1} is no cell and was skipped")
     mark, strange = _odd_mark(cell)
@@ -177,7 +177,7 @@ def _odd_cell(number: int, cell: Any) -> Cell:
 
 
 def _odd_mark(cell: dict[str, Any]) -> tuple[_Mark, bool]:
-    """nbgrader's words on a cell, and whether something else stands where they should."""
+    """nbgrader's metadata of a cell, and whether something else stands in its place."""
     metadata = cell.get("metadata", {})
     mark = metadata.get("nbgrader") if isinstance(metadata, dict) else None
     if mark is None:
@@ -192,11 +192,11 @@ def _odd_mark(cell: dict[str, Any]) -> tuple[_Mark, bool]:
 # -- what counts
 
 _names_of_ours = lru_cache(maxsize=2048)(names)
-"""The released cells are the same in each submission of a class."""
+"""Cached, because the released cells are the same for each submission of a class."""
 
 
 def find_answer(submitted: list[Cell], released: list[Cell], exercise: str) -> Answer:
-    """The cells of a submission that count, next to what was released."""
+    """The cells of a submission that count, compared with the released ones."""
     known = {cell.source.strip() for cell in released if cell.code}
     checks = {cell.grade_id: cell for cell in released if cell.kind == "grade"}
     code = [cell for cell in submitted if cell.code]
@@ -212,7 +212,7 @@ def find_answer(submitted: list[Cell], released: list[Cell], exercise: str) -> A
     if not pieces:
         notes.append(lost or f"the answer's cell {exercise!r} is gone: what your other cells define counts")
     solved = any(cell.source.strip() not in known for cell in pieces)
-    # What stands below answer and check isn't seen by them.
+    # Cells below answer and check don't affect them.
     last = max([*judging, *(cell.number for cell in pieces)]) if solved else CELLS
     notes += [
         f"cell {cell.number + 1} begins with an invisible mark, which is left out"
@@ -230,13 +230,13 @@ def _counted(cell: Cell, ours: bool, answer: bool, last: int) -> CodeCell:
 
 
 def only(found: Answer) -> Answer:
-    """The answer without the student's other cells: those that it uses are run, the others aren't."""
+    """The answer without the student's other cells, except those that it uses."""
     cells = [msgspec.structs.replace(cell, own=cell.own and bool(cell.answer)) for cell in found.cells]
     return replace(found, cells=cells)
 
 
 def _lost(submitted: list[Cell], exercise: str) -> str:
-    """What to say when the answer's cell is there but can't be run."""
+    """The message if the answer's cell is there but can't be run."""
     for cell in submitted:
         if cell.grade_id == exercise and not cell.code:
             kind = "raw" if cell.kind == "raw" else "Markdown"

@@ -1,9 +1,9 @@
-"""A notebook's code cells: the names that they bind and use, and running those that an answer needs.
+"""The names that a notebook's code cells bind and use, and which cells an answer needs.
 
-A notebook also plots and runs real clocks, which would cost more than judging the answer. So of the cells that the
-student left as they were only those are run that define a name which a running cell uses. Cells run in the notebook's
-order, as IPython runs them, on the virtual clock. What is wrong with one is an error of that cell alone; those that
-the answer doesn't need share one small budget, and what they change below the check is undone.
+A notebook also plots and runs real clocks, which would cost more than judging the answer. So an unchanged cell runs
+only if it defines a name that a running cell uses. Cells run in the notebook's order, as in IPython, on the virtual
+clock. An error in one cell affects that cell alone. Cells that the answer doesn't need share one small budget, and what
+they change below the check is undone.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-# Within a line: \s would also run over empty lines, from each of them to the last.
+# Within a line: \s would also cross empty lines, from each of them to the last.
 _MAGIC = re.compile(r"^([^\S\n]*)[%!].*$", re.MULTILINE)
 
 
 class Names(NamedTuple):
-    """Names of a notebook's namespace, each list sorted."""
+    """The names that a cell binds and uses, each list sorted."""
 
     defines: list[str]
-    """Bound at the top level, by an import too, or by a function that declares them global."""
+    """Bound at the top level, also by an import, or by a function that declares them global."""
     uses: list[str]
-    """Read, at the top level or inside functions, where they aren't local."""
+    """Read at the top level or inside functions, unless they are local."""
     imports: list[str]
-    """Of those that it defines, the imported ones."""
+    """The defined names that are imported."""
 
 
 def names(source: str) -> Names:
-    """The names of a cell. Magics count as nothing. Raises SyntaxError when it isn't Python."""
+    """The names of a cell. Magics don't count. Raises SyntaxError if it isn't Python."""
     try:
         return _names_of(source)
     except SyntaxError:
@@ -45,7 +45,7 @@ def _names_of(source: str) -> Names:
     try:
         top = _table_of(source)
     except SyntaxError as error:
-        # Of the plain text the line would mislead.
+        # The line of the plain text would mislead.
         raise error if error.filename == "<cell>" else SyntaxError(error.msg) from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise SyntaxError(f"{type(error).__name__}: {error}") from None
@@ -72,7 +72,7 @@ def _table_of(source: str) -> symtable.SymbolTable:
 
 
 class _Plain(ast.NodeTransformer):
-    """Turns code into code with the same names, of which symtable says the same on every Python.
+    """Rewrites code so that symtable reports the same names on every Python.
 
     Where a cell imports annotations from `__future__`, symtable loses those of assignments. From 3.12 on it loses names
     in comprehensions. From 3.14 on it refuses what a notebook awaits at the top level, and has a name of its own for
@@ -116,7 +116,7 @@ def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
 
 
 class CodeCell(Struct):
-    """A cell that may be run: what crosses to the sandbox, and what `execution` runs."""
+    """A cell that may run: it crosses to the sandbox, where `execution` runs it."""
 
     source: str
     own: bool
@@ -124,32 +124,33 @@ class CodeCell(Struct):
     number: int = 0
     """Its place in the notebook, from 0."""
     answer: bool | None = None
-    """Whether it is a piece of the answer; where nobody says so (None), every own cell is one."""
+    """Whether it is a piece of the answer; if unknown (None), every own cell counts as one."""
     late: bool = False
-    """Whether it stands below answer and check, which don't see it."""
+    """Whether it stands below answer and check, so that they don't see it."""
     needed: bool = False
-    """Whether it is run in any case."""
+    """Whether it always runs."""
     names: Names | None = None
-    """Its names, where they are known already."""
+    """Its names, if they are known already."""
 
 
 class Plan(NamedTuple):
-    """Which cells run: those that the answer needs, and the student's others with what they use."""
+    """The cells to run: those that the answer needs, and the student's others with what they use."""
 
     needed: set[int]
     spare: set[int]
     skipped: set[int]
-    """The answer's cell as it was released, where a cell of the student's defines what it stands for."""
+    """The released cell of the answer, if a cell of the student's defines its names instead."""
 
 
 def needed(cells: Sequence[CodeCell], wanted: Iterable[str] = ()) -> set[int]:
-    """The cells to run: the student's, and released ones that define a wanted name or one that a cell to run uses."""
+    """The cells to run: the student's, and released ones that define a name that is wanted or used by a running
+    cell."""
     plan = planned(cells, wanted)
     return plan.needed | plan.spare
 
 
 def planned(cells: Sequence[CodeCell], wanted: Iterable[str] = ()) -> Plan:
-    """Which cells run, and whether the answer needs them."""
+    """The cells to run, and whether the answer needs each."""
     known = [_own_names(cell.source) if cell.names is None else cell.names for cell in cells]
     answers = [number for number, cell in enumerate(cells) if (cell.own if cell.answer is None else cell.answer)]
     skipped = _overtaken(cells, known, set(wanted))
@@ -159,7 +160,8 @@ def planned(cells: Sequence[CodeCell], wanted: Iterable[str] = ()) -> Plan:
             definers.setdefault(name, []).append(number)
 
     def sources(used: Iterable[str]) -> Iterator[int]:
-        """What is below the check counts only for a name that nothing above it defines; of imports one is enough."""
+        """A cell below the check counts only for a name that nothing above defines; one of several imports is
+        enough."""
         for name in used:
             found = definers.get(name, [])
             found = [number for number in found if not cells[number].late] or found
@@ -189,7 +191,7 @@ def _overtaken(cells: Sequence[CodeCell], known: list[Names], wanted: set[str]) 
 
 
 def _own_names(source: str) -> Names:
-    """The names of a student's cell, whatever is in it; what a magic like `%%time` runs counts."""
+    """The names of a student's cell, whatever it holds; code that a magic like `%%time` runs counts."""
     try:
         text, found = source, _names_of(source)
     except SyntaxError:

@@ -33,29 +33,29 @@ if TYPE_CHECKING:
     from autograder.notebook.shell import NotebookLoop
 
 CPU_SECONDS = 3.0
-"""What the cells that an answer needs may burn before they are stopped, in seconds of CPU time, all together. One gets
-two thirds of what is left, so that the next ones are run too."""
+"""CPU seconds for all cells that an answer needs, together. Each gets two thirds of the rest, so that the next ones run
+too."""
 SPARE_SECONDS = 3.0
-"""The same for the student's other cells; the last one gets all that is left."""
+"""The same for the student's other cells; the last one gets the whole rest."""
 LOOKS = 9
-"""Seconds, all cells together, that may pass without CPU time: a lock or a thread that never comes. A cell gets a
-third of them."""
+"""Seconds that may pass without CPU time, for all cells together: waiting for a lock or a thread that never comes. A
+cell gets a third of them."""
 TURNS, STALL = 50_000, 20_000
-"""Turns of the event loop that one cell may take, and those without time passing."""
+"""The most turns of the event loop for one cell, and the most without time passing."""
 TEXT, NOTES = 500, 50
 
 
 @dataclass
 class Ran:
-    """What a notebook's cells leave."""
+    """What a notebook's cells leave behind."""
 
     namespace: dict[str, Any]
     errors: list[tuple[int, str, str]] = field(default_factory=list)
-    """Of the cells that the answer needs: the cell's number, the error's class and text."""
+    """Errors of cells that the answer needs: the cell's number, the error's class and text."""
     notes: list[tuple[int, NoteKind, str]] = field(default_factory=list)
-    """What wasn't done, or went wrong: the cell's number, its kind, a name."""
+    """Notes about what wasn't done or went wrong: the cell's number, the kind, a name."""
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
-    """Of context variables, as the cells set them."""
+    """The context with the variables that the cells set."""
 
     def note(self, number: int, kind: NoteKind, name: str = "") -> None:
         """Keep a note, once and in a form that can be sent."""
@@ -72,7 +72,7 @@ def _word(text: str) -> str:
 def run_notebook(
     cells: Iterable[CodeCell], wanted: Iterable[str] = (), seed: int = 0
 ) -> tuple[dict[str, Any], list[tuple[int, str, str]]]:
-    """Run the cells that an answer needs; returns the names they leave and the errors they raised. See `running`."""
+    """Run the cells that an answer needs; return their names and errors. See `running`."""
     with running(cells, wanted, seed) as ran:
         return ran.namespace, ran.errors
 
@@ -81,7 +81,7 @@ def run_notebook(
 def running(cells: Iterable[CodeCell], wanted: Iterable[str] = (), seed: int = 0) -> Iterator[Ran]:
     """Run the cells that an answer needs, in order; inside, `__main__` and `get_ipython()` are the notebook's.
 
-    `wanted` are names that are needed besides; `seed` is that of all chance. When a name isn't found all cells are run.
+    wanted: further names that are needed. seed: seeds all randomness. If a name isn't found, all cells run.
     """
     cells = list(cells)
     plan = planned(cells, wanted)
@@ -113,7 +113,7 @@ def _attempt(cells: list[CodeCell], plan: Plan, seed: int, budget: _Budget) -> I
         ran = Ran(made.begin(lambda kind, name: ran.note(at[0], kind, name)))
         run, standing = made.run, current(made, loop)
     if any("numpy" in cells[number].source for number in plan.needed | plan.spare):
-        with contextlib.suppress(ImportError):  # before chance is seeded, so that its own stream always is
+        with contextlib.suppress(ImportError):  # before seeding, so that its own stream is always seeded
             importlib.import_module("numpy")
     with standing:
         with detached(), listening(Heard()), standing_in(_no_checks()), seeded(seed):
@@ -169,7 +169,7 @@ def _told(error: BaseException, ran: Ran, cell: CodeCell) -> str:
 def _run_one(
     loop: NotebookLoop, budget: _Budget, ran: Ran, cell: Coroutine[Any, Any, BaseException | None]
 ) -> BaseException | None:
-    """Run one cell; returns the error that it ends with. The loop is fit for the next one afterwards."""
+    """Run one cell and return the error that ends it. Afterwards the loop is ready for the next cell."""
     before = asyncio.all_tasks(loop)
 
     async def in_context() -> BaseException | None:
@@ -191,29 +191,29 @@ def _run_one(
 
 @dataclass
 class _Budget:
-    """What a notebook's cells may take, all together."""
+    """The budget of a notebook's cells, all together."""
 
     needed: float = field(default_factory=lambda: CPU_SECONDS)
     spare: float = field(default_factory=lambda: SPARE_SECONDS)
     looks: int = LOOKS
     seconds: float = 0.0
-    """What the cell that runs may take, in seconds of CPU time."""
+    """CPU seconds that the running cell may take."""
     began: float = 0.0
     livelocks: int = 0
 
     def spares(self, failure: BaseException) -> bool:
-        """Whether tasks of earlier cells go on; not when one of them may be what keeps the loop from its timers."""
+        """Whether tasks of earlier cells continue; not if one of them may keep the loop from its timers."""
         self.livelocks += isinstance(failure, LivelockError)
         return not isinstance(failure, LivelockError) or self.livelocks % 2 == 1
 
     def begin(self, needed: bool, *, last: bool = False) -> bool:
-        """A cell's share, all that is left if it is the last of its kind; False when nothing is left."""
+        """Give a cell its share, or the whole rest if it is the last of its kind; False if nothing is left."""
         self.seconds = (self.needed if needed else self.spare) * (1 if last else 2 / 3)
         self.began = time.process_time()
         return self.seconds > 0.02 and self.looks > 0
 
     def end(self, needed: bool) -> None:
-        """What the cell has taken is gone."""
+        """Subtract what the cell has taken."""
         spent = time.process_time() - self.began
         if needed:
             self.needed -= spent
@@ -222,13 +222,13 @@ class _Budget:
 
     @contextlib.contextmanager
     def limit(self) -> Iterator[None]:
-        """Stop the code inside when its share is used up, or when it waits for what doesn't come."""
+        """Stop the code inside when its share is used up, or when it waits for something that never comes."""
         with self._awake(), cpu_limit(self.seconds):
             yield
 
     @contextlib.contextmanager
     def _awake(self) -> Iterator[None]:
-        """Outside of the event loop a wait for a lock, a thread or a socket uses no CPU time, and has no end."""
+        """Outside the event loop, waiting for a lock, a thread or a socket uses no CPU time and may never end."""
         if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -237,7 +237,7 @@ class _Budget:
         def look(_number: int, _frame: Any) -> None:
             nonlocal spent, patience
             now = time.process_time()
-            if now - spent < 0.001:  # as little as not even a process that is starved of its processor
+            if now - spent < 0.001:  # less than even a process that hardly gets its processor
                 patience -= 1
                 self.looks -= 1
             spent = now
@@ -254,7 +254,7 @@ class _Budget:
 
 
 class _Kept:
-    """A notebook's names, and what the modules among them hold, at one moment."""
+    """A snapshot of a notebook's names, and of the contents of the modules among them."""
 
     def __init__(self, namespace: dict[str, Any]) -> None:
         self._modules = [value for value in namespace.values() if type(value) is types.ModuleType]
@@ -262,14 +262,14 @@ class _Kept:
         self._before = [dict(one) for one in self._dicts]
 
     def restore(self) -> None:
-        """What was bound anew or deleted since then is as it was; what is new stays."""
+        """Restore names that were rebound or deleted since then; new names stay."""
         for names, before in zip(self._dicts, self._before, strict=True):
             changed = {name: value for name, value in before.items() if names.get(name, self) is not value}
             names.update(changed)
 
 
 def _no_checks() -> dict[str, types.ModuleType]:
-    """What stands behind `from autograder import check, own_answer` meanwhile: neither does anything."""
+    """Stands in for `check` and `own_answer` while grading: neither does anything."""
     unknown = types.SimpleNamespace(names=None, line="")
     modules = {}
     for place, name, said in (("checking", "check", None), ("own", "own_answer", unknown)):

@@ -1,7 +1,7 @@
-"""Run another notebook's cells within a learner's kernel, which keeps its names, its history and its magics.
+"""Run another notebook's cells in a learner's kernel without touching its names, history or magics.
 
-A second shell would take the place of the first. So only the text is handed to IPython, which makes Python of it; the
-rest is done here, in a namespace of its own.
+A second shell would replace the first. So IPython only translates the text to Python; the rest is done here, in a
+separate namespace.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from autograder.notebook.standing import standing_in
 
 def in_a_kernel() -> bool:
     """Whether IPython runs in this process, and the shell isn't one of ours."""
-    ipython = sys.modules.get("IPython")  # where it isn't imported there is none
+    ipython = sys.modules.get("IPython")  # if it isn't imported, there is none
     shell = ipython.get_ipython() if ipython is not None else None
     ours = sys.modules.get("autograder.notebook.shell")
     return shell is not None and (ours is None or not isinstance(shell, ours.NotebookShell))
 
 
 class Guest:
-    """Cells in a namespace of their own. What they ask of IPython's magics doesn't reach the kernel."""
+    """Runs cells in a namespace of their own. Their magics don't reach the kernel."""
 
     def __init__(self) -> None:
         self.module = types.ModuleType("__main__")
@@ -75,7 +75,7 @@ class Guest:
 
 
 class _Magics:
-    """What `get_ipython()` gives to a guest: whatever is asked of it is nothing, but a magic's body is run."""
+    """What `get_ipython()` returns to a guest: every method does nothing, but a magic's body is run."""
 
     def __init__(self, guest: Guest) -> None:
         self._guest = guest

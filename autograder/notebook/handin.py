@@ -1,8 +1,8 @@
-"""A section's folder as a student handed it in -> the one notebook that is graded.
+"""Find the one notebook to grade in a student's folder of a section.
 
-The exact name wins. Where it is missing, or was never worked in, the folder is searched for the notebook that holds
-the exercise's cell, or whose name differs only by what browsers, people and learning platforms add to it; a zip is
-looked into. What was chosen is said in a note, and a person is asked whenever another one could have been meant.
+The exact name wins. If it is missing, or was never worked in, the folder and its zips are searched. A notebook is found
+by the exercise's cell, or by a name that differs only by what browsers, people and learning platforms add. A note names
+the choice, and a person is asked whenever another notebook could have been meant.
 
 The folder is a stranger's: links are never followed, only regular files of bounded size and number are read, and
 nothing of an archive is ever written to disk.
@@ -31,27 +31,27 @@ from autograder.notebook.answer import Cell, Unreadable, read_cells
 from faultlab.pictures.sheet import clean
 
 MAX_ENTRIES = 2_000
-"""Files and folders of a student's folder that are looked at."""
+"""The most files and folders of a student's folder that are examined."""
 MAX_LISTED = 50 * MAX_ENTRIES
-"""Names that are read of one folder, which a file system gives in an order of its own."""
+"""The most names that are read in one folder, which a file system lists in any order."""
 MAX_DEPTH = 5
-"""Folders in folders, also in an archive."""
+"""The deepest nesting of folders, also in an archive."""
 MAX_NOTEBOOKS = 16
-"""Notebooks that are read to choose one of them, those in archives included."""
+"""The most notebooks that are read for the choice, those in archives included."""
 MAX_READ = 4 * MAX_NOTEBOOK
-"""Bytes that they may have together."""
+"""The most bytes of all of these together."""
 MAX_ARCHIVES = 4
-"""Archives that are looked into."""
+"""The most archives that are opened."""
 MAX_ARCHIVE = 2 * MAX_NOTEBOOK
-"""Bytes of an archive."""
+"""The most bytes of an archive."""
 MAX_MEMBERS = 1_000
-"""Files in an archive."""
+"""The most files in an archive."""
 MAX_RATIO = 250
-"""How many times larger than packed a notebook of more than a megabyte may be; an honest one stays below 50."""
+"""The largest compression ratio of a notebook above one megabyte; an honest one stays below 50."""
 ANSWERED = 3
-"""Of a notebook: something was written into the exercise's cell."""
+"""The rank of a notebook with something written into the exercise's cell."""
 LONGEST = 80
-"""Signs of a name that are shown."""
+"""The most characters of a name that are shown."""
 
 _NOTEBOOK = re.compile(r"\.ipynb(?:[ ._-]?\(?\d{1,3}\)?)?(?:\.(?:txt|json))?$", re.IGNORECASE)
 _ARCHIVE = re.compile(r"\.(?:zip|tar|tgz|gz|bz2|xz|7z|rar)$", re.IGNORECASE)
@@ -62,28 +62,29 @@ _ENTRY = b"PK\x01\x02"
 
 @dataclass
 class _Candidate:
-    """A notebook that could be the one that was meant."""
+    """A notebook that the student may have meant."""
 
     shown: str
-    """Its name, after that of its folder or archive: cleaned, for people."""
+    """Its name with that of its folder or archive, cleaned for people."""
     alike: bool
-    """Whether its name is the notebook's but for what is added on the way."""
+    """Whether its name is the notebook's, apart from additions on the way."""
     saved: float
-    """When it was last changed, in seconds since 1970."""
+    """Its last change, in seconds since 1970."""
     open: Callable[[], bytes]
     holds: bool = False
     """Whether the exercise's cell is in it."""
     worked: int = 0
-    """ANSWERED; 2: there is code of one's own, but not the exercise's cell; 1: that cell is as released; 0: all is."""
+    """Its rank: ANSWERED; 2 for own code without the exercise's cell; 1 for that cell as released; 0 for everything as
+    released."""
     content: str = ""
     """The hash of its bytes."""
     said: str = "is as it was released"
-    """Why it isn't taken, if it isn't."""
+    """Why it isn't chosen, if so."""
 
 
 @dataclass
 class _Search:
-    """What lies in a folder."""
+    """The contents of a folder."""
 
     folder: Path
     section: Section
@@ -95,7 +96,7 @@ class _Search:
     """Bytes that were read."""
 
     def look_around(self) -> None:
-        """List what lies in the folder and in folders in it, what is nearest to the top first."""
+        """List the folder and the folders in it, the nearest to the top first."""
         waiting, seen = [(self.folder, 0)], 0
         while waiting:
             place, depth = waiting.pop(0)
@@ -122,7 +123,7 @@ class _Search:
             self.others.append(shown)
 
     def meant(self, candidates: list[_Candidate]) -> list[_Candidate]:
-        """Those that could be meant: by the exercise's cell, or by their name. Each is read, up to the limits."""
+        """The notebooks that may be meant, by the exercise's cell or by their name. Each is read, up to the limits."""
         found = []
         for number, one in enumerate(candidates):
             if number >= MAX_NOTEBOOKS or self.read > MAX_READ:
@@ -163,17 +164,17 @@ class _Search:
 
 @dataclass(frozen=True, slots=True)
 class HandedIn:
-    """The notebook that a submission is graded by."""
+    """The notebook that is graded."""
 
     data: bytes
     notes: tuple[str, ...] = ()
-    """What a student should know about the choice, each a sentence."""
+    """Sentences for the student about the choice."""
     needs: str = ""
-    """Why a person has to look at the choice, in a sentence; empty when nobody has to."""
+    """Why a person has to look at the choice, in a sentence; "" if nobody has to."""
 
 
 def open_submission(submission: Submission) -> HandedIn:
-    """The notebook that is graded, and what is to be said about the choice; links aren't followed.
+    """The notebook to grade, with notes about the choice; links aren't followed.
 
     Raises NothingHandedIn when there is none, UnreadableSubmission when it isn't opened, with a line that says why.
     """
@@ -183,7 +184,7 @@ def open_submission(submission: Submission) -> HandedIn:
 
 
 def handed_in(folder: Path, section: Section) -> HandedIn:
-    """The notebook in a student's folder of a section, with what is to be said about the choice.
+    """The notebook in a student's folder of a section, with notes about the choice.
 
     Raises NothingHandedIn when there is none, UnreadableSubmission when what there is can't be read.
     """
@@ -204,7 +205,7 @@ def handed_in(folder: Path, section: Section) -> HandedIn:
 
 
 def _rather(exact: Path, search: _Search) -> HandedIn:
-    """The notebook of the exact name; another one only where that was never worked in, and then a person is asked."""
+    """The notebook of the exact name. If it was never worked in, another one may be chosen, and a person is asked."""
     if not search.notebooks and not search.archives:
         return HandedIn(read_regular(exact))
     there = _Candidate(exact.name, True, 0.0, lambda: read_regular(exact))
@@ -230,12 +231,12 @@ _LOOK = "look whether that is the one that was meant"
 
 
 def _best(found: list[_Candidate]) -> _Candidate:
-    """The one that was worked in most, of these the newest; its name decides between equals."""
+    """The one with the most work in it; of equals the newest, then the one whose name comes first."""
     return max(found, key=lambda one: (one.worked, one.holds, one.saved, one.alike))
 
 
 def _doubts(best: _Candidate, found: list[_Candidate], search: _Search) -> str:
-    """Why a person should look at the choice; empty when there was none."""
+    """Why a person should look at the choice; "" if there was no choice."""
     others = [one.shown for one in found if one.content != best.content]
     if others:
         return f"{_listed(others)} could be meant, too: {_LOOK}"
@@ -245,7 +246,7 @@ def _doubts(best: _Candidate, found: list[_Candidate], search: _Search) -> str:
 
 
 def _refuse(search: _Search, exact: str) -> None:
-    """Nothing was found: say what there is instead. Raises NothingHandedIn or UnreadableSubmission."""
+    """Raise NothingHandedIn or UnreadableSubmission, with a line about what is there instead."""
     archives = [name for name in search.others if _ARCHIVE.search(name)]
     if search.problems:
         raise UnreadableSubmission(f"there is no {exact} in the folder, and {search.problems[0]}")
@@ -274,7 +275,7 @@ def _squeezed(sources: list[str]) -> str:
 
 
 def _entries(place: Path) -> list[os.DirEntry[str]]:
-    """What isn't hidden, notebooks first, no more than is looked at; nothing where the folder can't be read."""
+    """The entries that aren't hidden, notebooks first, up to the limit; none if the folder can't be read."""
     try:
         with os.scandir(place) as found:
             some = [one for one in islice(found, MAX_LISTED) if not _hidden(one.name)]
@@ -288,7 +289,7 @@ def _hidden(name: str) -> bool:
 
 
 def _is_notebook(name: str, section: Section) -> bool:
-    """By its name: also with what a browser or wget puts after the ending, or without one."""
+    """Whether it is a notebook by its name, also with what a browser or wget appends, or without an ending."""
     plain = (section.notebook, f"{section.notebook}.json", f"{section.notebook}.txt")
     return _NOTEBOOK.search(name) is not None or _folded(name) in plain
 
@@ -319,7 +320,7 @@ def _reason(error: UnreadableSubmission) -> str:
 
 
 def _packed(search: _Search) -> Iterator[_Candidate]:
-    """The notebooks in the folder's zips; what is wrong with these is added to the search's problems."""
+    """The notebooks in the folder's zips; problems with zips are added to the search's problems."""
     for path in search.archives[:MAX_ARCHIVES]:
         shown = clean(path.relative_to(search.folder).as_posix(), LONGEST)
         try:
@@ -344,11 +345,11 @@ def _packed(search: _Search) -> Iterator[_Candidate]:
 
 def _opened(data: bytes) -> zipfile.ZipFile:
     """A zip in memory. Raises UnreadableSubmission."""
-    if data.count(_ENTRY) > MAX_MEMBERS:  # before its directory is read, which takes memory for each
+    if data.count(_ENTRY) > MAX_MEMBERS:  # before its directory is read, which takes memory for each entry
         raise UnreadableSubmission(f"more than {MAX_MEMBERS:,} files are in it")
     try:
         return zipfile.ZipFile(io.BytesIO(data))
-    except Exception as error:  # a stranger's bytes: zipfile has many kinds of errors for them
+    except Exception as error:  # a stranger's bytes raise many kinds of errors in zipfile
         raise UnreadableSubmission(f"it is no zip ({type(error).__name__})") from None
 
 
@@ -357,12 +358,12 @@ def _name(member: zipfile.ZipInfo) -> PurePosixPath:
 
 
 def _left_out(member: zipfile.ZipInfo) -> bool:
-    """Folders, and what systems put beside the files, as in `__MACOSX/._retry.ipynb`."""
+    """Whether an entry is a folder or a system's own file, such as `__MACOSX/._retry.ipynb`."""
     return member.is_dir() or any(_hidden(part) and part != ".." for part in _name(member).parts)
 
 
 def _member_problem(member: zipfile.ZipInfo) -> str:
-    """Why a packed notebook isn't read; empty when it is."""
+    """Why a packed notebook isn't read; "" if it is."""
     name, kind = _name(member), stat.S_IFMT(member.external_attr >> 16)
     if name.is_absolute() or ".." in name.parts or re.match("[A-Za-z]:", str(name)):
         return "has a name that leads out of the archive"

@@ -1,4 +1,4 @@
-"""What every notebook gets around its own cells: contents, and links to the notebooks before and after it."""
+"""Add contents, and links to the notebooks before and after, to every notebook."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def with_navigation(section: Section, cells: Sequence[NotebookNode]) -> list[NotebookNode]:
-    """The cells with contents and links after the first one, and the links once more at the end."""
+    """Add a cell with contents and links after the first cell, and the links again at the end."""
     from nbformat.v4 import new_markdown_cell
 
     links = _links(section)

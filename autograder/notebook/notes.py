@@ -1,7 +1,7 @@
-"""What the author of a notebook should know of how its cells were run, in sentences.
+"""Sentences for a notebook's author about how its cells were run.
 
-The sentences are ours. Of what a submission's process says of itself they hold a cell's number, one of a few kinds and
-a word of forty letters.
+The sentences are ours. From the submission's process they only take a cell's number, one of a few kinds, and a word of
+at most forty letters.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 NoteKind = Literal["magic", "shell", "file", "exit", "breakpoint", "failed", "stopped", "cut", "late", "stub"]
-"""What a notebook's author should know of a cell."""
+"""The kinds of notes about a cell."""
 
 MOST = 12
-"""Notes that one result shows."""
+"""The most notes that one result shows."""
 
 _STOPS = {
     "DeadlockError": "waits for something that never comes",

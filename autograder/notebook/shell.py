@@ -1,7 +1,7 @@
 """IPython's shell for notebooks that are graded: cells run as IPython runs them, without its keyboard, its files, its
 processes and its screen.
 
-One is made for a process, and made ready for each notebook; in the sandbox before children are forked, since making it
+There is one in each process, reset for each notebook. The sandbox makes it before children are forked, since making it
 takes as long as running a whole notebook. Where IPython runs already, in a learner's kernel, there is never a second
 one: see `guest.py`.
 """
@@ -41,10 +41,10 @@ from faultlab.clock.insides import running_loop, set_aside
 from faultlab.clock.loop import VirtualLoop
 
 TellNote = Callable[[NoteKind, str], None]
-"""Takes what is to be known of a cell: its kind (see `notes.NoteKind`) and a name."""
+"""Receives a note about a cell: its kind (see `notes.NoteKind`) and a name."""
 
 BODIES = frozenset(("time", "timeit", "prun", "capture"))
-"""IPython's magics that run a student's code: what is wrong in there is the cell's own error."""
+"""IPython's magics that run a student's code: an error in there is the cell's own."""
 _ELSEWHERE = frozenset(
     (
         *("pip", "conda", "mamba", "micromamba", "uv"),
@@ -68,7 +68,7 @@ class _Compiler(CachingCompiler):
 
 
 class _Nowhere(DisplayPublisher):
-    """What is displayed goes nowhere."""
+    """Discards what is displayed."""
 
     def publish(self, *args: Any, **options: Any) -> None:
         """Nothing."""
@@ -95,7 +95,7 @@ class _Exit(ExitAutocall):
 
 
 class NotebookShell(InteractiveShell):
-    """A notebook's shell. `tell` hears what isn't done."""
+    """A notebook's shell. `tell` receives notes about what isn't done."""
 
     compiler_class = _Compiler
     display_pub_class = _Nowhere
@@ -104,13 +104,13 @@ class NotebookShell(InteractiveShell):
 
     def __init__(self) -> None:
         config = Config()
-        config.HistoryManager.enabled = False  # else it opens a database and starts a thread
+        config.HistoryManager.enabled = False  # otherwise it opens a database and starts a thread
         config.HistoryManager.hist_file = ":memory:"
         super().__init__(config=config, colors="nocolor")
         atexit.unregister(self.atexit_operations)
         for kind, known in self.magics_manager.magics.items():
             for name in list(known):
-                self.magics_manager.find(kind, name)  # which loads it, and that goes once only
+                self.magics_manager.find(kind, name)  # which loads the extension, and works only once
         self._magics = {kind: dict(known) for kind, known in self.magics_manager.magics.items()}
 
     # -- what IPython would leave in this process or on its disk
@@ -138,7 +138,7 @@ class NotebookShell(InteractiveShell):
     # -- a fresh one for each notebook
 
     def begin(self, tell: TellNote) -> dict[str, Any]:
-        """Forget the notebook before; returns the new one's names."""
+        """Forget the previous notebook; return the names of the new one."""
         self.tell = tell
         self.exiter = _Exit(self)
         self.compile = self.compiler_class()
@@ -154,9 +154,9 @@ class NotebookShell(InteractiveShell):
         self.db = {}
         self.extension_manager.loaded = set()  # type: ignore[union-attr]
         self.init_user_ns()
-        # Where functions of the notebook find it, also when they are called later and elsewhere.
+        # The module where functions of the notebook find their names, also when they are called later and elsewhere.
         self.user_ns_hidden["display"] = self.user_ns["display"] = display
-        for name in ("_", "__", "___"):  # as `flush` does, which collects garbage besides
+        for name in ("_", "__", "___"):  # as `flush` does, which also collects garbage
             setattr(self.displayhook, name, "")
             self.user_ns[name] = ""
         names: dict[str, Any] = self.user_ns
@@ -193,14 +193,14 @@ class NotebookShell(InteractiveShell):
         return SList() if split else LSString()
 
     def run_line_magic(self, magic_name: str, line: str, _stack_depth: int = 1) -> Any:
-        """As IPython runs it; one that can't do its work here gives None, and it is said."""
+        """Run it as IPython does; a magic that can't work here returns None, with a note."""
         if magic_name == "timeit":
             line = _once(line)
         run = super().run_line_magic
         return self._magic(magic_name, "line", lambda: run(magic_name, line, _stack_depth + 3))
 
     def run_cell_magic(self, magic_name: str, line: str, cell: str) -> Any:
-        """As IPython runs it; one that can't do its work here gives None, and it is said."""
+        """Run it as IPython does; a magic that can't work here returns None, with a note."""
         if magic_name == "timeit":
             line = _once(line)
         if magic_name in _ELSEWHERE:
@@ -229,11 +229,11 @@ class NotebookShell(InteractiveShell):
         """There is no screen."""
 
     def enable_matplotlib(self, gui: Any = None) -> tuple[Any, str]:
-        """Figures are drawn nowhere; importing matplotlib for that would cost more than grading."""
+        """Draw nothing; importing matplotlib for that would cost more than grading."""
         return gui, "agg"
 
     def ask_exit(self) -> None:
-        """The next cells are run all the same."""
+        """The next cells still run."""
         self.tell("exit", "")
 
     def set_next_input(self, s: str, replace: bool = False) -> None:
@@ -266,7 +266,7 @@ class NotebookLoop(VirtualLoop):
                 while not inner.done():
                     self._run_once()
         finally:
-            while len(ready) < waiting:  # the turn that goes on around this one counts on them
+            while len(ready) < waiting:  # the surrounding turn relies on them
                 ready.append(_done(self))
         return inner.result()
 
@@ -294,7 +294,7 @@ def _done(loop: asyncio.AbstractEventLoop) -> asyncio.Handle:
 
 
 def _once(line: str) -> str:
-    """The arguments of `%timeit` for one turn: a clock that stands still would never have had enough."""
+    """The arguments of `%timeit` for one turn: on a clock that stands still it would never finish."""
     options = _REPEATS.match(line)
     assert options is not None
     kept = re.sub(r"-[nr]\s*\d+", "", options[1])
@@ -317,7 +317,7 @@ def shell() -> NotebookShell:
 
 @contextlib.contextmanager
 def current(made: NotebookShell, loop: NotebookLoop) -> Iterator[None]:
-    """Make it what `get_ipython()` finds, and `__main__` its module."""
+    """Make `get_ipython()` return it, and `__main__` its module."""
     before = InteractiveShell._instance, asyncio.run, sys.breakpointhook
     widgets = _widgets()
     nested = types.ModuleType("nest_asyncio")
@@ -334,7 +334,7 @@ def current(made: NotebookShell, loop: NotebookLoop) -> Iterator[None]:
             sys.path.remove("")
         InteractiveShell._instance, asyncio.run, sys.breakpointhook = before
         for widget in _widgets():
-            if widget not in widgets:  # its notebook is over: with the same chance the next one's has the same id,
+            if widget not in widgets:  # its notebook is over: with the same seed the next one's has the same id,
                 sys.modules["ipywidgets.widgets.widget"]._instances.pop(widget.model_id, None)
                 widget.comm = None  # and ipywidgets would close that one
 

@@ -1,7 +1,7 @@
-"""A section's text -> its notebook, solution included, with the two graded cells that nbgrader wants.
+"""Make a section's notebook from its text, with its solution and the two graded cells for nbgrader.
 
-jupytext reads the text; our few marks in the cells' headers (`exercise`, `toolkit`) say what else belongs there.
-Everything is derived from the text: the same text gives the same bytes.
+jupytext reads the text; our marks in the cells' headers (`exercise`, `toolkit`) say what to add. Everything is derived
+from the text: the same text gives the same bytes.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _METADATA = {
 
 
 class BuildError(Exception):
-    """A section that can't be built: its author's line."""
+    """A section can't be built; the line is for its author."""
 
 
 def source_notebook(section: Section) -> NotebookNode:
-    """The notebook with its solution and its two graded cells, as nbgrader wants it. Raises BuildError."""
+    """The notebook with its solution and its two graded cells, for nbgrader. Raises BuildError."""
     cells = with_navigation(
         section, list(_with_checks(section, with_toolkits(section, author_notebook(section).cells)))
     )
@@ -66,7 +66,7 @@ def _in_cells(text: str) -> NotebookNode:
 
 
 def points(tests: Path) -> float:
-    """What a file of tests is worth: the sum of its `@pytest.mark.points(n)`, read without running it.
+    """The worth of a file of tests: the sum of its `@pytest.mark.points(n)`, read without running it.
 
     Raises BuildError for a number that isn't written out, and for a test that doesn't say its points.
     """
@@ -77,7 +77,7 @@ def points(tests: Path) -> float:
 
 
 def points_by_test(tests: Path) -> tuple[dict[str, float], list[str]]:
-    """What each behaviour is worth in a file of tests, and what is wrong with their marks, a line each."""
+    """The points of each behaviour in a file of tests, and problems of their marks, a line each."""
     try:
         tree = ast.parse(tests.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -111,12 +111,12 @@ def from_text(text: str) -> NotebookNode:
 
 
 def is_toolkit(cell: NotebookNode) -> bool:
-    """Whether the cell is one that the exercise is given."""
+    """Whether the cell is a toolkit of the exercise."""
     return bool(str(cell.metadata.get("toolkit", "")))
 
 
 def _with_checks(section: Section, cells: Iterable[NotebookNode]) -> Iterator[NotebookNode]:
-    """Each exercise's cell is followed by its two graded, locked ones."""
+    """Add the two graded, locked cells after each exercise's cell."""
     exercises = []
     for cell in cells:
         name = cell.metadata.get("exercise")
@@ -136,7 +136,8 @@ def _with_checks(section: Section, cells: Iterable[NotebookNode]) -> Iterator[No
 
 
 def with_toolkits(section: Section, cells: Iterable[NotebookNode]) -> Iterator[NotebookNode]:
-    """A cell marked toolkit="retry bulkhead" gets the solutions of these exercises: written once, where they belong."""
+    """Fill a cell marked toolkit="retry bulkhead" with the solutions of these exercises, each written once, in its own
+    section."""
     solutions = {other.exercise: other for other in section.course.sections if other.exercise}
     for cell in cells:
         named = str(cell.metadata.get("toolkit", "")).split()
@@ -194,7 +195,7 @@ def _marks(grade_id: str, *, grade: bool, solution: bool) -> dict[str, Any]:
 
 
 def _cell_ids(cells: Iterable[NotebookNode]) -> Iterator[str]:
-    """Ids that depend on what a cell says, not on where it stands: a rebuild and a diff stay quiet."""
+    """Derive cell ids from the cells' text, not from their places: a rebuild changes nothing, and diffs stay small."""
     seen: Counter[str] = Counter()
     for cell in cells:
         digest = hashlib.sha256(f"{cell.cell_type}\0{cell.source}".encode()).hexdigest()[:12]
@@ -242,7 +243,7 @@ def _points(tests: Path, function: ast.FunctionDef | ast.AsyncFunctionDef) -> fl
 
 
 def _kept(tests: Path) -> str:
-    """A file of tests as it is told: from its section's folder on."""
+    """A file of tests as people read it: relative to its section's folder."""
     return f"hidden/{tests.name}" if tests.parent.name == "hidden" else tests.name
 
 

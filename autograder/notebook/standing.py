@@ -1,4 +1,4 @@
-"""Modules that stand in for others, for a while."""
+"""Let modules stand in for others for a while."""
 
 from __future__ import annotations
 

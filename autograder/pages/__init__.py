@@ -1,1 +1,1 @@
-"""What people read of results: a student's page, the class's report."""
+"""Pages about results: a student's page, the class's report."""

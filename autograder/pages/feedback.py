@@ -1,7 +1,7 @@
-"""Results -> what one student reads: a table of behaviours, and for those that failed what was seen, on a timeline.
+"""Draw what one student reads: a table of behaviours and, for each that failed, what was seen, on a timeline.
 
-The same markup stands in the notebook, in nbgrader's feedback and in our own page. Everything that comes from a
-submission is cleaned and escaped, nothing is fetched, nothing runs.
+The notebook, nbgrader's feedback and our own page show the same markup. Everything from a submission is cleaned and
+escaped; nothing is fetched, and nothing runs.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from faultlab.pictures.svg import svg
 from faultlab.pictures.words import fill
 
 PRINTED = 6
-"""So many texts are shown of what an answer printed."""
+"""How many printed texts of an answer are shown."""
 PICTURES = 4
-"""At most so many timelines are drawn for one part: the first failures teach most."""
+"""The most timelines that are drawn for one part: the first failures teach most."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """The behaviours of one step; None is the step of those that have none."""
+    """The behaviours of one step; the name None is for behaviours without a step."""
 
     name: str | None
     behaviours: Sequence[Behaviour]
     missing: Sequence[tuple[Behaviour, Markup]]
-    """Those that weren't seen and have an explanation of their own, each with its picture."""
+    """The missing behaviours with an explanation of their own, each with its picture."""
 
 
 def drawn(result: Result) -> Result:
-    """The result with its parts as markup, in place of its timelines, which are many times larger."""
+    """The result with its parts as markup instead of timelines, which are many times larger."""
     parts = part_html(result), part_html(result, hidden=True)
     plain = tuple(replace(one, timeline=None, intended=None, picture=None, printed="") for one in result.behaviours)
     return replace(result, behaviours=plain, parts=parts)
@@ -73,13 +73,13 @@ def part_html(result: Result, *, hidden: bool = False) -> str:
 
 
 def waiting(behaviours: Sequence[Behaviour]) -> int:
-    """How many behaviours wait for the answer's own error to be corrected."""
+    """How many behaviours can't be judged before the answer's own error is corrected."""
     slip = first_slip(behaviours)
     return sum(one.slip and one.message == slip for one in behaviours)
 
 
 def printed(behaviours: Sequence[Behaviour]) -> list[tuple[str, str]]:
-    """What the answer printed, each text once: of which behaviour, and the text."""
+    """What the answer printed, each text once, with its behaviour."""
     first: dict[str, str] = {}
     for behaviour in behaviours:
         if behaviour.printed:
@@ -92,7 +92,7 @@ def _points(behaviours: Sequence[Behaviour]) -> str:
 
 
 def _steps(behaviours: Sequence[Behaviour]) -> list[_Step]:
-    """The steps in order, each once. No timeline is drawn twice."""
+    """The steps in order. No timeline is drawn twice."""
     drawn: set[int] = set()
     missing: dict[str | None, list[tuple[Behaviour, Markup]]] = {}
     for one in explanations(behaviours):
@@ -102,9 +102,10 @@ def _steps(behaviours: Sequence[Behaviour]) -> list[_Step]:
 
 
 def explanations(behaviours: Sequence[Behaviour]) -> list[Behaviour]:
-    """Those of a part's behaviours that are to be explained, step by step, in the order in which to correct them.
+    """A part's behaviours to explain, step by step, in the order in which to correct them.
 
-    Of each cause one: it explains the others. A slip is told above all; hints of other causes would lead away from it.
+    One behaviour for each cause explains the others. A slip comes before all else; hints about other causes would
+    distract.
     """
     places = {step: place for place, step in enumerate(dict.fromkeys(behaviour.step for behaviour in behaviours))}
     missing = sorted(
@@ -116,7 +117,7 @@ def explanations(behaviours: Sequence[Behaviour]) -> list[Behaviour]:
 
 
 def _fresh_picture(behaviour: Behaviour, drawn: set[int]) -> Markup:
-    """The picture of what isn't among the `drawn` yet, while there are few of them."""
+    """The picture of a run that isn't `drawn` yet, as long as there are few."""
     what = behaviour.timeline if behaviour.picture is None else behaviour.picture
     if what is None or id(what) in drawn or len(drawn) == PICTURES:
         return Markup()
@@ -125,7 +126,7 @@ def _fresh_picture(behaviour: Behaviour, drawn: set[int]) -> Markup:
 
 
 def to_draw(behaviours: Sequence[Behaviour]) -> list[Behaviour]:
-    """Those of a part's behaviours of which the runs are drawn."""
+    """A part's behaviours whose runs are drawn."""
     drawn: dict[int, Behaviour] = {}
     for one in explanations(behaviours):
         if one.timeline is not None and one.picture is None and len(drawn) < PICTURES:
@@ -158,25 +159,25 @@ def page(result: Result) -> str:
 
 
 def copy_page(student: str, section: str, copy: Mapping[str, Any], standing: Standing) -> str:
-    """The same page from a graded copy, whose outputs are the parts; with the student's own answer."""
+    """The same page from a graded copy, whose outputs are the parts, with the student's answer."""
     marked = ((cell["metadata"].get("nbgrader") or {}, cell) for cell in copy["cells"])
     answers = ["".join(cell["source"]) for marks, cell in marked if marks.get("solution") and not marks.get("grade")]
     return _page(student, section, standing, parts_of(copy), answers)
 
 
 def parts_of(copy: Mapping[str, Any]) -> dict[bool, str]:
-    """What the graded cells of a copy show: the visible part under False, the hidden one under True."""
+    """The parts that the graded cells of a copy show: the visible one under False, the hidden one under True."""
     marked = ((cell["metadata"].get("nbgrader") or {}, cell) for cell in copy["cells"])
     return {marks["grade_id"].endswith("_hidden"): _shown(cell) for marks, cell in marked if marks.get("grade")}
 
 
 def is_current(written: str, standing: Standing) -> bool:
-    """Whether the page that begins so says what the gradebook says now."""
+    """Whether a page with this beginning agrees with the gradebook."""
     return _stamp(standing) in written
 
 
 def made_of(standing: Standing) -> str:
-    """What makes a final score, in words; empty where the tests alone do."""
+    """The parts of a final score, in words; "" if it is the tests' alone."""
     parts = [
         f"{name} {points:+g}".replace("-", "\N{MINUS SIGN}")
         for name, points in (
@@ -205,11 +206,11 @@ def _page(
 
 
 def _stamp(standing: Standing) -> str:
-    """What tells whether a page is still right: it stands at the page's beginning."""
+    """The stamp at a page's beginning, which tells whether the page is still right."""
     return hashlib.sha256(f"{VERSION} {standing!r}".encode()).hexdigest()
 
 
 def _shown(cell: Mapping[str, Any]) -> str:
-    """The markup that `part_html` made, as the graded cell's output keeps it."""
+    """The markup of `part_html`, as the graded cell's output keeps it."""
     found = [output.get("data", {}).get("text/html", "") for output in cell.get("outputs", ())]
     return "".join("".join(markup) for markup in found)

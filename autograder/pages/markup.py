@@ -1,4 +1,4 @@
-"""Markup out of the templates beside this file: what they are given is cleaned and escaped, unless it is markup."""
+"""Fill the templates beside this file: values are cleaned and escaped, unless they are markup."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 LONGEST = 100_000
-"""Characters of an answer or a comment that a page shows."""
+"""The most characters of an answer or a comment that a page shows."""
 LONGEST_WORD = 1000
-"""Characters of a word among them."""
+"""The most characters of one word."""
 
 
 def render(name: str, **values: Any) -> str:
-    """The markup that a template makes of these values.
+    """Fill a template with these values.
 
-    Raises jinja2.UndefinedError for a value that the template asks for and isn't given.
+    Raises jinja2.UndefinedError for a missing value.
     """
     return _environment().get_template(name).render(values)
 
 
 @cache
 def _environment() -> Environment:
-    """Each process compiles a template once, when it first draws one."""
+    """Each process compiles a template once, at first use."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # most commands draw nothing
 
     environment = Environment(
@@ -43,13 +43,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    ours = lru_cache(1024)(prose)  # titles and hints of the course, the same on page after page
+    ours = lru_cache(1024)(prose)  # titles and hints of the course, the same on every page
     environment.filters.update(words=escaped, prose=prose, ours=ours, lines=_lines)
     return environment
 
 
 def _lines(text: str) -> Markup:
-    """A longer text as words, its lines and indentation as they were typed."""
+    """A longer text, escaped, with its lines and indentation."""
     return Markup("\n".join(map(_line, text[:LONGEST].expandtabs(4).splitlines())))
 
 

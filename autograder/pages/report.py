@@ -1,4 +1,4 @@
-"""Results -> pages to look at: a table of the class, and behind each line the page that the student gets."""
+"""Write the class's report: a table, and behind each line the page that the student gets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write_report(folder: Path, results: Iterable[Result], *, title: str, roll: R
 def write_index(folder: Path, roll: Roll, *, title: str, page_of: Callable[[Brief], Path] | None = None) -> Path:
     """Write the report's first page; returns its path.
 
-    `page_of` says where the page lies that the student got: its copy in the report is renewed when it has changed.
+    page_of: the path of the page that the student got; its copy in the report is renewed when it has changed.
     """
     for brief in roll:
         if page_of is not None and brief.has_page:
@@ -38,12 +38,12 @@ def write_index(folder: Path, roll: Roll, *, title: str, page_of: Callable[[Brie
 
 
 def page_name(student: str, section: str) -> str:
-    """Where a student's page lies in a report."""
+    """The name of a student's page in a report."""
     return f"{section}/{file_name(student)}.html"
 
 
 def renew(copy: Path, original: Path) -> None:
-    """Make `copy` the same file as the page, or one like it where a file can't have two names."""
+    """Link `copy` to the page, or copy the page where a file can't have two names."""
     try:
         there = original.stat()
     except (FileNotFoundError, NotADirectoryError):

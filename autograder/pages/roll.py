@@ -1,4 +1,4 @@
-"""The class in short: what the table, the report and the summary keep of each result, a few strings."""
+"""The class in short: the few strings of each result that the table, the report and the summary need."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from autograder.pages.feedback import made_of
 from faultlab.pictures.sheet import clean
 
 NAMED = 3
-"""So many are named where there are more."""
+"""How many are named if there are more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What is kept of one result."""
+    """One result in short."""
 
     student: str
     shown: str
@@ -24,12 +24,12 @@ class Brief:
     section: str
     verdict: str
     score: float
-    """The tests' points, or the final ones once `made_of` says what makes them."""
+    """The tests' points, or the final ones if `made_of` says how they came about."""
     max_score: float
     sandbox: str
     line: str
     said: str
-    """What is most worth saying."""
+    """The most important line."""
     needs: str
     notes: tuple[str, ...]
     has_page: bool
@@ -54,7 +54,7 @@ class Brief:
         )
 
     def final(self, standing: Standing) -> Brief:
-        """With the gradebook's score in place of the tests', where it holds this result."""
+        """The result with the gradebook's score, if the gradebook holds this result."""
         if abs(standing.tests - self.score) > 1e-3:  # written as text of six digits
             return self
         makers = made_of(standing)
@@ -68,14 +68,14 @@ class Brief:
 
 @dataclass
 class Roll:
-    """Results in short, in the order in which they came until they are sorted."""
+    """Results in short, in the order of their arrival until they are sorted."""
 
     briefs: dict[tuple[str, str], Brief] = field(default_factory=dict)
     """By section and student."""
     missed: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How often each behaviour (section, title) wasn't seen."""
+    """How often each behaviour (section, title) was missing."""
     ungraded: int = 0
-    """So many more were handed in, and have no result yet."""
+    """How many more were handed in and have no result yet."""
 
     @classmethod
     def of(cls, results: Iterable[Result]) -> Roll:
@@ -86,16 +86,16 @@ class Roll:
         return roll
 
     def add(self, result: Result) -> None:
-        """One more, of another student or section."""
+        """Add a result of another student or section."""
         self.briefs[result.section, result.student] = Brief.of(result)
         self.missed.update({(result.section, b.title) for b in result.behaviours if not b.passed})
 
     def most_missed(self, count: int) -> list[tuple[tuple[str, str], int]]:
-        """What was missed most often; what was missed equally often is in the order of sections, then of titles."""
+        """The behaviours that were missed most often; equal counts are ordered by section, then by title."""
         return sorted(self.missed.items(), key=lambda one: (-one[1], one[0]))[:count]
 
     def sort(self) -> Roll:
-        """Itself, in order of section and student."""
+        """Sort by section and student; return the roll."""
         self.briefs = dict(sorted(self.briefs.items()))
         return self
 
@@ -110,11 +110,11 @@ class Roll:
 
     @property
     def in_need(self) -> list[Brief]:
-        """Those that a person has to look at."""
+        """The results that a person has to look at."""
         return [brief for brief in self if brief.needs]
 
     def counts(self) -> str:
-        """How many there are, and their verdicts."""
+        """The number of results, and their verdicts."""
         verdicts = Counter(brief.verdict for brief in self.briefs.values())
         order = sorted(verdicts, key=lambda verdict: (verdict != "graded", -verdicts[verdict]))
         said = [f"{verdicts[verdict]:,} {verdict}" for verdict in order]
@@ -124,7 +124,7 @@ class Roll:
         return f"{count:,} {'submission' if count == 1 else 'submissions'}: {', '.join(said)}"
 
     def summary(self) -> str:
-        """In a line: how many, their verdicts, and who needs a person."""
+        """One line: the number of results, their verdicts, and the students that need a person."""
         need = self.in_need
         if not need:
             return self.counts()
@@ -133,13 +133,13 @@ class Roll:
 
 
 def named(names: list[str]) -> str:
-    """The first of these names, and how many more there are."""
+    """The first of these names, and the number of others."""
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
 
 
 def _in_a_line(result: Result) -> str:
-    """What is most worth saying of a result; of a message its first line, and a note when there is nothing else."""
+    """The most important line about a result: the first line of a message, or a note if there is nothing else."""
     if result.line:
         return result.line
     first = next((behaviour for behaviour in result.behaviours if not behaviour.passed), None)

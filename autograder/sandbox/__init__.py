@@ -1,1 +1,1 @@
-"""Where submissions run: one process each, forked from a warm one and locked down, on Linux; see `start`."""
+"""The sandbox where submissions run on Linux: one process each, forked from a warm one and locked down; see `start`."""

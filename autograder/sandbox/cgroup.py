@@ -1,7 +1,7 @@
-"""Control groups (cgroup v2): the kernel counts what a submission takes of memory and tasks, whatever it is taken for.
+"""Control groups (cgroup v2): the kernel counts all memory and tasks of a submission.
 
-They stop what the limits of a process don't see, like buffers in the kernel. Only where a part of the tree was given to
-us, as `systemd-run --user --scope -p Delegate=yes` and some containers do:
+They stop what the limits of a process miss, such as buffers in the kernel. They need a part of the tree that was
+delegated to us, as `systemd-run --user --scope -p Delegate=yes` and some containers do:
 
     <ours>/grader             who was in <ours>, since a group that has processes can't share out what it has
     <ours>/box-123-x1y2/zygote
@@ -25,7 +25,7 @@ from autograder.sandbox.limits import MEBI, Limits
 
 MARGIN = 128 * MEBI
 """Bytes on top of a submission's memory and disk: pages of the warm process that it writes to, and the kernel's own.
-So much that an honest one meets its limit on address space first, and gets a MemoryError as it does elsewhere."""
+Large enough for an honest submission to meet its limit on address space first, and get a MemoryError as elsewhere."""
 
 ADVICE = "`systemd-run --user --scope -p Delegate=yes autograder grade` has them."
 _CONTROLLERS = ("memory", "pids")
@@ -35,7 +35,7 @@ _TRIES = 5
 
 
 class NotGiven(Exception):
-    """No part of the tree is ours; the text says why."""
+    """No part of the tree was delegated to us; the text says why."""
 
 
 def given() -> Path:
@@ -76,7 +76,7 @@ def make_group(zygote: int) -> Path:
 
 @contextlib.contextmanager
 def _alone(ours: Path) -> Iterator[None]:
-    """One at a time: who moves aside what runs in <ours> would take along another's zygote that has just left."""
+    """One at a time: moving the processes of <ours> aside could catch another sandbox's zygote on its way."""
     folder = os.open(ours, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -88,12 +88,14 @@ def _alone(ours: Path) -> Iterator[None]:
 def remove(group: Path) -> None:
     """Remove a sandbox's group and those in it, once their processes have ended."""
     for folder in [*group.glob("*/"), group]:
-        with contextlib.suppress(OSError):  # gone, or not empty yet: the next grader's sweep comes after its process
+        with contextlib.suppress(
+            OSError
+        ):  # gone, or not empty yet: the next grader's sweep removes it after its processes have ended
             folder.rmdir()
 
 
 class Group:
-    """A sandbox's group, as its zygote sees it: by a descriptor, because no such file will be in sight."""
+    """A sandbox's group for its zygote: a descriptor, because the file won't be visible there."""
 
     def __init__(self, folder: str) -> None:
         self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -116,10 +118,10 @@ class Group:
         self._write(f"{number}/cgroup.procs", "0")
 
     def end(self, number: int) -> bool:
-        """Remove a submission's group; whether the kernel ended a process in it that took too much memory."""
+        """Remove a submission's group; return whether the kernel killed a process in it for its memory."""
         with open(os.open(f"{number}/memory.events", os.O_RDONLY, dir_fd=self._folder), encoding="ascii") as file:
             events = dict(line.split() for line in file)
-        with contextlib.suppress(OSError):  # who outlived the submission keeps it busy; `remove` comes later
+        with contextlib.suppress(OSError):  # a process that outlived the submission keeps it busy; `remove` comes later
             os.rmdir(str(number), dir_fd=self._folder)
         return int(events.get("oom_kill", 0)) > 0
 
@@ -134,7 +136,7 @@ class Group:
 
 
 def _share_out(group: Path) -> None:
-    """Groups below may have limits. Who is in it moves into one below first, but for the root of all."""
+    """Let groups below have limits. Its processes move into a group below first, except in the root."""
     control = group / "cgroup.subtree_control"
     for left in reversed(range(_TRIES)):
         if (group / "cgroup.type").exists() and (running := _words(group / "cgroup.procs")):
@@ -145,7 +147,7 @@ def _share_out(group: Path) -> None:
         try:
             control.write_text(" ".join(f"+{name}" for name in _CONTROLLERS), encoding="ascii")
         except OSError as error:
-            if error.errno != errno.EBUSY or not left:  # busy: somebody was born there meanwhile
+            if error.errno != errno.EBUSY or not left:  # busy: a process was forked there meanwhile
                 raise OSError(error.errno, error.strerror, str(control)) from None
         else:
             return

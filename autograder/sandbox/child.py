@@ -1,4 +1,4 @@
-"""What the judge asks of a sandbox, whichever it is: start a child, hear it, answer it, and learn how it ended."""
+"""The interface of every sandbox: start a child, receive its messages, answer, and learn how it ended."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Exit:
     cpu: float
     """Seconds."""
     spent: Spent = ""
-    """The limit on time, of the processor or of the wall clock, that ended it."""
+    """The limit on CPU time or on wall-clock time that ended it."""
     failure: str = ""
-    """Why the child couldn't be locked in: then the student's code never ran."""
+    """Why the child couldn't be locked in; then the student's code never ran."""
     starved: bool = False
-    """The kernel ended it because it took more memory than its control group may have."""
+    """Whether the kernel killed it because its control group used too much memory."""
 
 
 class Child(Protocol):
@@ -45,10 +45,10 @@ class Child(Protocol):
         """Its next message; None when there will be none any more. Raises Silent and Tampered."""
 
     def send(self, reply: bytes) -> None:
-        """Answer it; a child that has gone hears nothing. Raises Tampered."""
+        """Answer it; an answer to a child that has ended is lost. Raises Tampered."""
 
     def close(self) -> None:
-        """Hear no more of it."""
+        """Stop listening to it."""
 
 
 class Sandbox(Protocol):
@@ -60,10 +60,10 @@ class Sandbox(Protocol):
         """A new process that runs the submission of this payload."""
 
     def kill(self, child: Child) -> None:
-        """End a child; one that has ended already is left in peace."""
+        """End a child; nothing happens if it has ended already."""
 
     def reap(self, child: Child) -> Exit:
         """Wait for its end."""
 
     def close(self) -> None:
-        """End all of it."""
+        """End the sandbox and every child."""

@@ -1,8 +1,8 @@
 """The ways to lock a submission in, best first: Full and Landlock.
 
-Each goes through the same four moments. `enter`: the zygote moves to where it will live, before it imports anything.
-`seal`: it has imported all that submissions need, and from now on nothing is writable. `fork`: one child. `lock`: the
-child, still running our code alone, gives up everything that it doesn't need; the student's code comes after that.
+Each has the same four steps. `enter`: before it imports anything, the zygote moves to where it will live. `seal`: it
+has imported all that submissions need; from now on nothing is writable. `fork`: start one child. `lock`: the child,
+which has only run our code so far, gives up everything that it doesn't need. After that comes the student's code.
 
 Full gives each child namespaces of its own: it sees no other process, and no file but the runtime's (read-only) and its
 own /tmp. Its network is the zygote's, which is empty. Landlock forbids where namespaces aren't allowed, as in a default
@@ -51,11 +51,11 @@ _SPARE_TASKS = 1000
 
 
 class Unsuitable(Exception):
-    """The sandbox could be built, but must not or cannot be used as things are; no lower tier would mend it."""
+    """The sandbox could be built, but must not or cannot be used here; no lower tier would help."""
 
 
 class Confinement(Protocol):
-    """What the zygote asks of a tier."""
+    """The interface of a tier, for the zygote."""
 
     def enter(self, folder: str) -> None:
         """Move to where submissions will be; `folder` is empty and ours."""
@@ -64,7 +64,7 @@ class Confinement(Protocol):
         """Everything is imported: nothing changes any more."""
 
     def fork(self) -> int:
-        """One more process: its id, or 0 for whoever is that process."""
+        """Fork: return the child's id, or 0 in the child."""
 
     def lock(self, limits: Limits) -> None:
         """In the child: give up everything."""
@@ -82,7 +82,7 @@ class Full:
     def enter(self, folder: str) -> None:
         user, group = os.getuid(), os.getgid()
         if user == 0:
-            # The files first, because Python may lie where only root can go; then never as root again.
+            # Mount the files first, because Python may lie where only root can go; then give up root for good.
             linux.unshare(linux.NEW_MOUNTS)
             user = group = first_user()
             _move_to_new_root(folder, cache_owner=user)
@@ -115,7 +115,8 @@ class Full:
     def lock(self, limits: Limits) -> None:
         linux.unshare(linux.NEW_MOUNTS | linux.NEW_IPC | linux.NEW_UTS)
         self._cover_tmp(limits)
-        # A user namespace each: the limit on threads counts per user and namespace, and no mount is ours any more.
+        # Enter a user namespace of its own: the limit on threads counts per user and namespace, and the mounts are no
+        # longer ours.
         linux.unshare(linux.NEW_USER)
         linux.map_ids(self._proc, 1000, 0, 0)
         os.chdir("/tmp")
@@ -128,7 +129,8 @@ class Full:
         pass
 
     def _cover_tmp(self, limits: Limits) -> None:
-        """A /tmp of the child's own; what of Python or of this project lies beneath the real one is shown in it."""
+        """Mount a /tmp of the child's own, with those parts of Python and of this project that lie below the real
+        one."""
         beneath = {place: os.open(place, os.O_PATH) for place in visible() if _beneath(place, "/tmp")}
         linux.mount_tmpfs("/tmp", f"size={limits.disk},nr_inodes={limits.files},mode=1777")
         os.chdir(self._proc)
@@ -195,7 +197,7 @@ class Landlock:
 def visible() -> list[str]:
     """What a submission may read: Python, its packages and the libraries under them, `faultlab` and `autograder`.
 
-    Of a project installed in place only the two packages, never the folder that they lie in: answers lie there too.
+    Of a project installed in place, only the two packages, never their folder, which also holds answers.
     """
     prefixes = {sys.prefix, sys.base_prefix}
     wanted = [*_SYSTEM, *(f"{prefix}/lib" for prefix in prefixes), *_packages()]
@@ -246,12 +248,12 @@ def impose(limits: Limits, *, taken: int, tasks: int) -> None:
         _, hard = resource.getrlimit(kind)
         lowered = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (lowered, lowered))
-    # Threads reserve their stack in full: eight megabytes each would end at twenty of them.
+    # Threads reserve their whole stack: with eight megabytes each, twenty threads would be the end.
     threading.stack_size(MEBI)
 
 
 def _move_to_new_root(folder: str, *, cache_owner: int) -> None:
-    """A root of our own, in memory: what is visible, read-only; devices that are harmless; two folders to write to."""
+    """Build a root in memory: the visible files, read-only; harmless devices; two writable folders."""
     linux.mount_private()
     linux.mount_tmpfs(folder, "size=16m,mode=755")
     for place in visible():
@@ -283,14 +285,14 @@ def _go_on_as_first_process() -> None:
     """Fork into the new pid namespace: the child returns, and when it ends every process in there ends."""
     child = os.fork()
     if child:
-        os.closerange(0, 1024)  # the control socket above all: its end is how the judge learns that the zygote died
+        os.closerange(0, 1024)  # above all the control socket, whose end tells the judge that the zygote died
         os.waitpid(child, 0)
         os._exit(0)
     linux.die_with_parent()
 
 
 def _close_descriptors(also: int = -1) -> None:
-    """All but those that the child lives with, and `also`."""
+    """Close all descriptors except those that the child needs, and `also`."""
     os.closerange(KEPT_DESCRIPTORS, max(also, KEPT_DESCRIPTORS))
     os.closerange(max(also + 1, KEPT_DESCRIPTORS), 1024)
 
@@ -303,7 +305,7 @@ def _last_steps(*, own_files: bool) -> None:
 
 
 def first_user() -> int:
-    """The first of a block of 64 user ids that nobody has, another block for each zygote that runs now.
+    """The first of 64 unused user ids; each running zygote has another block.
 
     By process id: two zygotes share one only if their ids are a multiple of 600 apart, and it then costs them no more
     than a common limit on threads.
@@ -314,7 +316,7 @@ def first_user() -> int:
 def _require_readable(places: list[str], user: int) -> None:
     for place in places:
         if not os.access(place, os.R_OK):
-            raise PermissionError(f"{place} can't be read by user {user}, as whom submissions would run")
+            raise PermissionError(f"{place} can't be read by user {user}, under which submissions would run")
 
 
 def _address_space(proc: int) -> int:

@@ -1,6 +1,6 @@
 """The judge's side of the sandbox: a Box starts one warm zygote and has it launch, kill and reap children.
 
-A Box only starts processes and says how they ended. What is said over a child's socket is the session's business.
+A Box only starts processes and reports how they ended. The session handles what a child's socket carries.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ class Socketed:
             try:
                 data, ancillary, flags, _ = self.socket.recvmsg(MESSAGE_BYTES)
             except ConnectionError:
-                continue  # it is gone, but what it said before is still to be read, and then the end
+                continue  # it is gone, but its last messages can still be read before the end
             if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or ancillary:
                 raise Tampered("a message that is too long, or brings something along")
-            # Reading nothing is the end, or an empty message: after the end the socket is hung up.
+            # Reading nothing means the end or an empty message: after the end the socket is hung up.
             return data if data or not _hung_up(poll) else None
         raise Silent
 
@@ -70,7 +70,7 @@ class Socketed:
         except BlockingIOError:
             raise Tampered("it doesn't read its replies") from None
         except ConnectionError:
-            pass  # what it said before is still to be read
+            pass  # its last messages can still be read
 
     def close(self) -> None:
         """Hear no more of it."""
@@ -90,7 +90,7 @@ class _Refused(Exception):
 
 
 class Box:
-    """One warm zygote in the best tier there is, or in the one that was asked for.
+    """One warm zygote in the best tier of this machine, or in the tier asked for.
 
     `preload`: modules that submissions find imported. `core`: the processor that all its processes stay on. `private`:
     folders that submissions must not see. Raises SandboxUnavailable, with a line for the person, when submissions
@@ -153,7 +153,7 @@ class Box:
         return ended
 
     def reap(self, child: Child) -> Exit:
-        """Wait for a child's end; those of others are forgotten. Raises ZygoteDied."""
+        """Wait for a child's end; ends of others are dropped. Raises ZygoteDied."""
         while True:
             for end in self.exits():
                 if end.id == child.id:
@@ -198,7 +198,7 @@ class Box:
         )
 
     def _start_again(self, tier: TierName, setup: dict[str, Any]) -> None:
-        """As `_start`, a second time after a death: one accident doesn't mean that the machine can't do better."""
+        """Like `_start`, but try twice: one death doesn't mean that the machine can't do better."""
         try:
             self._start(tier, setup)
         except ZygoteDied:
@@ -208,7 +208,7 @@ class Box:
                 raise _Refused(str(died), final=False) from None
 
     def _start(self, tier: TierName, setup: dict[str, Any]) -> None:
-        """One zygote that is ready and whose probe came back; or _Refused or ZygoteDied, and nothing left behind."""
+        """Start one zygote and probe it. Raises _Refused or ZygoteDied, and then leaves nothing behind."""
         folder = _folder("autograder-")
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._log: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the Box)
@@ -221,7 +221,7 @@ class Box:
                 stderr=self._log,
                 env=_environment(_CACHE if tier == "full" else folder),
                 cwd="/",
-                start_new_session=True,  # Ctrl-C is for the judge, who then closes the Box
+                start_new_session=True,  # Ctrl-C is for the judge, which then closes the Box
             )
             theirs.close()
             with contextlib.suppress(cgroup.NotGiven):
@@ -235,7 +235,7 @@ class Box:
             self.close()
             raise
         finally:
-            # What libraries put there they have read; the full tier's new root was only born there.
+            # Libraries have read what they put there; the full tier's new root was only made there.
             shutil.rmtree(folder, ignore_errors=True)
 
     def _probe(self, tier: TierName, preload: list[str]) -> None:
@@ -318,7 +318,7 @@ def _command(control: int) -> list[str]:
 
 
 def _environment(cache: str) -> dict[str, str]:
-    """All that the zygote and its children know of the environment: nothing of this process's own."""
+    """The whole environment of the zygote and its children: nothing of this process's own."""
     return {
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",
@@ -338,6 +338,6 @@ def _environment(cache: str) -> dict[str, str]:
 
 
 def _own_secrets() -> list[Path]:
-    """The project's own folder, when it is used in place: solutions and grades lie beside the packages."""
+    """The project's folder if it is used in place, since solutions and grades lie beside the packages."""
     root = Path(__file__).resolve().parents[2]
     return [] if root.name in ("site-packages", "dist-packages") else [root]

@@ -11,36 +11,36 @@ from typing import Literal
 
 MEBI = 1 << 20
 BUYS = 100
-"""Wall-clock seconds allowed for each second of processor time, so that a submission that is squeezed to a hundredth of
-a core isn't mistaken for an idle one, nor one whose judge is."""
+"""Wall-clock seconds allowed per CPU second, so that a submission squeezed to 1 % of a core isn't mistaken for an idle
+one. The same holds if its judge is squeezed."""
 WALL = 120.0
 """Wall-clock seconds that one submission may take unless told otherwise: its processes and both plays together."""
 
 Spent = Literal["", "cpu", "idle", "total"]
 """The limit on time that ended a process."""
 Mishap = tuple[str, str]
-"""How something ended that should have gone on, and the message that says why."""
+"""How a submission ended early, and the message that says why."""
 
 
 class TooMuch(Exception):
-    """A submission did more than it may. That is no forgery: an honest one that doesn't come to an end does it too."""
+    """A submission did more than it may. This isn't tampering: an honest one that never ends does it too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of one process: what it may use is what all its threads may use together."""
+    """The limits of one process, all its threads together."""
 
     cpu: int = 10
-    """Seconds of processor time; then SIGKILL. More than the notebook's cells and two endless scenarios may take, each
-    of which is stopped for itself."""
+    """CPU seconds; then SIGKILL. It is more than the notebook's cells and two endless scenarios may take, each of which
+    has a limit of its own."""
     idle: float = 20.0
-    """Wall-clock seconds that it may take while it computes nothing; then SIGKILL."""
+    """Wall-clock seconds without computing; then SIGKILL."""
     total: float = WALL
     """Wall-clock seconds that it may take in any case; then SIGKILL."""
     memory: int = 384 * MEBI
     """Bytes of address space on top of what the warm process takes already."""
     page_tables: int = 32 * MEBI
-    """Bytes of the kernel's that say where its memory lies: thirty times what all its memory needs in one piece."""
+    """Bytes of page tables: thirty times what all its memory needs in one piece."""
     disk: int = 16 * MEBI
     """Bytes of /tmp (full tier), and of any one file."""
     files: int = 2000
@@ -50,23 +50,23 @@ class Limits:
     """Open files, socket pairs, pipes: sixty pairs held 217 MB that no limit on memory sees."""
 
     def wall(self, cpu: float) -> float:
-        """Wall-clock seconds after which it is stopped, having used so many of processor time.
+        """Wall-clock seconds after which it is stopped if it has used so many CPU seconds.
 
-        Each of these buys it more, so that no verdict depends on how many others want the processor too.
+        Each CPU second buys it more, so that no verdict depends on how busy the processor is.
         """
         return min(self.idle + BUYS * cpu, self.total)
 
     def late(self, cpu: float) -> Spent:
-        """Which limit `wall` is, for a process that has used so many seconds of processor time."""
+        """Which limit `wall` is for a process that has used so many CPU seconds."""
         return "total" if self.wall(cpu) == self.total else "idle"
 
 
 @dataclass
 class Budget:
-    """What one submission may still use: all its processes, both plays and what is kept of them, together.
+    """What one submission may still use, for all its processes, both plays, and what is kept of them.
 
-    Messages, weight and processor time repeat, so they may decide a verdict. The wall clock and the grader's own time
-    depend on the machine too: a submission that meets those is put before a person (`needs`).
+    Messages, weight and CPU time repeat, so they may decide a verdict. The wall clock and the grader's own time
+    also depend on the machine: if a submission meets those limits, a person has to look at it (`needs`).
     """
 
     wall: float = WALL
@@ -100,7 +100,7 @@ class Budget:
         )
 
     def used_up(self) -> Mishap | None:
-        """What became of it when nothing is left for another process; None when something is."""
+        """The mishap if nothing is left for another process; None if something is."""
         cpu, idle, *_ = self._all
         if self.messages <= 0 or self.weight <= 0:
             return "limit", self._too_much()
@@ -113,13 +113,13 @@ class Budget:
         return None
 
     def charge(self, limits: Limits, spent: Spent, cpu: float, seconds: float) -> None:
-        """A process of it has ended after so many wall-clock seconds, having used so much processor time."""
-        # The kernel's limit counts ticks, and its statistics are finer: the same must be left in every run.
+        """Account for a process that has ended, with its wall-clock and CPU seconds."""
+        # The kernel's limit counts ticks, its statistics are finer: every run must leave the same.
         self.cpu -= limits.cpu if spent == "cpu" else cpu
         self.idle -= max(0.0, seconds - BUYS * cpu)
 
     def met(self, spent: Spent) -> Mishap:
-        """The mishap of a process that a limit on time ended."""
+        """The mishap of a process that met a limit on time."""
         if spent == "cpu":
             return "timeout", f"it used up its time ({self.each.cpu} s of CPU time)"
         if spent == "idle":
@@ -131,14 +131,14 @@ class Budget:
         return "timeout", f"it used up its time ({self.wall:g} s in all)"
 
     def keep(self, weight: int) -> None:
-        """One more message, and what it weighs. Raises TooMuch."""
+        """Count one more message with its weight. Raises TooMuch."""
         self.messages -= 1
         self.weight -= weight
         if self.messages < 0 or self.weight < 0:
             raise TooMuch(self._too_much())
 
     def follow(self, seconds: float) -> Mishap | None:
-        """So much of the grader's own processor time went into it; the mishap when that was all there was."""
+        """Count CPU seconds of the grader itself; return the mishap if none are left."""
         self.trusted -= seconds
         if self.trusted >= 0:
             return None
@@ -162,7 +162,7 @@ class Budget:
 def restrain(cpu: int, address_space: int) -> None:
     """Keep this process to seconds of processor time and bytes of address space, where the system has such limits.
 
-    A mistake is told so, by SIGXCPU or MemoryError; whoever means it gets around both.
+    SIGXCPU or MemoryError report an honest mistake; code that means harm gets around both.
     """
     if sys.platform == "win32":
         return

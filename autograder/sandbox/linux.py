@@ -1,7 +1,7 @@
-"""The calls of Linux that Python has no function for, as thin as they can be.
+"""Linux system calls that Python has no function for, as thin as possible.
 
-Each function is one call; it raises OSError with the call's name, because that name is what `doctor` shows to whoever
-wants to know why a tier is lost. Imported by the zygote alone: nothing here runs in the judge's process.
+Each function is one call. It raises OSError with the call's name, because `doctor` shows that name to explain why a
+tier is lost. Only the zygote imports this module: nothing here runs in the judge's process.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def enter_namespace(descriptor: int, kind: int) -> None:
 
 
 def map_ids(proc: int, inner: int, outer_user: int, outer_group: int) -> None:
-    """In a new user namespace: be `inner` for whoever looks from inside, and one single id outside.
+    """Map ids in a new user namespace: `inner` inside is one single id outside.
 
     `proc` is a descriptor of /proc, which need not be mounted in sight.
     """
@@ -97,11 +97,11 @@ def mount_tmpfs(target: str, options: str) -> None:
 
 
 def mount_bind(source: str, target: str) -> None:
-    """Show a file or folder at a second place."""
+    """Bind-mount a file or folder at a second place."""
     try:
         _mount(source, target, None, _BIND, "")
     except OSError as error:
-        # Without its submounts, unless we are in a user namespace, which may not tear apart the mounts it inherited.
+        # Submounts are left out, unless we are in a user namespace, which may not separate inherited mounts.
         if error.errno != errno.EINVAL:
             raise
         _mount(source, target, None, _BIND | _RECURSIVE, "")
@@ -127,7 +127,7 @@ def pivot_root(new: str) -> None:
 
 
 def become(user: int, group: int) -> None:
-    """From root to somebody else, for good."""
+    """Change from root to another user, for good."""
     os.setgroups([])
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)
@@ -166,7 +166,7 @@ def set_dumpable(dumpable: bool) -> None:
 
 
 def no_huge_pages() -> None:
-    """Of a huge page a small part keeps all, also what was unmapped and no limit counts any more."""
+    """Turn huge pages off: a small part of one keeps all of it, even memory that was unmapped and no limit counts."""
     _prctl("PR_SET_THP_DISABLE", _SET_HUGE_PAGES_OFF, 1)
 
 
@@ -176,7 +176,7 @@ def die_with_parent() -> None:
 
 
 def install_filter(program: Sequence[tuple[int, int, int, int]]) -> None:
-    """Let the kernel ask this BPF program about every system call, from now on and for ever."""
+    """Filter every system call by this BPF program, from now on and forever."""
     raw = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
     buffer = ctypes.create_string_buffer(raw, len(raw))
     description = struct.pack("@HP", len(program), ctypes.addressof(buffer))
@@ -215,7 +215,7 @@ def landlock_rules(readable: Iterable[str], writable: Iterable[str], version: in
 
 
 def landlock_restrict(rules: int) -> None:
-    """Live by these rules from now on. Needs `no_new_privileges`."""
+    """Apply these rules to this process for good. Needs `no_new_privileges`."""
     _syscall("landlock_restrict_self", rules, 0)
 
 

@@ -1,7 +1,7 @@
 """No lock: a Python process for each child, on any system. For one's own code.
 
-Nothing is kept from it. For accidents there are limits on time, and on memory where the system has them. What is said
-goes through the process's standard streams, each message behind its length. Run as a program this is the child.
+Nothing is forbidden. Limits on time, and on memory where the system has them, stop accidents. Messages go through the
+process's standard streams, each after its length. Run as a program, this file is the child.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LENGTH = struct.Struct("=I")
 _WARM = 2 << 30
 """Bytes of address space that Python and its libraries may take, on top of what a submission may."""
 _ENDS: dict[Spent, int] = {"cpu": 75, "idle": 76, "total": 77}
-"""How a child ends that met a limit on time."""
+"""The exit code of a child that met a limit on time."""
 _OUT_OF_CPU = -getattr(signal, "SIGXCPU", -_ENDS["cpu"])
 _SPENT: dict[int, Spent] = {**{status: spent for spent, status in _ENDS.items()}, _OUT_OF_CPU: "cpu"}
 _GLANCE = 0.25
@@ -40,11 +40,12 @@ _GLANCE = 0.25
 
 
 class PlainChild:
-    """A process and the thread that hears it: nothing else waits for a pipe with a limit on time, on every system."""
+    """A process and the thread that reads from it: nothing else can wait for a pipe with a time limit on every
+    system."""
 
     def __init__(self, number: int, process: subprocess.Popen[bytes], folder: str, limits: Limits) -> None:
         self.id, self.process, self.folder, self.limits = number, process, folder, limits
-        # One, because an honest child waits for its reply: what isn't heard stays with the child that says it.
+        # One message, because an honest child waits for its reply. What isn't read stays with the child.
         self._heard: queue.Queue[bytes | None] = queue.Queue(1)
         self._left = False
         self.before = _cpu_of_children()
@@ -58,19 +59,19 @@ class PlainChild:
             raise Silent from None
 
     def send(self, reply: bytes) -> None:
-        """Answer it; a child that has gone hears nothing."""
+        """Answer it; an answer to a child that has ended is lost."""
         assert self.process.stdin is not None
         with contextlib.suppress(OSError):
             _say(self.process.stdin, reply)
 
     def close(self) -> None:
-        """Answer it no more. What it says is heard until its end."""
+        """Stop answering. Its messages are still read until its end."""
         assert self.process.stdin is not None
         with contextlib.suppress(OSError):
             self.process.stdin.close()
 
     def leave(self) -> None:
-        """Nobody hears it any more."""
+        """Stop reading its messages."""
         self._left = True
 
     def _listen(self) -> None:
@@ -118,7 +119,7 @@ class Plain:
         return child
 
     def kill(self, child: Child) -> None:
-        """End a child, and what it has started as far as that is still in its group."""
+        """End a child, and the processes that it started, as far as they are still in its group."""
         _end(self._running[child.id].process)
 
     def reap(self, child: Child) -> Exit:
@@ -138,7 +139,7 @@ class Plain:
 
 
 def _cpu_of_children() -> float:
-    """Seconds of processor time of the children that have ended; without such a count, as if all had been computing."""
+    """CPU seconds of the children that have ended; where the system doesn't count them, all their time."""
     if sys.platform == "win32":
         return time.monotonic()
     import resource
@@ -155,7 +156,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """This process's, but for what would make two runs differ."""
+    """This process's environment, without variables that would make two runs differ."""
     paths = os.pathsep.join(path for path in sys.path if path)
     return {**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": "0", "MPLBACKEND": "agg", "TZ": "UTC"}
 
@@ -179,7 +180,7 @@ def _hear(stream: IO[bytes], most: int) -> bytes | None:
 
 
 class _Judge:
-    """The judge, as the child hears it."""
+    """The child's end of the conversation with the judge."""
 
     def __init__(self) -> None:
         self._from, self._to = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
@@ -195,7 +196,7 @@ class _Judge:
 
 
 def _watch(limits: Limits) -> None:
-    """End this process when its time is up: not every system does, and there may be no judge any more."""
+    """End this process when its time is up: not every system does that, and the judge may be gone."""
     began = time.monotonic()
     while (cpu := time.process_time()) <= limits.cpu:
         if time.monotonic() - began > limits.wall(cpu):

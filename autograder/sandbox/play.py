@@ -1,7 +1,7 @@
 """Play a submission's scenarios in sandboxes: sockets, limits and exits around the pure `session`.
 
-Each group of scenarios gets a fresh child. One that hangs or dies costs the scenario under way; the group's others go
-on in another child, a few times over.
+Each group of scenarios gets a fresh child. A child that hangs or dies loses only its current scenario. The group's
+other scenarios continue in a fresh child, a few times.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from faultlab.scenario import Played, Scenario, uncollected
 from faultlab.timeline import Event, Timeline
 
 GRACE = 20.0
-"""Seconds of wall time after which we end a child ourselves whose own limits should have ended it."""
+"""Wall-clock seconds after which we end a child that its own limits should have ended."""
 PATIENCE = 2
-"""After so many scenarios that used up their time the rest isn't played."""
+"""After so many scenarios that used up their time, the rest isn't played."""
 KILLED = ("crashed", "its process was killed by signal 9")
 """The mishap of a child that was killed from outside, as a machine short of memory does, or that killed itself."""
 FRESH_STARTS = 4
-"""How often a group goes on in a fresh child."""
+"""How often a group continues in a fresh child."""
 
 
 @dataclass
 class Outcome:
-    """What became of a submission: the timelines, and what ended its processes early."""
+    """The outcome of playing a submission: the timelines, and what ended its processes early."""
 
     timelines: dict[Played, Timeline] = field(default_factory=dict)
     cell_errors: list[tuple[int, str, str]] = field(default_factory=list)
     cell_notes: list[tuple[int, NoteKind, str]] = field(default_factory=list)
     mishaps: list[Mishap] = field(default_factory=list)
-    """Of each child that didn't end as it should: timeout, crashed or tampered."""
+    """For each child that ended badly: timeout, crashed or tampered."""
     needs: str = ""
     """Why a person has to look at it: it met the wall clock or the grader's own time."""
     killed: int = 0
-    """How many children somebody killed who was neither the judge nor a limit; after the first it was played again."""
+    """How many children were killed by neither the judge nor a limit; after the first, the group was played again."""
 
     @property
     def endless(self) -> int:
@@ -109,7 +109,7 @@ def _play_group(
 def _play_unless_killed(
     box: Sandbox, given: Given, left: list[tuple[Played, Task]], budget: Budget, played: Outcome
 ) -> tuple[Session, Mishap | None]:
-    """Play in a child; the first one that is killed from outside is replaced by another."""
+    """Play in a child; replace the first one that is killed from outside."""
     session, mishap = _play_in_a_child(box, given, left, budget, played)
     played.killed += mishap == KILLED
     if mishap == KILLED and played.killed == 1:
@@ -129,17 +129,17 @@ def _play_in_a_child(
 
 
 def converse(box: Sandbox, session: Session, payload: bytes, *, patience: int = PATIENCE) -> Mishap | None:
-    """Run one child to its end; returns None when it played everything, else its mishap.
+    """Run one child to its end; return None if it played everything, otherwise its mishap.
 
-    The mishap "endless" says that so many scenarios as `patience` computed until their time was up, "limit" that one
-    did more than it may.
+    The mishap "endless" means that `patience` scenarios computed until their time was up; "limit" means that one did
+    more than it may.
     """
     limits, began = session.budget.limits(), time.monotonic()
     child = box.launch(payload, limits)
     mishap: Mishap | None = None
     with contextlib.closing(child):
         try:
-            with uncollected():  # collecting all of our garbage isn't the child's doing; its share is capped
+            with uncollected():  # the child isn't charged for collecting our garbage; its share is capped
                 mishap = _listen(child, session, patience, limits.total + GRACE)
         finally:
             box.kill(child)
@@ -153,7 +153,7 @@ def converse(box: Sandbox, session: Session, payload: bytes, *, patience: int = 
 
 
 def _listen(child: Child, session: Session, patience: int, seconds: float) -> Mishap | None:
-    """Answer the child until it is done, or so many seconds have passed; the mishap if there was one."""
+    """Answer the child until it is done or the time is up; return the mishap, if any."""
     until = time.monotonic() + seconds
     playing = 0
     while not session.over:

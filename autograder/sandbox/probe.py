@@ -1,4 +1,4 @@
-"""What runs in the first child of a zygote: does the box work, and is it shut?
+"""Runs in a zygote's first child, to try whether the sandbox works and is closed.
 
 `execute` runs any program in the sandbox; that is how the tests try to get out.
 """
@@ -19,7 +19,7 @@ FINE = b"fine"
 
 
 def main(sock: socket.socket, payload: bytes) -> None:
-    """Try what honest submissions need and what none may have; answer FINE, or what is wrong."""
+    """Try what honest submissions need and what none may do; answer FINE, or the problem."""
     task = json.loads(payload)
     try:
         for name in task["preload"]:
@@ -33,7 +33,7 @@ def main(sock: socket.socket, payload: bytes) -> None:
 
 
 def execute(sock: socket.socket, payload: bytes) -> None:
-    """Run a Python program that has `sock` to answer through; what it raises is an answer too."""
+    """Run a Python program that answers through `sock`; an exception counts as an answer too."""
     try:
         exec(compile(payload, "<probe>", "exec"), {"sock": sock})
     except Exception:

@@ -1,6 +1,6 @@
 """Inside the sandbox: run the cells that count, then each scenario's driver against the world at the other end.
 
-Everything in here is in the hands of the submission. Nothing that it says is believed because this file says it.
+The submission controls this whole process. The judge believes nothing just because this file sends it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from faultlab.world import Answer
 
 PIECE = 48 * 1024
 ROOM = 24 << 20
-"""Bytes that one scenario's values may take: less than what the grader remembers, so that honest ones stay below."""
+"""The most bytes of one scenario's values: less than the grader's own limit, so that honest submissions stay below
+it."""
 
 
 class Line(Protocol):
@@ -51,20 +52,20 @@ def main(sock: Line, payload: bytes) -> None:
 
 
 def warm() -> None:
-    """What a child would do first, done once before children are forked."""
+    """Do once, before forking, what every child would do first."""
     install()
     run_notebook([CodeCell("None", own=True)])
 
 
 class _Talk:
-    """One question, one reply; the reply's token opens the next question."""
+    """The conversation: one question, one reply, whose token opens the next question."""
 
     def __init__(self, sock: Line, token: str) -> None:
         self._sock = sock
         self._token = token
 
     def ask(self, message: wire.Message) -> wire.Reply:
-        """Say it, with the token that opens it; returns the reply."""
+        """Send a message with its token; return the reply."""
         message.token = self._token
         self._sock.send(wire.encode(message))
         reply = wire.hear(self._sock.recv(1 << 20))
@@ -108,7 +109,7 @@ class _Far:
         return self._talk.ask(wire.Done(self._number, "", self._flush()))
 
     def _flush(self) -> Any:
-        """What happened, encoded already; of more than fits into a message, send all but the last piece."""
+        """Encode what happened. If it doesn't fit into one message, send all pieces but the last."""
         events, self._events = self._events, []
         whole = wire.encode(events)
         heavy = wire.weight(whole)
@@ -129,7 +130,7 @@ class _Far:
         return _listed(piece)
 
     def _encoded(self, event: wire.Told) -> bytes:
-        """An event as bytes; when there is no room left, without its value."""
+        """An event as bytes, without its value if there is no room left."""
         data = wire.encode(event)
         self._room -= wire.weight(data)
         if self._room < 0 and isinstance(event, wire.CallEvent | wire.MarkEvent):

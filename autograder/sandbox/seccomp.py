@@ -4,7 +4,7 @@ The program splits the call numbers into stretches that share an answer, lowest 
 then refuse; ..." so that a number is compared at most once for each stretch. Where the arguments decide, the answer is
 a few instructions instead of one. All of this is pure: bytes for any machine can be made, and tested, on any machine.
 
-A wrong architecture, or x86-64's second set of numbers (x32), is an attempt to slip by and ends the process.
+A wrong architecture, or x86-64's second set of numbers (x32), is an attempt to evade the filter, and ends the process.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ _IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 
 
 def filter_program(machine: Machine, *, own_process: int, own_files: bool) -> list[Instruction]:
-    """The filter for one submission: `own_process` is its process id as it sees it itself.
+    """The filter for one submission: `own_process` is its process id inside its namespace.
 
-    `own_files`: nothing but files of its own can be changed (full tier).
+    `own_files`: it can change no files but its own (full tier).
     """
     program: list[Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE),
@@ -140,8 +140,8 @@ def _own_limits_read() -> FilterAnswer:
 
 
 def _unshared(index: int) -> FilterAnswer:
-    """mmap: no shared memory without a file. Of that a single page keeps all others, also those that were unmapped and
-    that no limit on address space counts any more."""
+    """mmap: no shared memory without a file. There a single page keeps all others, even those that were unmapped and
+    that no limit on address space counts."""
     return (
         _argument(index),
         (_ANY_BIT, 0, 2, _MAP_ANONYMOUS),

@@ -1,8 +1,8 @@
 """The trusted side of one child's conversation: bytes in, bytes out, timelines as the result.
 
-A session plays some scenarios, one after the other, with one child. It holds the world of each: clock, services and
-the timeline's pen are here, the child only asks. No socket and no clock of the machine in here, so that it can be
-tested, and fuzzed, as the pure function that it is.
+A session plays some scenarios, one after the other, with one child. It holds the world of each scenario: clock,
+services and the timeline's pen are here, and the child only asks. It uses no socket and no real clock, so that it can
+be tested and fuzzed as a pure function.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REPLY = 200_000
 CALL = 1_000
 """Bytes that a call takes on top of its message: the answer, its tokens, and both on the timeline."""
 TIME_LIMIT = 2 * 10**15
-"""Virtual nanoseconds: 23 days, twice as long as an honest child's clock goes before it says so itself."""
+"""Virtual nanoseconds: 23 days, twice the limit that an honest child's clock has."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Task:
 
 @dataclass
 class _Stage:
-    """One scenario under way: its world and what the lease says of it."""
+    """One scenario under way, with its world and the state of its lease."""
 
     world: World
     floor: int = 0
@@ -65,8 +65,8 @@ class _Stage:
 class Session:
     """Plays `tasks` with one child. `timelines` fills up as they end, in order.
 
-    `budget` is the whole submission's. What goes beyond it, or beyond one scenario's part, raises TooMuch; what no
-    honest child says raises Tampered.
+    `budget` is the whole submission's. Exceeding it, or one scenario's part, raises TooMuch. A message that no honest
+    child sends raises Tampered.
     """
 
     tasks: list[Task]
@@ -114,7 +114,7 @@ class Session:
         return self._advance(stage, message.upcoming)
 
     def give_up(self, how: str, message: str = "") -> None:
-        """The child plays no more: the scenario under way ends so."""
+        """The child has ended: end the scenario under way like this."""
         if self._stage is not None:
             events = self._stage.world.timeline().events
             at = events[-1].at if events else 0
@@ -122,7 +122,7 @@ class Session:
             self._stage = None
 
     def abandon(self) -> None:
-        """Nobody plays the scenario under way, nor those after it."""
+        """End the scenario under way and all after it as not played."""
         self._stage = None
 
     def _next(self) -> bytes:
@@ -143,7 +143,7 @@ class Session:
             raise TooMuch(f"more than {EVENTS:,} things happened")
         if stage.ended:
             raise Tampered("an event after the end")
-        # At the horizon the world's results come first: who goes there has to ask.
+        # At the horizon the world's results come first: a child that goes there has to ask.
         if event.at != stage.floor and not stage.floor < event.at < stage.horizon:
             raise Tampered("an event at an instant that was not its own")
         stage.floor = event.at

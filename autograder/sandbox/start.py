@@ -1,4 +1,4 @@
-"""Start the best sandbox that this machine gives."""
+"""Start the best sandbox that this machine allows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def start(
     core: int | None = None,
     allow_unsandboxed: bool = False,
 ) -> Sandbox:
-    """A sandbox in the tier asked for, else in the best there is; none where nothing locks, and only if allowed.
+    """Start a sandbox in the tier asked for, otherwise in the best one; an unprotected one only if allowed.
 
     `preload`: modules that submissions find imported; `core`: the processor that they stay on. Raises
     SandboxUnavailable, with a line for the person.
@@ -31,7 +31,7 @@ def start(
 
 
 def try_tier(name: TierName) -> Lost | None:
-    """Start a sandbox of this tier and end it again: why there is none, or None when there is."""
+    """Start a sandbox of this tier and end it again; return why that failed, or None."""
     try:
         start(tier=name).close()
     except SandboxUnavailable as refused:

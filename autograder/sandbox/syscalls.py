@@ -7,7 +7,7 @@ A row is a call's name, its number on x86-64 and on arm64 ("-" where the kernel 
 * `refuse`: EPERM, for calls that people know and may ask about,
 * a rule's name (`own_process`, `no_fork`, ...): by its arguments, see `seccomp.py`.
 
-What isn't listed, also a call of a kernel to come, answers ENOSYS, as if the kernel were older than it is.
+Calls that aren't listed, including those of future kernels, answer ENOSYS, as if the kernel were older.
 The numbers are those of asm/unistd_64.h and asm-generic/unistd.h.
 """
 

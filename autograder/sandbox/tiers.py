@@ -1,4 +1,4 @@
-"""How well submissions are locked in: the tiers, why a better one is lost, and what would bring it back."""
+"""The tiers of the sandbox, why a better one isn't available, and how to get it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROMISES: dict[TierName, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A tier, or a part of one, that this machine doesn't give."""
+    """A tier, or a part of one, that this machine doesn't allow."""
 
     tier: TierName
     call: str
@@ -38,7 +38,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """The tier that submissions run in, and the better ones that they don't."""
+    """The tier that submissions run in, and the better ones that are lost."""
 
     name: TierName
     reasons: tuple[Lost, ...] = ()
@@ -47,7 +47,7 @@ class Tier:
 class SandboxUnavailable(UsageError):
     """Submissions can't be run here. The text is one line, what to do included; `reasons` tells more.
 
-    `final`: not without a sandbox either.
+    `final`: unprotected runs are impossible too.
     """
 
     def __init__(self, line: str, reasons: Sequence[Lost] = (), *, final: bool = False) -> None:
@@ -57,7 +57,7 @@ class SandboxUnavailable(UsageError):
 
 
 def require_linux() -> None:
-    """Raises SandboxUnavailable anywhere else, with what to do there."""
+    """Raises SandboxUnavailable on other systems, with what to do there."""
     if sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64"):
         return
     if sys.platform == "linux":
@@ -73,7 +73,7 @@ def require_linux() -> None:
 
 
 def advice(tier: TierName, call: str) -> str:
-    """How to get a tier whose `call` failed, as far as the machine gives hints."""
+    """How to get a tier whose `call` failed, as far as this machine's settings tell."""
     if "mount_setattr" in call and _says(call, errno.ENOSYS):
         return "It needs Linux 5.12 or later."
     if tier == "landlock":

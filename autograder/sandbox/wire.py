@@ -1,9 +1,8 @@
-"""What crosses the socket between the judge and a submission's process, both ways: one shape for each thing said.
+"""The messages between the judge and a submission's process, both ways, one struct for each kind.
 
-What comes from the child is read strictly: typed, capped, nothing else. The child speaks JSON arrays over a SEQPACKET
-socket. Each message carries the number of the scenario that is being played and the token of the last reply, so that
-nothing can be said in advance or for a scenario that is over. What isn't exactly of these shapes is tampering. Instants
-are whole nanoseconds.
+The child's messages are read strictly: typed, capped, nothing else. They are JSON arrays over a SEQPACKET socket. Each
+carries the number of the current scenario and the token of the last reply, so that no message can be sent in advance or
+for a scenario that is over. A message of any other shape counts as tampering. Instants are whole nanoseconds.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ Text = Annotated[str, Meta(max_length=STRING)]
 
 
 class Tampered(Exception):
-    """The child said something that an honest one never says."""
+    """The child sent something that no honest child sends."""
 
 
 # --- what a child gets to begin with
@@ -47,7 +46,7 @@ class Given(Struct):
     scenarios: str
     """Their source."""
     seed: int = 0
-    """Of all chance while the cells run."""
+    """The seed of all randomness while the cells run."""
     token: str = ""
     """Opens the first message."""
 
@@ -109,7 +108,7 @@ class BlockedEvent(_Event, tag="blocked"):
 
 
 class MarkEvent(_Event, tag="mark"):
-    """What the driver shows of the student's code: a claim."""
+    """What the driver shows of the student's code: only a claim."""
 
     lane: Name
     name: Name
@@ -117,7 +116,7 @@ class MarkEvent(_Event, tag="mark"):
 
 
 class NoteEvent(_Event, tag="note"):
-    """What is said beside the results: a slip of the answer's own, a warning of the interpreter's, what it prints."""
+    """A note beside the results: a slip of the answer's own, an interpreter's warning, printed text."""
 
     what: Literal["slip", "warning", "breakpoint", "printed"]
     text: Text
@@ -162,7 +161,7 @@ def to_wire(at: int, kind: str, lane: str, data: Mapping[str, Any]) -> Told:
 
 
 def from_wire(event: SleepEvent | WakeEvent | BlockedEvent | MarkEvent | NoteEvent | EndEvent) -> tuple[str, str, Any]:
-    """What a child tells of itself alone, as the timeline has it: kind, lane and data."""
+    """A child's event in the timeline's form: kind, lane and data."""
     match event:
         case SleepEvent():
             return "sleep", event.lane, {"timer": event.timer, "until": event.until, "what": event.what}
@@ -191,7 +190,7 @@ Word = Annotated[str, Meta(max_length=40, pattern=r"\A[A-Za-z0-9_.%!+-]*\Z")]
 
 
 class Cells(Struct, array_like=True, forbid_unknown_fields=True, tag="cells"):
-    """The notebook's cells were run; which of them failed, and how; and what is to be known of others."""
+    """The notebook's cells were run: those that failed, with their errors, and notes on others."""
 
     token: Name
     errors: Annotated[list[tuple[Number, Name, Text]], Meta(max_length=50)]
@@ -228,7 +227,7 @@ _decoder = msgspec.json.Decoder(Message, strict=True)
 
 
 def decode(data: bytes) -> Message:
-    """One message of a child's. Raises Tampered when it is anything else."""
+    """Decode a child's message. Raises Tampered for anything else."""
     if not data or len(data) > MESSAGE_BYTES:
         raise Tampered("an empty or an oversized message")
     try:
@@ -245,10 +244,10 @@ def decode(data: bytes) -> Message:
 
 
 def weight(data: bytes) -> int:
-    """At least how much memory a message takes once it is read and kept, in bytes; about twice that of honest ones.
+    """An upper estimate, in bytes, of the memory that a decoded message takes; about twice the truth for honest ones.
 
-    Counted are the signs that make objects: what costs most is short, a list of strings of a letter takes fifteen times
-    its text, nested lists forty times. A letter beyond ASCII may make a whole string four times as long.
+    It counts the characters that create objects. Short things cost most: a list of one-letter strings takes fifteen
+    times its text, nested lists forty times. One letter beyond ASCII can make a whole string four times as long.
     """
     letters = len(data) if data.isascii() and b"\\u" not in data else 4 * len(data)
     nests = data.count(b"[") + data.count(b"{")
@@ -283,7 +282,7 @@ class Go(_Reply, tag="go"):
     now: int
     horizon: int
     answers: list[list[Any]]
-    """Each the fields of a `world.Answer`."""
+    """Each holds the fields of a `world.Answer`."""
 
 
 class Dead(_Reply, tag="dead"):
@@ -291,7 +290,7 @@ class Dead(_Reply, tag="dead"):
 
 
 class Ack(_Reply, tag="ack"):
-    """A part has come."""
+    """A part was received."""
 
 
 class Over(_Reply, tag="over"):
@@ -303,7 +302,7 @@ _replies = msgspec.json.Decoder(Reply)
 
 
 def hear(data: bytes) -> Reply:
-    """A reply of the trusted side's; none at all, as when it is gone, means that it's over."""
+    """Decode a reply of the trusted side. No reply, as when the judge is gone, means the end."""
     return _replies.decode(data) if data else Over("")
 
 
@@ -326,7 +325,7 @@ def check_plain(value: Any, depth: int = 0) -> None:
 
 
 def _problem_of(value: Any) -> str:
-    """What is wrong with a value that holds no others; empty when nothing is."""
+    """Why a scalar is refused; "" if it is fine."""
     if value is None or isinstance(value, bool):
         return ""
     if isinstance(value, int):

@@ -3,9 +3,9 @@
 Started as a program by `host.Box`, with a socket and a clean environment, so that nothing of the judge is in its
 memory. Starting Python and importing take a hundred times as long as a fork.
 
-What comes through the socket, one JSON object a message: first how to set up; then `{"launch": id, "limits": ...}` with
-the child's socket and a file that holds its payload, or `{"kill": id}`. What goes back: `{"ready": ...}` or
-`{"refused": line}` once, then `{"exit": id, ...}` for each child. When the socket ends, everybody dies.
+The socket brings one JSON object per message: first the settings; then `{"launch": id, "limits": ...}` with
+the child's socket and a file that holds its payload, or `{"kill": id}`. It sends back `{"ready": ...}` or
+`{"refused": line}` once, then `{"exit": id, ...}` for each child. When the socket ends, all processes die.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-# Where this file lies is where the packages are, whether or not they are installed. Last, so that it hides nothing.
+# The packages lie where this file lies, whether or not they are installed. The path comes last, so that it hides
+# nothing.
 if (_root := str(Path(__file__).resolve().parents[2])) not in sys.path:
     sys.path.append(_root)
 
@@ -41,7 +42,7 @@ from autograder.sandbox.confinement import Confinement, Unsuitable
 from autograder.sandbox.limits import Limits
 
 Entry = Callable[[socket.socket, bytes], object]
-"""What runs in the child, after the lock: `main(sock, payload)`."""
+"""The child's main function after the lock: `main(sock, payload)`."""
 
 
 @dataclass(slots=True)
@@ -57,20 +58,20 @@ class Running:
     status: int
     """Its file in /proc, or -1."""
     late: bool = False
-    """Whether it was killed because its time on the wall was up."""
+    """Whether it was killed because its wall-clock time was up."""
     greedy: bool = False
     """Whether it was killed because of its page tables."""
 
     @property
     def left(self) -> float:
-        """Seconds until its time on the wall is up, as far as is known now."""
+        """Seconds until its wall-clock time is up, as far as is known now."""
         return self.began + self.limits.wall(cpu_time(self.pid)) - time.monotonic()
 
     @property
     def page_tables(self) -> int:
-        """Bytes of the kernel's memory that say where its own lies.
+        """Bytes of its page tables.
 
-        One page here and there in the address space needs three of them, and no limit of a process counts that.
+        A single page anywhere in the address space needs three of them, and no limit of a process counts these.
         """
         found = _PAGE_TABLES.search(os.pread(self.status, 4096, 0)) if self.status >= 0 else None
         return int(found[1]) << 10 if found else 0
@@ -83,7 +84,7 @@ GLANCE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where children are born: how they are locked in, where they are counted, what they run."""
+    """How children are forked: their confinement, their control group, their main function."""
 
     confined: Confinement
     group: Group | None
@@ -107,7 +108,7 @@ def main() -> None:
 def prepare(setup: dict[str, Any]) -> Home:
     """Move into the sandbox, import there what submissions need, and seal it."""
     while os.open("/dev/null", os.O_RDONLY) < REPORT:
-        pass  # what is opened from now on keeps clear of the numbers that a child gives new meanings
+        pass  # later descriptors must not use the numbers that a child redefines
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
     if setup["core"] is not None:
@@ -144,7 +145,7 @@ def load_module(name: str) -> Any:
 
 
 def entry(name: str) -> Entry:
-    """What `module:function` names; its module's `warm`, if it has one, is called here, once for all children."""
+    """Import the function `module:function`; call its module's `warm`, if any, once for all children."""
     place, _, function = name.partition(":")
     module = load_module(place)
     getattr(module, "warm", lambda: None)()
@@ -178,7 +179,7 @@ def until_next_look(running: dict[int, Running]) -> int | None:
 
 
 def obey(control: socket.socket, home: Home, poller: select.poll, running: dict[int, Running]) -> None:
-    """Do what the judge asks for; where its end is closed, kill everything and end."""
+    """Do what the judge asks for; if its end is closed, kill everything and end."""
     message, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 2)
     if not message:
         end_all(home, running)
@@ -228,7 +229,7 @@ def launch(home: Home, request: dict[str, Any], descriptors: list[int]) -> tuple
 
 
 def status_file(proc: int, pidfd: int) -> int:
-    """A descriptor of a process's file in /proc, which may count processes in another way; -1 where there is none."""
+    """A descriptor of a process's file in /proc, where its id may be another; -1 if there is none."""
     with contextlib.suppress(OSError):
         told = os.open(f"self/fdinfo/{pidfd}", os.O_RDONLY, dir_fd=proc)
         try:
@@ -241,7 +242,7 @@ def status_file(proc: int, pidfd: int) -> int:
 
 
 def reap(home: Home, pidfd: int, child: Running) -> dict[str, Any]:
-    """The end of one child, as the judge is told of it."""
+    """The report to the judge about the end of one child."""
     _, status, usage = os.wait4(child.pid, 0)
     home.confined.ended(child.pid)
     starved = home.group.end(child.id) if home.group else False
@@ -261,7 +262,7 @@ def reap(home: Home, pidfd: int, child: Running) -> dict[str, Any]:
 
 
 def cpu_time(pid: int) -> float:
-    """Seconds of processor time that a process has used, all its threads together."""
+    """CPU seconds that a process has used, all its threads together."""
     return time.clock_gettime(~pid << 3 | 2)  # as clock_getcpuclockid(3) numbers its clock
 
 
@@ -300,7 +301,8 @@ TALK, REPORT = 3, 4
 
 
 def arrange_descriptors(talk: int, report: int) -> None:
-    """Standard streams to nowhere, the child's socket at 3 and the report at 4; what else is open is closed later."""
+    """Point the standard streams nowhere, move the child's socket to 3 and the report to 4; everything else is closed
+    later."""
     nowhere = os.open("/dev/null", os.O_RDWR)
     high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 512) for descriptor in (nowhere, talk, report)]
     for source, target in zip((high[0], high[0], high[0], high[1], high[2]), range(5), strict=True):

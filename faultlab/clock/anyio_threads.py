@@ -1,4 +1,4 @@
-"""anyio's threads on a virtual loop, and all that the laboratory knows of anyio's insides.
+"""Run anyio's threads inline on a virtual loop; the only module that touches anyio's private parts.
 
 `anyio.to_thread.run_sync`, with which Starlette runs endpoints that are no coroutines, doesn't ask the loop for an
 executor but starts threads of its own. While this is installed it asks a virtual loop, which runs the work inline.
@@ -24,7 +24,7 @@ RUN = "run_sync_in_worker_thread"
 
 
 def install() -> None:
-    """Let anyio ask a virtual loop, whether anyio is imported already or will be."""
+    """Let anyio ask a virtual loop, even if anyio is imported later."""
     if BACKEND in sys.modules:
         _ask_the_loop(sys.modules[BACKEND])
     elif _later not in sys.meta_path:
@@ -32,7 +32,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Give anyio its own function back."""
+    """Restore anyio's own function."""
     if _later in sys.meta_path:
         sys.meta_path.remove(_later)
     if BACKEND in sys.modules:
@@ -42,7 +42,7 @@ def uninstall() -> None:
 
 
 class _Later(importlib.abc.MetaPathFinder):
-    """Meets anyio's backend when a program imports it."""
+    """An import hook that patches anyio's backend when a program imports it."""
 
     def find_spec(self, name: str, _path: Any = None, _target: Any = None) -> Any:
         """The backend's own spec, whose module is changed once it is loaded; None for every other module."""

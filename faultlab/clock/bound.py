@@ -1,7 +1,7 @@
-"""Names that hold a real clock function, because they took it before the virtual clock was installed.
+"""Find names that hold a real clock function because they were bound before the virtual clock was installed.
 
-`from time import monotonic` takes the function for good. What was taken too early reads the computer's clock inside a
-run, where it seems to stand still.
+`from time import monotonic` binds the function for good. If that happens too early, it reads the computer's clock
+inside a run, where it seems to stand still.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def clock_names_bound_before(namespace: Mapping[str, Any]) -> list[str]:
 
 
 def bound_before_line(names: Sequence[str]) -> str:
-    """What is wrong with these names, and what to do, in a sentence; empty when there are none."""
+    """A sentence about these names and what to do; "" if there are none."""
     if not names:
         return ""
     listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -44,9 +44,9 @@ def bound_before_line(names: Sequence[str]) -> str:
 
 
 def rebind_clocks(namespace: dict[str, Any]) -> list[str]:
-    """Let the names of a notebook and of its own modules read the virtual clock; returns those that were changed.
+    """Rebind names of a notebook and of its own modules to the virtual clock; return the changed ones.
 
-    Attributes and defaults are left as they are. The virtual clock must be installed.
+    Attributes and defaults stay as they are. The virtual clock must be installed.
     """
     changed = []
     for prefix, names in _places(namespace):
@@ -58,7 +58,7 @@ def rebind_clocks(namespace: dict[str, Any]) -> list[str]:
 
 
 def _places(namespace: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The notebook's names and those of its own modules, each behind what stands before the name."""
+    """The namespaces of the notebook and of its own modules, each with the prefix of its names."""
     yield "", namespace
     for module in _own_modules(namespace):
         yield f"{module.__name__}.", vars(module)
@@ -111,7 +111,7 @@ def _module_of(value: Any) -> types.ModuleType | None:
 
 
 def _is_library(module: types.ModuleType | None) -> bool:
-    """Whether a module is none of the learner's: `__main__` is, and a file in the notebook's folder."""
+    """Whether a module isn't the learner's own. `__main__` and files in the notebook's folder are."""
     if module is None or module.__name__ == "__main__":
         return False
     path = getattr(module, "__file__", None)

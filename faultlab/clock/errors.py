@@ -1,4 +1,4 @@
-"""How a simulated program ends when it can't go on."""
+"""The errors that end a simulated program that can't go on."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class LivelockError(SimulationError):
 
 
 class LimitError(SimulationError):
-    """The program took more turns, or more simulated time, than it was given."""
+    """The program took more turns, or more simulated time, than allowed."""
 
     how = "limit"
 
 
 class BeyondTheLimit(BaseException):
-    """Ends a thread's work that sleeps for longer than the run may take."""
+    """Ends the work of a thread that sleeps for longer than the run may last."""

@@ -1,4 +1,4 @@
-"""What the virtual clock knows of asyncio's insides: no other file of the laboratory touches an underscore of them.
+"""The private parts of asyncio that the virtual clock uses: no other file of the laboratory touches them.
 
 `loop.py` extends asyncio's own loop and timer, and uses what it inherits from these two.
 """
@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 running_loop: Callable[[], asyncio.AbstractEventLoop | None] = events._get_running_loop
-"""The loop that runs in this thread, None where none does."""
+"""The loop that runs in this thread, or None."""
 
 _kept: list[asyncio.Task[Any]] = []
 
@@ -28,12 +28,12 @@ def forget_running_loop() -> None:
 
 
 def ends_the_run(callback: Any) -> bool:
-    """Whether a callback is what `run_until_complete` stops the loop with."""
+    """Whether a callback is the one with which `run_until_complete` stops the loop."""
     return callback is base_events._run_until_complete_cb  # type: ignore[attr-defined]
 
 
 def forget_the_end(task: asyncio.Task[Any]) -> None:
-    """Let a task's end stop no loop."""
+    """Keep a task's end from stopping a loop."""
     task.remove_done_callback(base_events._run_until_complete_cb)  # type: ignore[attr-defined]
 
 
@@ -75,12 +75,12 @@ def take_back(ready: deque[Any], unwanted: Callable[[Any], bool]) -> None:
 
 
 def is_unheard(task: asyncio.Task[Any]) -> bool:
-    """Whether a task failed, and nobody has asked it how."""
+    """Whether a task failed and nobody has retrieved its exception."""
     return task._log_traceback
 
 
 def count_as_heard(task: asyncio.Task[Any]) -> None:
-    """Let a task that failed become garbage without a message."""
+    """Let a failed task be collected without a message."""
     task._log_traceback = False
 
 
@@ -90,8 +90,8 @@ def let_go_of_cancellation(task: asyncio.Task[Any]) -> None:
 
 
 def keep_forever(task: asyncio.Task[Any]) -> None:
-    """Never let a task become garbage: one that swallows every cancellation swallows GeneratorExit too, and its
-    coroutine would run on in the garbage collector or at the interpreter's end, perhaps forever.
+    """Keep a task from ever being collected. One that swallows every cancellation swallows GeneratorExit too, and its
+    coroutine would run on in the garbage collector or at the interpreter's exit, perhaps forever.
     """
     task._log_destroy_pending = False  # type: ignore[attr-defined]
     _kept.append(task)

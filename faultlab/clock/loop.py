@@ -1,10 +1,9 @@
 """A virtual clock for asyncio: an event loop that jumps from timer to timer instead of waiting.
 
-Between two timers nothing can happen, so there is nothing to wait for: whenever every task is suspended, the clock
-moves straight to the next instant at which one can go on. Thirty seconds of an open circuit breaker cost
-microseconds, and a run repeats to the byte, because nothing in it depends on the machine: time is whole nanoseconds,
-equal deadlines fire in the order in which they were set, and tasks and futures hash by a number, so that sets of them
-have one order.
+Between two timers nothing can happen. Whenever every task is suspended, the clock moves straight to the next instant at
+which one can continue. Thirty seconds of an open circuit breaker cost microseconds. A run repeats to the byte, because
+nothing in it depends on the machine. Time is whole nanoseconds. Equal deadlines fire in the order in which they were
+set. Tasks and futures hash by a number, so that sets of them have one order.
 
 Programs compute with floats, and `0.2 + 0.1` is a little more than 0.3. The deadline lies at the whole nanosecond
 nearest to it, and when it is there `time()` reads the deadline itself: a timer never fires while `time() < when`.
@@ -49,21 +48,22 @@ T = TypeVar("T")
 FOREVER = 10**18
 """An instant that never comes, in nanoseconds."""
 CREEP_TURNS, CREEP_NS = 2_000, 1_000
-"""A stalled clock moves on by a microsecond every 2,000 turns: libraries that compare floats exactly need it."""
+"""After every 2,000 turns without progress the clock moves by a microsecond, for libraries that compare floats
+exactly."""
 CHAIN = 10
-"""Of timers that are due at once and set by one another, so many fire in no time; then a nanosecond passes. Some
-libraries set a timer again until their sum of floats is right, and on no real clock is a timer's callback free.
+"""How many timers that set one another may fire at one instant; then a nanosecond passes. Some libraries set a timer
+again until their sum of floats is right, and on a real clock no callback is free.
 """
 
 
 class Outside(Protocol):
-    """What the loop knows of the world around it. Instants are whole nanoseconds."""
+    """The loop's interface to the world around it. Instants are whole nanoseconds."""
 
     horizon: int
     """Before this instant nothing from outside can arrive, so the loop may run its own timers."""
 
     timers: bool
-    """Whether it wants to hear of timers."""
+    """Whether it wants to be told about timers."""
 
     def ask(self, upcoming: int | None) -> tuple[int, list[tuple[int, Any, BaseException | None]]] | None:
         """The next instant and what arrives then (call, value, error); None when nothing can ever arrive."""
@@ -72,7 +72,7 @@ class Outside(Protocol):
         """Call a service; returns the call's number."""
 
     def cancel(self, at: int, number: int) -> None:
-        """Nobody waits for this call any more."""
+        """The caller of this call has given up."""
 
     def write(self, at: int, kind: str, lane: str, data: Mapping[str, Any]) -> None:
         """Put an event of the loop itself on the timeline."""
@@ -183,7 +183,7 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
         self._events = self._questions = 0
         self.threads: list[threading.Thread] = []
         self.inline = False
-        self._ahead = 0  # nanoseconds by which a thread's own clock is ahead, while its work runs inline
+        self._ahead = 0  # nanoseconds that a thread's own clock is ahead while its work runs inline
         # the latest deadline that has come, in seconds: by less than 1 ns it may be after `reading`
         self._reached = 0.0
 
@@ -195,7 +195,7 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
 
     @property
     def reading(self) -> int:
-        """What a clock reads where code is running just now, in nanoseconds."""
+        """What a clock reads for the code that is running now, in nanoseconds."""
         return self.now + self._ahead
 
     def unfinished(self) -> set[asyncio.Task[Any]]:
@@ -203,16 +203,16 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
         return {task for task in self._tasks if not task.done()}
 
     def _instant(self, when: float) -> int:
-        """The whole nanosecond of a deadline in seconds: the nearest one, and a later one than now if it is to come."""
+        """Round a deadline in seconds to the nearest nanosecond; a future one stays later than now."""
         if not when < FOREVER / NS:  # later than any limit, or no number
             return FOREVER
         instant = round(max(when, -FOREVER / NS) * NS)
         return max(instant, self.reading + 1) if when > self.time() else instant
 
     def run_forever(self) -> None:
-        """Run until it is stopped; meanwhile what reads Python's clocks reads this one.
+        """Run until stopped; meanwhile Python's clocks read this one.
 
-        An interrupt that lands in its first or last steps doesn't leave it running for ever.
+        An interrupt in its first or last steps doesn't leave it running forever.
         """
         self._check_running()  # type: ignore[attr-defined]
         hooks = sys.get_asyncgen_hooks()
@@ -225,7 +225,7 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
                 sys.set_asyncgen_hooks(*hooks)
 
     def _run_once(self) -> None:
-        """One turn, in place of asyncio's own: no selector to wait for, and instants are whole."""
+        """One turn, in place of asyncio's: there is no selector to wait for, and instants are whole nanoseconds."""
         timers, ready = self._timers, self._ready  # type: ignore[attr-defined]
         while timers and timers[0][2]._cancelled:
             heapq.heappop(timers)
@@ -272,13 +272,13 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
         if upcoming is not None and upcoming < self._horizon():
             self.now = max(self.now, upcoming)
         elif not self._ask(None if upcoming is None else min(upcoming, self.max_ns + 1)):
-            message = "nothing is scheduled, so nothing can ever wake anybody up"
+            message = "nothing is scheduled, so nothing can ever wake a task"
             raise self.end_with(DeadlockError(message + self._threads_of_its_own()))
         if self.now > self.max_ns:
             raise self.end_with(self._too_late())
 
     def _threads_of_its_own(self) -> str:
-        """That the code started threads, in words."""
+        """A clause that names the threads that the code started."""
         if not self.threads:
             return ""
         names = ", ".join(dict.fromkeys(short(thread.name) for thread in self.threads[:3]))
@@ -350,7 +350,7 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
             self.write("blocked", {"seconds": min(seconds, 1e9)})
             self._pass(target)
         if target > self.max_ns:
-            # A thread's limit counts when the others get there, if they do: its caller may be cancelled before.
+            # A thread's limit counts when the other tasks reach it, if they do: its caller may be cancelled before.
             raise BeyondTheLimit if self.inline and not spent else self.end_with(self._too_late())
         self._reached = max(self._reached, end)
 
@@ -417,7 +417,7 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
         if self._events >= self.max_events:
             self.end_with(LimitError(f"more than {self.max_events:,} things happened"))  # raised at the next turn
 
-    # -- threads, signals, and what the virtual world doesn't have
+    # -- threads, signals, and what the virtual world lacks
 
     def run_in_executor(  # type: ignore[override]
         self, _executor: Any, func: Callable[..., Any], *args: Any
@@ -450,7 +450,7 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
             self.inline, self._ahead, self._reached = outer
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """There is no executor, and no timer may outlive the run."""
+        """There is no executor to shut down, and no timer may outlive the run."""
 
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Any = None
@@ -468,13 +468,13 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
             return super().call_soon_threadsafe(callback, *args, context=context)
         if submits_a_coroutine(callback):
             raise self.refuse(
-                "code in a thread asked the event loop for something and would wait for ever: on the virtual "
+                "code in a thread asked the event loop for something and would wait forever: on the virtual "
                 "clock threads run inline; await it in a coroutine instead"
             )
         return self.call_at(self.time(), callback, *args, context=context)
 
     def refuse(self, reason: str) -> SimulationError:
-        """End the run because of something that the virtual clock hasn't got; returns the error, for raising it."""
+        """End the run because of something that the virtual clock lacks; return the error, to be raised."""
         return self.end_with(SimulationError(reason))
 
     def _write_to_self(self) -> None:
@@ -502,7 +502,7 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
     # -- the end
 
     def end_with(self, error: SimulationError) -> SimulationError:
-        """The simulation ends with this error at the next turn at the latest, whatever a task makes of it."""
+        """End the simulation with this error, at the next turn at the latest, even if a task swallows it."""
         if self.limit_hit is None:
             error.args = (f"{error.args[0]} (at t={self.time():g} s){self.where()}",)
             self.limit_hit = error
@@ -554,7 +554,7 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
                     self.run_forever()
                 except (KeyboardInterrupt, SystemExit) as error:
                     if not any(task.done() and not task.cancelled() and task.exception() is error for task in tasks):
-                        raise  # nobody's clean-up ended with it: it is for the caller
+                        raise  # no clean-up raised it: it is for the caller
 
     def _renew(self) -> None:
         self.limit_hit = None
@@ -562,7 +562,7 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
         self.max_ns = self.now + self._allowance
 
     def _forget_its_end(self) -> None:
-        """A run that was interrupted can't end the next one in its place."""
+        """Keep an interrupted run from ending the next one."""
         take_back(self._ready, ends_the_run)  # type: ignore[attr-defined]
         for task in self._tasks:
             forget_the_end(task)
@@ -570,7 +570,7 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
     def clean_up(self) -> None:
         """Cancel what is left, within bounds, and break every cycle, so that runs leave no garbage.
 
-        The clock shows the run's end afterwards: how long what was left took to go is no part of the run.
+        Afterwards the clock shows the run's end: the time that cleaning up took isn't part of the run.
         """
         ended = self.now, self._reached
         self._turns = self._stall = self._spin = 0
@@ -606,9 +606,9 @@ class VirtualLoop(base_events.BaseEventLoop, Clock):
             self.now, self._reached = ended
 
     def _tell_unheard(self) -> None:
-        """Exceptions that nobody asked for: told now, in order, and not whenever the garbage collector comes by.
+        """Report exceptions that nobody retrieved: now and in order, not whenever the garbage collector runs.
 
-        The loop's own have ended the run, so they have been told.
+        The loop's own errors have ended the run, so they have been reported.
         """
         for task in self._tasks:
             if is_unheard(task) and isinstance(error := task.exception(), Exception):

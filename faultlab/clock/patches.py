@@ -25,9 +25,9 @@ READERS = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf
 
 _lock = threading.RLock()
 _standard: dict[tuple[Any, str], Any] = {}
-"""What stood where a patch is installed now."""
+"""The original functions behind the installed patches."""
 _made: dict[tuple[Any, str], tuple[Any, Any]] = {}
-"""Each patch that was ever made, behind what it was made of: the next time it is the same object again."""
+"""Every patch that was ever made, by its original: installing again uses the same object."""
 _held = False
 
 
@@ -55,7 +55,7 @@ def install() -> None:
 def uninstall() -> None:
     """Put back what `install` found; while a virtual loop runs, as soon as it ends. Idempotent.
 
-    What somebody else has patched since then is left to them.
+    Functions that somebody else has patched since then are left alone.
     """
     global _held
     with _lock:
@@ -64,7 +64,7 @@ def uninstall() -> None:
 
 
 class installed:  # noqa: N801  (used as a function; a generator would cost each run more)
-    """Have the patches installed inside; afterwards they are gone, unless `install` or another user keeps them."""
+    """Install the patches inside the block; afterwards remove them, unless `install` or another user keeps them."""
 
     def __enter__(self) -> None:
         with _lock:
@@ -79,11 +79,11 @@ class installed:  # noqa: N801  (used as a function; a generator would cost each
 
 
 _users: WeakSet[installed] = WeakSet()
-"""Weak: an interrupt between entering and the first line inside leaves none behind."""
+"""Weak references: an interrupt between entering and the first line inside leaves none behind."""
 
 
 def _patch() -> None:
-    """Install whatever isn't; an interrupt may have come in between."""
+    """Install the missing patches; an interrupt may have come in between."""
     for owner, name, make in _PATCHES:
         place = owner, name
         if place in _standard:
@@ -111,7 +111,7 @@ def _restore() -> None:
         del _standard[owner, name]
 
 
-# -- what stands there instead
+# -- the patched functions
 
 
 def _reading(name: str) -> Callable[[Any], Any]:
@@ -189,4 +189,4 @@ _PATCHES: Sequence[tuple[Any, str, Callable[[Any], Any]]] = (
     *((place, "as_completed", _in_order) for place in (tasks, asyncio)),
     *((place, "all_tasks", _of_one_loop) for place in (tasks, asyncio)),
 )
-"""Where a function stands, its name, and what makes the patched one of it."""
+"""Where a function stands, its name, and the factory of its patch."""

@@ -1,4 +1,4 @@
-"""Run a coroutine on a virtual loop, to its end or part by part."""
+"""Run a coroutine on a virtual loop, to its end or in parts."""
 
 from __future__ import annotations
 

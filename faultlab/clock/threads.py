@@ -1,4 +1,4 @@
-"""Threads and the virtual clock: work that is given away runs inline, and a thread of the program's own is named.
+"""Threads on the virtual clock: delegated work runs inline, and a thread that pauses is named in an error.
 
 Real threads would race a clock that jumps. Work that a coroutine awaits (`asyncio.to_thread`, an executor,
 `anyio.to_thread.run_sync`) runs inline and takes the virtual time that it sleeps. A thread that a program starts for
@@ -23,20 +23,20 @@ from faultlab.clock.insides import running_loop
 
 PAUSE = "on the course's clock a pause must be asyncio's: await asyncio.sleep(...)"
 SHOWS, WAKES = 1.0, 0.1
-"""Real seconds, at most: in the first a thread that was started ends, or shows that it pauses; in the second a thread
-that was there before (a kernel's, which prints) wakes code that waits for it.
+"""The most real seconds to wait. First: until a started thread ends or shows that it pauses. Second: until an older
+thread (a kernel's, which prints) wakes code that waits for it.
 """
 
 
 class Clock:
-    """A loop with a time of its own, `VirtualLoop`: what patched functions ask of it."""
+    """What patched functions ask of a loop with its own time, `VirtualLoop`."""
 
     ended_by: type[Exception]
     """The class of errors that end a run."""
     threads: list[threading.Thread]
-    """Those that this loop's code started."""
+    """The threads that this loop's code started."""
     limit_hit: Any
-    """What has ended the run; None as long as nothing has."""
+    """The error that has ended the run, or None."""
     inline: bool
     """Whether a thread's work is running inline."""
     time: Callable[[], float]
@@ -63,7 +63,7 @@ class Clock:
 
 
 def running_clock() -> Clock | None:
-    """The virtual loop that runs in this thread; None where none does."""
+    """The virtual loop that runs in this thread, or None."""
     loop = running_loop()
     return loop if isinstance(loop, Clock) else None
 
@@ -76,7 +76,7 @@ class _Settled:
         self._lock.acquire()
 
     def set(self) -> None:
-        """Let go whoever waits."""
+        """Release the waiters."""
         with contextlib.suppress(RuntimeError):  # it is set already
             self._lock.release()
 
@@ -149,7 +149,7 @@ def _starting_bare(real: Callable[..., int]) -> Any:
 
 
 def _run(clock: Clock, settled: _Settled, work: Callable[[], Any]) -> None:
-    """A thread's work, watched. The error that has ended the run is told where the run ends, and not here."""
+    """Watch a thread's work. The error that ended the run is reported where the run ends, not here."""
     with _watched(clock, settled), contextlib.suppress(clock.ended_by):
         work()
 
@@ -184,7 +184,7 @@ def _watched(clock: Clock, settled: _Settled) -> Iterator[None]:
 
 
 def _await(settled: _Settled, clock: Clock) -> None:
-    """Give a thread the time to show that it pauses, so that the run ends here and not somewhere."""
+    """Give a thread time to show that it pauses, so that the run ends here rather than anywhere."""
     settled.wait(SHOWS)
     if clock.limit_hit is not None:
         raise clock.limit_hit
@@ -200,7 +200,7 @@ def _waiting(real: Callable[..., bool]) -> Any:
             if timeout is not None and timeout > 0:
                 refuse_pause("a threading wait with a time limit")
             elif _own.settled is not None:
-                _own.settled.set()  # it waits to be woken, so nobody need wait for it to show anything
+                _own.settled.set()  # it waits to be woken, so there is nothing to wait for
             return real(self, timeout)
         if not self._is_owned():
             raise RuntimeError("cannot wait on un-acquired lock")
@@ -235,4 +235,4 @@ PATCHES: Sequence[tuple[Any, str, Callable[[Any], Any]]] = (
     (threading, "_time", _on_the_clock),
     (queue, "time", _on_the_clock),
 )
-"""Where a function stands, its name, and what makes of it one that names whatever isn't on the virtual clock."""
+"""Where a function stands, its name, and the factory of a version that names what isn't on the virtual clock."""

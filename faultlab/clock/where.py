@@ -1,4 +1,4 @@
-"""Where a program is, as its author sees it: without the library's own frames."""
+"""Where a program is, in its author's own code, without the frames of libraries."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def is_library(filename: str) -> bool:
 
 
 def drop_library_frames(error: BaseException) -> None:
-    """So that a reader sees only code of their own."""
+    """Remove frames of libraries, so that readers see only their own code."""
     trace = error.__traceback__
     while trace is not None and is_library(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next

@@ -1,4 +1,4 @@
-"""What a submission would like to do to whoever opens it: scripts, handlers, links and frames."""
+"""What a submission would like to do to a person who opens it: scripts, handlers, links and frames."""
 
 from __future__ import annotations
 

@@ -183,9 +183,9 @@ def attacks(category: str) -> list[Attack]:
     """The attacks of texts/CATEGORY.txt: each has a line `### name | outcome` and the text of the student's cell.
 
     The outcome: the verdicts that it may get (graded unless said), `points=` the most and `least=` the least that it
-    earns, `heavy`, `idle`, and what the text is: `honest` is followed by the right answer, which must get full marks;
-    `attempts` is that too, each paragraph a function's body that must not come to its end; `returns` calls honestly and
-    then returns its last line, where x is what the service answered.
+    earns, `heavy`, `idle`, and the kind of text. `honest` is followed by the right answer, which must get full marks.
+    `attempts` is too, and each of its paragraphs is a function's body that must not come to its end. `returns` calls
+    honestly and then returns its last line, where x is what the service answered.
     """
     text = Path(__file__).with_name("texts").joinpath(f"{category}.txt").read_text(encoding="utf-8")
     found = [_attack(*one.partition("\n")[::2]) for one in text.split("### ")[1:]]

@@ -29,7 +29,7 @@ HONESTLY = json.dumps(answered(HONEST)).encode()
 OWN_CPU = 20.0
 """Seconds of processor time that grading one attack may cost the trusted side: many times what its limits allow."""
 WALL = 120.0
-"""Seconds on the wall that it may take: many times what its processor time may cost."""
+"""Wall-clock seconds that it may take: many times what its processor time may cost."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The commands' promises to whoever types them: exit codes, and one clear line on stderr, never a traceback."""
+"""The commands' promises to a person who types them: exit codes, and one clear line on stderr, never a traceback."""
 
 from __future__ import annotations
 

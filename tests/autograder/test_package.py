@@ -29,7 +29,7 @@ def test_check_is_the_function(before: str) -> None:
 
 
 def test_the_package_alone_is_light() -> None:
-    """Who wants something else from it doesn't wait for pytest."""
+    """Importing something else from it doesn't import pytest."""
     code = "import sys, autograder; print('pytest' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 

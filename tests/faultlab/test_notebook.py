@@ -1,4 +1,4 @@
-"""The set-up cell: one line, one heartbeat, and a word to whoever forgot it."""
+"""The set-up cell: one line, one heartbeat, and a word to a learner who forgot it."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class TestForgotten:
 
     @pytest.mark.parametrize("error", [None, ValueError("no"), UnboundLocalError("no")], ids=repr)
     def test_nothing_else_does(self, capsys, error):
-        """A cell that works, and errors that the set-up cell wouldn't mend."""
+        """A cell that works, and errors that the set-up cell wouldn't fix."""
         assert self.said(capsys, error) == ""
 
     def test_silent_once_set_up(self, capsys):

@@ -139,7 +139,7 @@ class TestEndings:
         assert signal.getsignal(signal.SIGVTALRM) == before
 
     def test_prints_are_off_the_page_and_warnings_are_noted(self, capsys):
-        """nbgrader takes anything on stderr for a failure."""
+        """nbgrader treats anything on stderr as a failure."""
 
         async def noisy():
             print("hello")

@@ -29,7 +29,7 @@ class TestReadScript:
         ],
     )
     def test_one_line(self, line: str, call: Call) -> None:
-        """Says who comes when and to whom, how each attempt ends, and when its caller gives up."""
+        """Says which caller comes when and to which service, how each attempt ends, and when its caller gives up."""
         assert read_script([line]) == [call]
 
     def test_many(self) -> None:

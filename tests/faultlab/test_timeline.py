@@ -133,7 +133,7 @@ class TestViews:
         assert [seen.lane for seen in lived.marks("failed")] == ["main"]
 
     def test_rows(self, lived):
-        """A line for each event, for who can't see the picture."""
+        """A line for each event, for people who can't see the picture."""
         rows = lived.rows()
         assert len(rows) == len(lived)
         assert rows[0] == ("0.000", "main", "call", "call 0, service op, args ['é', 1]")

@@ -49,7 +49,7 @@ def world():
 
 class TestScripts:
     def test_a_script_is_played_in_order_and_then_the_rest(self):
-        """Replies in order, `then` for ever after."""
+        """Replies in order, `then` forever after."""
         world = World()
         world.service("op", [error("KeyError"), ok("x", after=2), hang()], then=error("ValueError"))
         assert outcomes(world, [0, 1, 2, 3, 4], patience=10) == [

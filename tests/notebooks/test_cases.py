@@ -1,7 +1,7 @@
 """What works in Jupyter works when graded: right answers in notebooks as people really have them.
 
-Each case is graded, in one sandbox; and each that a kernel comes to an end with is also run there, cell by cell, to
-compare what its `check` says with the visible points of the grader.
+Each case is graded, in one sandbox. Each that ends in a kernel is also run there, cell by cell, to compare what its
+`check` says with the visible points of the grader.
 """
 
 from __future__ import annotations

@@ -77,6 +77,6 @@ def test_the_lectures_jitter_costs_time(measured: dict[str, tuple[float, float]]
 
 
 def test_none_finishes_first_and_costs_most(measured: dict[str, tuple[float, float]]) -> None:
-    """Who never pauses is done first, after the most calls."""
+    """A client that never pauses is done first, after the most calls."""
     assert min(measured, key=lambda recipe: measured[recipe][1]) == "none"
     assert max(measured, key=lambda recipe: measured[recipe][0]) == "none"

@@ -88,7 +88,7 @@ def test_deadline_too_short(names):
 
 
 def test_crawler_can_be_mended(names, cells):
-    """The warm-up says what is wrong, and is content with the mended cell."""
+    """The warm-up says what is wrong, and is content with the fixed cell."""
     assert "CircuitIsOpen" in names["crawled"]()
     place = next(number for number, source in enumerate(cells) if source.startswith("def new_breaker"))
     assert names_of([*cells[:place], MENDED, *cells[place + 1 :]])["crawled"]() == ""

@@ -164,7 +164,7 @@ class TestNobodysWorkIsOverwritten:
         assert released(course).read_bytes() == work
 
     def test_force_replaces_it(self, course: Course) -> None:
-        """Whoever says --force gets the release again."""
+        """With --force the release is written again."""
         before = released(course).read_bytes()
         self.work(course)
         assert build.build(course, [SECTION], force=True) == []
@@ -259,7 +259,7 @@ class TestCheck:
         assert any("notebooks/99_old" in problem for problem in build.build(course, check=True))
 
     def test_rules_of_answers_are_asked(self, pristine: Course) -> None:
-        """By whoever checks, with their own words."""
+        """By the author who checks, with their own words."""
 
         told: list[str] = []
         rules = Rules(answers=[full_marks])

@@ -1,4 +1,4 @@
-"""Liars: whoever does no work earns no more than the exercise declares, and whoever builds the course is told."""
+"""Liars: an answer that does no work earns no more than the exercise declares, and the course's author is told."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TestCeilings:
         assert overpaid_liars(section, print)
 
     def test_who_earns_what(self, pristine):
-        """Who says nothing or a constant, or tosses a coin, earns nothing of sums; who says 0 earns the one that is."""
+        """Silence, a constant or a coin earns nothing for sums; 0 earns the one sum that is 0."""
         earned = {lie.liar: lie.earned for lie in lies(pristine.section(SECTION))}
         assert earned["mute"] == earned["always None"] == earned["echo"] == earned["calls without claims"] == {}
         assert earned["always 0"] == earned["always False"] == {"zero": 1}

@@ -29,7 +29,7 @@ def checked(course: Course) -> tuple[list[str], list[str]]:
 
 
 def test_mistakes_that_are_seen_alike_break_the_bounds(course: Course) -> None:
-    """Neither can be named, and each is taken for the other when that one is left out."""
+    """Neither can be named, and each gets the other's name when it is left out."""
     write_twin(course)
     problems, told = checked(course)
     counts = "of 2 mistakes named 0 rightly, 0 falsely, 2 not at all; each left out: 2 falsely"

@@ -79,7 +79,7 @@ def graded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def grade(course: Course, graded: list[str], monkeypatch: pytest.MonkeyPatch) -> Grade:
-    """`autograder grade` in the course: code, outputs, the rows of --json, and whom it graded."""
+    """`autograder grade` in the course: code, outputs, the rows of --json, and the students it graded."""
     monkeypatch.setattr(progress, "out", Console(highlight=False, width=200))
     hand_in(course, *CLASS)
 
@@ -240,7 +240,7 @@ class TestPrinted:
         assert progress._duration(seconds) == words
 
     def test_summary(self):
-        """How many, their verdicts, how many need a person, and who the first are."""
+        """How many, their verdicts, how many need a person, and the first names."""
         roll = Roll.of(judged(f"n{n}") for n in range(12))
         for n in range(1988):
             roll.add(replace(judged(f"s{n}"), verdict="graded" if n > 54 else "missing"))
@@ -547,7 +547,7 @@ class TestAgain:
         assert grade().graded == ["bob"]
 
     def test_a_change_in_between(self, course, grade, monkeypatch):
-        """A submission that is replaced after it was looked at is graded, not taken for the old one."""
+        """A submission that is replaced after it was read is graded anew."""
         grade()
         course.gradebook.unlink()
         step = ledger.Ledger.step

@@ -59,7 +59,7 @@ COMMAND = [str(Path(sys.executable).with_name("autograder")), "grade", "--jobs",
 
 
 def hand_in(course: Course, count: int) -> dict[str, float]:
-    """A class of right and half right answers, no two alike; who has earned what."""
+    """A class of right and half right answers, no two alike, and the points of each."""
     section, expected = course.section(SECTION), {}
     for number in range(count):
         answer = HALF if number % 3 == 1 else RIGHT
@@ -131,7 +131,7 @@ def one_line(said: str) -> bool:
 
 @pytest.fixture(autouse=True)
 def interruptible() -> Iterator[None]:
-    """Whoever runs the tests in the background has Ctrl-C ignored, and what is started inherits that."""
+    """Tests in the background ignore Ctrl-C, and the processes that they start inherit that."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -139,7 +139,7 @@ def interruptible() -> Iterator[None]:
 
 @pytest.fixture
 def six(course: Course) -> dict[str, float]:
-    """A class of six handed in to `course`; who has earned what."""
+    """A class of six handed in to `course`, and the points of each."""
     return hand_in(course, 6)
 
 

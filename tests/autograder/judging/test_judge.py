@@ -207,7 +207,7 @@ class TestMessages:
     @pytest.mark.parametrize(
         ("how", "words"),
         {
-            "deadlock": "waits for ever",
+            "deadlock": "waits forever",
             "livelock": "without time passing",
             "limit": "doesn't come to an end",
             "endless": "still computing after 2 s",

@@ -46,7 +46,7 @@ def test_one_bad_apple(course, capsys):
     "answer", ["import os\nos._exit(0)\n", "import sys\nsys.exit(0)\n", "raise KeyboardInterrupt\n"]
 )
 def test_ending_isn_t_passing(course, answer):
-    """Whoever ends the process has no points."""
+    """Code that ends the process has no points."""
     found = check_file(written(course, answer))
     assert found["score"] == 0 and (found["line"] or found["slip"])
 

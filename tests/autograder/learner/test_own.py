@@ -51,7 +51,7 @@ def test_an_unfinished_one_is_not(last: Path) -> None:
 
 
 def test_a_missing_notebook_is_no_mistake(last: Path) -> None:
-    """Who skipped a section goes on with the worked answer."""
+    """After a skipped section the worked answer stands in."""
     own = own_answer("elsewhere", last)
     assert own.names is None
     assert own.line == "elsewhere: no notebook of yours here, so the worked answer"

@@ -77,7 +77,7 @@ def test_a_timestamp_that_names_no_instant_is_a_note(tmp_path: Path, text: str) 
 
 @pytest.mark.parametrize("kind", ["bytes", "huge", "link", "broken link", "pipe", "folder"])
 def test_a_file_that_is_none_is_a_note(tmp_path: Path, kind: str) -> None:
-    """Bytes, a huge one, a link to a good one, a pipe that would wait for ever."""
+    """Bytes, a huge one, a link to a good one, a pipe that would wait forever."""
     path = tmp_path / "here" / TIMESTAMP
     path.parent.mkdir()
     good = tmp_path / "good.txt"

@@ -149,7 +149,7 @@ class TestSaid:
         assert said == "1 of 2.5 points; not there yet:\n- Adds small numbers.\n  seen: another sum"
 
     def test_nothing_is_missing(self, course: Course, tmp_path: Path, capsys) -> None:
-        """Nothing is written: nbgrader takes any word there for a failure."""
+        """Nothing is written: nbgrader treats any word there as a failure."""
         folder = as_student(course, tmp_path / "x" / SECTION).parent
         assert self.said(capsys, folder, lambda a, b: a + b) == ""
 

@@ -1,4 +1,4 @@
-"""What the build adds around the authors' cells: contents and links, toolkits, the page for who teaches."""
+"""What the build adds around the authors' cells: contents and links, toolkits, the page for instructors."""
 
 from __future__ import annotations
 

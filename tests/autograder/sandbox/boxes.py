@@ -43,7 +43,7 @@ def tell(value):
 
 
 class Setting(NamedTuple):
-    """A tier, and as whom the zygote is started."""
+    """A tier, and the user that starts the zygote."""
 
     tier: str
     roles: tuple[str, ...]

@@ -131,7 +131,7 @@ def in_scope(scope: Path, *stage: str) -> list[str]:
 
 
 def test_only_what_was_given(scope):
-    """Whose part of the tree isn't marked as delegated keeps its hands off."""
+    """A grader leaves a tree alone that isn't marked as delegated."""
     assert in_scope(scope) == ["None hello"] * 3
     assert not list(scope.glob("*/"))
 

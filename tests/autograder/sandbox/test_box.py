@@ -489,13 +489,13 @@ def test_limits_waiting(box: Box) -> None:
 
 
 def test_computing_is_no_waiting(box: Box) -> None:
-    """Who wants the processor and gets little of it has more time: each second that it used buys several."""
+    """A process that gets little of the processor has more time: each CPU second buys several wall-clock seconds."""
     burns = "until = time.process_time() + 1.2\nwhile time.process_time() < until: pass\ntell('done')"
     assert attempt(box, burns, Limits(idle=1.0)).told == "done"
 
 
 def test_limits_in_all(box: Box) -> None:
-    """Not without end: who computes a little and waits is killed too."""
+    """Not without end: a process that computes a little and waits is killed too."""
     waits = "while True:\n    for _ in range(10_000): pass\n    time.sleep(0.01)"
     seen = attempt(box, waits, Limits(idle=0.2, total=1.0))
     assert (seen.exit.status, seen.exit.spent) == (-9, "total")

@@ -67,7 +67,7 @@ def why_not() -> str:
 
 
 def test_a_delegated_group_is_ours(tree):
-    """Marked by whoever manages the machine, with the controllers, and writable."""
+    """Marked by the machine's manager, with the controllers, and writable."""
     assert cgroup.given() == tree
 
 
@@ -91,7 +91,7 @@ def test_why_none_is_ours(tree, monkeypatch):
 
 
 def test_one_at_a_time(tree, monkeypatch):
-    """Whoever moves aside what runs in there would take along another's zygote that has just left."""
+    """Moving processes aside could catch another sandbox's zygote on its way."""
 
     def taken() -> bool:
         folder = os.open(tree, os.O_RDONLY)

@@ -250,7 +250,7 @@ class Wrong:
 
 
 def verdict(error: Exception) -> str:
-    """Where a message was refused: `decoding`, or by the name of who refused it later."""
+    """Where a message was refused: `decoding`, or the name of the function that refused it later."""
     name = traceback.extract_tb(error.__traceback__)[-1].name
     return "decoding" if name in ("decode", "check_plain") else name
 

@@ -111,7 +111,7 @@ def test_an_end(grader, how, said):
 
 
 def test_silence():
-    """Nobody waits for ever."""
+    """Nobody waits forever."""
     box = Plain()
     child = box.launch(b"[")  # no payload: it ends at once
     assert child.receive(20) is None

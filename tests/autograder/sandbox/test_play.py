@@ -98,7 +98,7 @@ def test_keeping_the_grader_busy(ends, monkeypatch):
 
 
 def test_who_does_not_end(ends):
-    """Though its limits should have ended it: nobody waits for ever, and what it said before counts."""
+    """Though its limits should have ended it: nobody waits forever, and what it said before counts."""
     ours, theirs = ends
     theirs.send(cells(session := one_task()))
     assert _listen(Socketed(1, ours), session, PATIENCE, 0.05) == ("timeout", "it used up its time (120 s in all)")
@@ -107,7 +107,7 @@ def test_who_does_not_end(ends):
 
 
 def test_time_is_used_up_twice_at_most(monkeypatch):
-    """Who is stopped by a time limit costs no fresh start for each scenario and group that is left."""
+    """After a time limit not every remaining scenario and group gets a fresh child."""
     started = []
 
     @scenario
@@ -140,7 +140,8 @@ def test_time_is_used_up_twice_at_most(monkeypatch):
     ],
 )
 def test_who_was_killed_for_the_time_it_took(status, cpu, late, spent):
-    """Also when a busy machine's statistics say less than its limit; who crashes after long has crashed."""
+    """Also when a busy machine's statistics say less than its limit; a child that crashes after a long time has
+    crashed."""
     box = SimpleNamespace(_limits={1: Limits()})
     said = {"exit": 1, "status": status, "cpu": cpu, "late": late, "failure": "", "starved": False}
     assert Box._exit(box, said).spent == spent  # type: ignore[arg-type]

@@ -213,7 +213,7 @@ class TestDishonest:
             talk.raw("batch", number, talk.token, [], None)
 
     def test_the_last_scenario_is_over(self):
-        """Who speaks for it in the next one tampers with that one; the earlier result stays."""
+        """A child that sends such a message in the next scenario tampers with that one; the earlier result stays."""
         talk = begun(alone, one_service)
         talk.done(mark(0, "mine"), end(0))
         with pytest.raises(Tampered):

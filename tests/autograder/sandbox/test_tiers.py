@@ -27,7 +27,7 @@ ROOT = os.getuid() == 0
 NAMESPACES = ("unshare", "Operation not permitted", "--cap-add SYS_ADMIN")
 LANDLOCK = ("landlock_create_ruleset", "Operation not permitted", "Linux 5.13")
 
-# As whom, and what the machine lacks: the tier that is chosen, what is said of the full one and of Landlock's.
+# The user, and what the machine lacks: the tier that is chosen, what is said of the full one and of Landlock's.
 Standing = tuple[tuple[str, ...], str, tuple[str, ...], tuple[str, ...]]
 AS_USER: list[Standing] = [
     ((), "full", (": available",), ()),

@@ -140,7 +140,7 @@ class TestTime:
         assert value(main) == 3.0
 
     def test_an_endless_sleep_doesnt_hold_the_others(self):
-        """A sleep for ever is no timer to jump to."""
+        """An endless sleep is no timer to jump to."""
 
         async def main():
             forever = asyncio.create_task(asyncio.sleep(float("inf")))
@@ -380,9 +380,9 @@ class TestEndings:
 
         async def main():
             while True:
-                await asyncio.sleep(1)  # for ever
+                await asyncio.sleep(1)  # forever
 
-        with pytest.raises(LimitError, match=r"more than 300 turns.*\n.*for ever"):
+        with pytest.raises(LimitError, match=r"more than 300 turns.*\n.*forever"):
             simulate(main, max_turns=300)
 
     @pytest.mark.parametrize("blocking", [False, True])
@@ -425,7 +425,7 @@ class TestEndings:
         assert not isinstance(seen.value, TimeoutError)
 
     def test_a_task_that_wont_be_cancelled_is_left(self):
-        """Cleaning up is bounded: who swallows every cancellation is dropped."""
+        """Cleaning up is bounded: a task that swallows every cancellation is dropped."""
 
         async def main():
             while True:
@@ -443,7 +443,7 @@ class TestEndings:
         service = world.service("op", [hang()])
 
         async def main():
-            await service("for ever")
+            await service("forever")
 
         with pytest.raises(DeadlockError, match="await service"):
             simulate(main, world=world)
@@ -824,8 +824,8 @@ class TestLibraries:
         assert value(lambda: asyncio.sleep(1, "well")) == "well"
 
     def test_web_application(self):
-        """Asked through its own interface an application waits on the virtual clock; Starlette's TestClient brings a
-        thread with a loop of its own, so what happens there is neither on the clock nor on the timeline (trap 8)."""
+        """Called through its own interface, an application waits on the virtual clock. Starlette's TestClient brings a
+        thread with its own loop, so what happens there is neither on the clock nor on the timeline (trap 8)."""
         httpx2 = pytest.importorskip("httpx2")
         applications = pytest.importorskip("starlette.applications")
         testclient = pytest.importorskip("starlette.testclient")
@@ -917,7 +917,7 @@ class TestSignals:
 
 class TestRecording:
     def test_timers_are_told_apart(self):
-        """Sleeps, timeouts and other timers, with who waits and how it ended."""
+        """Sleeps, timeouts and other timers, with the waiting task and how each ended."""
 
         async def main():
             asyncio.get_running_loop().call_later(1, int)

@@ -32,9 +32,9 @@ LENGTHS = [
 
 @pytest.mark.parametrize("seed", range(5))
 def test_every_timer_fires_when_its_deadline_has_come(seed):
-    """10,000 deadlines, 2,000 for each way to draw them, set at odd instants: each fires with `time() >= when`, less
-    than a nanosecond late but for the float's own resolution, says the `when` that it was given, and equal ones keep
-    their order.
+    """10,000 deadlines, 2,000 for each way to draw them, are set at odd instants. Each fires with `time() >= when`,
+    less than a nanosecond late apart from the float's own resolution. It says the `when` that it was given, and equal
+    ones keep their order.
     """
     draw, fired = random.Random(seed), []
     deadlines: list[float] = []

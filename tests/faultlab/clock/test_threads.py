@@ -322,7 +322,7 @@ def test_a_pause_in_a_thread_can_be_cancelled(pause, seconds):
 
 
 def test_a_thread_that_pauses_forever_meets_the_limit():
-    """Its caller waits for longer than the run may take, and code that goes on for ever in a thread is ended."""
+    """Its caller waits for longer than the run may take, and code that never ends in a thread is ended."""
 
     def on_and_on(seconds):
         while True:
