@@ -33,10 +33,11 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from faultlab.pictures.facts import table_html
 from faultlab.pictures.lanes import lanes
 from faultlab.pictures.sheet import GRID, INK, PALE, STYLES, Sheet, with_words
 from faultlab.pictures.svg import framed, svg
-from faultlab.pictures.words import fill, safe, table_html
+from faultlab.pictures.words import fill, safe
 from faultlab.timeline import Timeline
 
 if TYPE_CHECKING:

@@ -28,10 +28,8 @@ from faultlab.pictures.sheet import (
     measure,
 )
 from faultlab.pictures.theme import dark_style
-from faultlab.pictures.words import describe, safe, table_html
+from faultlab.pictures.words import safe
 from faultlab.timeline import Timeline
-
-__all__ = ["compare_svg", "describe", "svg", "table_html"]
 
 
 def svg(picture: Timeline | Sheet, *, alt: str | None = None, **layout: Any) -> str:
