@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from itertools import permutations
+from statistics import median
 from typing import Any
 
 import pytest
@@ -11,11 +13,13 @@ import pytest
 from autograder.notebook.answer import read_cells
 from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
+from faultlab import simulate
 from tests.sections.conftest import SECTIONS, notebook
 
 SECTION = next(section for section in SECTIONS if section.name == "09_service")
 INTENDED = "retry > bulkhead > breaker > timeout"
-WANTED = ["LECTURES_ORDER", "night", "sick", "until_open", "measured", "order_trial", "Pile", "twelve", "crawled"]
+WANTED = ["LECTURES_ORDER", "night", "sick", "until_open", "measured", "order_trial", "Stack", "twelve", "crawled"]
+WANTED += ["over_http", "lecture_main", "asleep", "latencies", "Bulkhead", "BulkheadFull", "CircuitBreaker"]
 MENDED = """
 def new_breaker():
     return SmallBreaker(threshold=5, is_failure=lambda problem: not isinstance(problem, NotFound))
@@ -75,11 +79,11 @@ def test_orders(names):
 
 def test_buttons(names):
     """A button lifts its layer by one."""
-    pile = names["Pile"]("a > b > c")
-    pile.rows[2].click()
-    assert pile.value == "a > c > b"
-    pile.rows[0].click()
-    assert pile.value == "a > c > b"
+    stack = names["Stack"]("a > b > c")
+    stack.rows[2].click()
+    assert stack.value == "a > c > b"
+    stack.rows[0].click()
+    assert stack.value == "a > c > b"
 
 
 def test_deadline_too_short(names):
@@ -92,3 +96,52 @@ def test_crawler_can_be_mended(names, cells):
     assert "CircuitIsOpen" in names["crawled"]()
     place = next(number for number, source in enumerate(cells) if source.startswith("def new_breaker"))
     assert names_of([*cells[:place], MENDED, *cells[place + 1 :]])["crawled"]() == ""
+
+
+def test_server_stops(names):
+    """A client that raises gets its error, and the server it asked has stopped: no task of it is left."""
+
+    async def main() -> int:
+        with pytest.raises(TypeError):
+            await names["over_http"](names["lecture_main"](None, print), [object()])
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(main()) == 1
+
+
+def test_asleep(names):
+    """Two thirds of the slots' time are spent asleep with the bulkhead outside, and nothing with it inside."""
+    assert [names["asleep"](order) for order in ("bulkhead > retry", "retry > bulkhead")] == [pytest.approx(200 / 3), 0]
+
+
+def test_median_of_a_bad_night(names):
+    """In a night without any value, rejections make the median latency 0 s; without them it is 5.1 s."""
+    timeline = names["night"](INTENDED, 30)
+    of_all = names["latencies"](timeline)
+    called = [of_all[lane] for lane in {call.lane for call in timeline.calls()}]
+    assert not [call for call in timeline.calls() if call.outcome == "ok"]
+    assert (median(of_all.values()), median(called)) == (0, pytest.approx(5.1))
+
+
+@pytest.mark.parametrize("is_failure", [True, False])
+def test_rejecting_bulkhead_inside(names, is_failure):
+    """A bulkhead that rejects, inside the exercise's breaker: rejections open the circuit of a healthy backend, or they
+    reset the count of a dead one."""
+    full = names["BulkheadFull"]
+    breaker = names["CircuitBreaker"](
+        failure_threshold=3, is_failure=lambda error: is_failure or not isinstance(error, full)
+    )
+    bulkhead = names["Bulkhead"](1)
+
+    async def backend() -> None:
+        await asyncio.sleep(1)
+        if not is_failure:
+            raise ConnectionError
+
+    async def main() -> str:
+        for _ in range(4):
+            each = [breaker.call(lambda: bulkhead.run(backend)) for _ in range(4)]
+            await asyncio.gather(*each, return_exceptions=True)
+        return str(breaker.state)
+
+    assert simulate(main).value == ("open" if is_failure else "closed")
