@@ -27,8 +27,8 @@ start()
 # ## A detective story: the voucher that was used twice
 #
 # Three customers pay at about the same time. Each has a voucher that may be used once. In the evening the books show
-# four vouchers taken off: one of the three customers lost a second one. Here is the code that did it, and the log that
-# it wrote.
+# four vouchers taken off instead of three: one customer's voucher was taken off twice. Here is the code that did it,
+# and the log that it wrote.
 
 
 # %%
@@ -121,7 +121,7 @@ show(
 # > **Every line says whose it is, and nobody has to remember to say it.**
 #
 # The second half matters as much as the first. If you pass a name to each function that might log, every signature
-# changes, and the one function that you forgot is the one whose lines you will need.
+# changes. And the one function that you forget will be the one whose lines you need.
 #
 # ## The pattern: a variable that belongs to the task
 #
@@ -625,8 +625,8 @@ with structlog.contextvars.bound_contextvars(request_id="r-17", email="ada@examp
 #   standard library's `QueueHandler` hands the lines to a thread instead.
 # * **Don't log every attempt.** If each attempt of a retry gets a line, an outage fills the disk just when you need
 #   the log. Count the attempts, or log one in a hundred.
-# * **Send the id along.** When a request goes through several services, its id travels in a header (the standard is
-#   W3C Trace Context), so that you can put the lines of all services together.
+# * **Send the id along.** When a request goes through several services, its id travels in a header. The standard is
+#   W3C Trace Context. Then you can put the lines of all services together.
 #
 # <details><summary>Code review: what else to say about the listing</summary>
 #

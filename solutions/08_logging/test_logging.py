@@ -219,7 +219,7 @@ def done_lines(run, request_id):
 
 
 def done_of(run, who, request_id, at):
-    """Return the request_done line of a request that ended at `at`. Whether the line has its id, `test_serve` judges."""
+    """Return the request_done line of a request that ended at `at`. Whether it has the id, `test_serve` judges."""
     done = [(when, line) for when, line in written(run) if line.get("event") == "request_done"]
     here = [line for when, line in done if abs(when - at) < BLINK]
     found = [line for line in here if line.get("request_id") == request_id] or here or done_lines(run, request_id)

@@ -7,10 +7,10 @@ A script is a list of lines such as
     "C at 2: hangs, cancelled at 2.5"      its caller gives up
     "8 x D at 31: works after 0.4"         requests D1 to D8, at the same instant
 
-The last ending holds for all further attempts: "fails" means that every attempt fails. Other endings are "missing"
-(NotFound), "empty" (the value is an empty dict), "nothing" (the value is None) and "works or missing" (the world draws
-one of the two). An attempt takes a short time, drawn by the world, or the seconds after "after". `faultlab.script`
-describes the rest of the language.
+The last ending holds for all further attempts: "fails" means that every attempt fails. There are four more endings:
+"missing" (NotFound), "empty" (the value is an empty dict), "nothing" (the value is None) and "works or missing" (the
+world draws one of the two). An attempt takes a short time, drawn by the world, or the seconds after "after".
+`faultlab.script` describes the rest of the language.
 
 The world draws each user's number. A request knows its number, and only the world knows how its attempts will end.
 """

@@ -42,7 +42,7 @@ start()
 # | timeout | no attempt takes longer than this | 5 s |
 # | retry | a failed attempt is tried again | 4 attempts, pauses of 0.1, 0.2 and 0.4 s |
 # | breaker | a backend that keeps failing isn't called | 5 consecutive failures, 30 s |
-# | bulkhead | no more requests at once than this | 100 slots |
+# | bulkhead | at most this many requests run at once | 100 slots |
 #
 # One night their backend accepts every call and never answers. Team B's service says "not now" after five seconds, and
 # from then on at once; its users see yesterday's list. In team A's office the phones ring. No part has a bug, and no
@@ -291,7 +291,7 @@ twenty_seconds = night(LECTURES_ORDER, 20)
 estimate(
     "Twenty seconds, 400 requests. How many of them have had any answer, good or bad?",
     lambda: len(twenty_seconds.marks("answered")),
-    why="The first request is still making its fourth attempt. It fails after 4 × 5 + 0.1 + 0.2 + 0.4 = 20.7 s, and "
+    why="The first request is still in its fourth attempt. It fails after 4 × 5 + 0.1 + 0.2 + 0.4 = 20.7 s, and "
     "only then does the breaker hear of a failure. A hundred requests hold the slots, and the other three hundred wait. "
     "A hundred slots, each held for 20.7 s, serve 100 / 20.7 = 4.8 requests a second, on any machine.",
 )
@@ -355,7 +355,7 @@ estimate(
 # ### Asleep in a slot
 #
 # One more look, at the outermost layer. There are two slots and a dead backend. The pauses are longer here, so that you
-# can see them. **How much of the time that a slot is taken does its request only sleep?**
+# can see them. **For how much of the time that it holds a slot does a request only sleep?**
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -510,27 +510,32 @@ def measured(order, hangs):
     longest = max(after - before for before, after in zip(taken, given, strict=True))
     found = until_open(timeline)
     attempts = f"{found[0]} attempts" if found else "never"
-    return attempts, f"until it opens, {found[1]:.4g} s" if found else "the circuit stays closed", f"{longest:.3g} s"
+    opens = f"until the circuit opens at {found[1]:.4g} s" if found else "the circuit stays closed"
+    return attempts, opens, f"{longest:.3g} s"
+
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+STACK_TITLE = "What does a sick backend do to a service in this order?"
 
 
 def stack_picture(order=LECTURES_ORDER):
-    shapes, names = [], order.split(" > ")
+    shapes, names = [Text(8, 16, STACK_TITLE, 13, bold=True)], order.split(" > ")
     for depth, name in enumerate(names):
         inset = 22 * depth
-        shapes.append(Bar(8 + inset, 12 + inset, 340 - 2 * inset, 210 - 2 * inset, "cancelled"))
-        shapes.append(Text(18 + inset, 28 + inset, name, 12, bold=True))
-    shapes.append(Text(178, 124, "the backend", 12, "middle"))
+        shapes.append(Bar(8 + inset, 34 + inset, 340 - 2 * inset, 210 - 2 * inset, "cancelled"))
+        shapes.append(Text(18 + inset, 50 + inset, name, 12, bold=True))
+    shapes.append(Text(178, 146, "the backend", 12, "middle"))
     said = []
     for row, (kind, hangs) in enumerate({"The backend is dead:": False, "The backend hangs:": True}.items()):
-        y, (attempts, opens, held) = 40 + 100 * row, measured(order, hangs)
+        y, (attempts, opens, held) = 62 + 100 * row, measured(order, hangs)
         shapes += [
             Text(372, y, kind, 12),
             Text(372, y + 30, attempts, 22, bold=True),
             Text(580, y + 30, held, 22, bold=True),
         ]
-        shapes += [Text(372, y + 48, opens, 11), Text(580, y + 48, "a slot is held", 11)]
-        said.append(f"{kind} {attempts}, {opens}; a slot is held for {held}.")
-    return Sheet(720, 236, tuple(shapes), alt=" ".join(said))
+        shapes += [Text(372, y + 48, opens, 11), Text(580, y + 48, "longest stay in a slot", 11)]
+        said.append(f"{kind} {attempts}, {opens}; the longest stay in a slot is {held}.")
+    return Sheet(720, 258, tuple(shapes), STACK_TITLE, " ".join(said))
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -546,8 +551,8 @@ explore(
 #
 # The circuit stays closed forever wherever the timeout is *outside* the breaker. The timeout cancels everything inside
 # it, and a cancelled call is no verdict: for all the breaker knows, the user has left. Inside the breaker the same
-# timeout is a `TimeoutError`, and that is a failure. If the timeout is outside the retries, the four attempts share 5
-# s.
+# timeout is a `TimeoutError`, and that is a failure. If the timeout is outside the retries, all four attempts share its
+# 5 s.
 # </details>
 
 # %% [markdown]
@@ -831,8 +836,8 @@ show(
 #   end in 0 s. After `recovery_time` seconds one probe goes through.
 # * **The bulkhead.** At most `max_concurrent` attempts run at once, and `max_queue` more may wait. No request keeps a
 #   slot during a pause.
-# * **Records.** `record(latency, ok)` is called once per request, also for a rejected one: with the seconds of the
-#   whole request, and with `status < 500`. (After the exercise you will see which signals this is right for.)
+# * **Records.** Call `record(latency, ok)` once per request, even for a rejected one: with the seconds of the whole
+#   request, and with `status < 500`. (After the exercise you will see which signals this is right for.)
 # * **Cancelled requests** end at once, and the cancellation propagates. They free their slot, and the breaker counts
 #   them neither as success nor as failure.
 #
@@ -895,8 +900,8 @@ class UserService:
 # <details><summary>Hint 1: one layer, one function</summary>
 #
 # Write the layers as small methods, from the inside out. The innermost makes one call of `fetch`. Each further method
-# passes the one before to a tool: `self.breaker.call(lambda: ...)`. Start with two layers, look at the check, and add
-# the next. Create the parts that all requests share (breaker, bulkhead) in `__init__`.
+# passes the one before it to a part: `self.breaker.call(lambda: ...)`. Start with two layers, look at the check, and
+# add the next. Create the parts that all requests share (breaker, bulkhead) in `__init__`.
 # </details>
 #
 # <details><summary>Hint 2: five questions that decide the order</summary>
@@ -962,13 +967,13 @@ print(f"the {len(of_called)} requests that reached the backend: median latency {
 # | latency | how long does a served request take? | not a served request: leave it out |
 # | readiness | can this process do its work now? | no evidence about the backend: leave it out |
 #
-# The exercise's `record` is right for the first signal only. For the other two, record *attempts*: inside the breaker,
-# where no rejection ever arrives.
+# The exercise's `record` is right for the first signal only. For latency, leave the rejected requests out. For
+# readiness, record *attempts* instead of requests, inside the breaker, where no rejection arrives.
 #
-# Readiness suffers most. While the circuit is open, nearly all records are rejections, so a monitor that counts them as
-# failures says "not ready". Then the load balancer sends nothing, or the rejections continue: either way the records
-# don't get better. In notebook 11 you will see such a monitor. It still says "not ready" long after the database is
-# back.
+# Readiness suffers most. While the circuit is open, nearly all records are rejections. A monitor that counts them as
+# failures says "not ready". The load balancer then sends no requests, and without requests no probe finds out that the
+# backend has recovered. You will see such a monitor in notebook 11: it still says "not ready" long after the database
+# is back.
 
 # %% [markdown]
 # ## Code review
@@ -978,9 +983,9 @@ print(f"the {len(of_called)} requests that reached the backend: median latency {
 # * **`rate_limiter` limits no rate.** It is a semaphore, which limits how many requests run *at once*.
 #   `AppError::RateLimited` is never returned, as `acquire` fails only on a closed semaphore. The queue in front of it
 #   has no limit, and a request in it waits forever.
-# * **Every error is the same.** The retry tries four times for a user that doesn't exist, and the breaker counts each
-#   as a failure, until the circuit is open for all other users. A rejection is recorded as a failed request of 0 ms, so
-#   the average latency gets better as things get worse.
+# * **Every error is the same.** The retry asks four times for a user that doesn't exist. Then the breaker counts a
+#   failure, and five such users open the circuit for everybody else. A rejection is recorded as a failed request of
+#   0 ms, so the average latency gets better as things get worse.
 # * **No deadline for the request.** Four timeouts add up: 4 × 5 + 0.7 s.
 # * **No way out.** There is no shutdown that drains, no readiness apart from health, and no limit for slow clients. And
 #   `Database::connect().await.unwrap()` panics if the database is down: the service can't even start to say so, and is
@@ -1029,23 +1034,22 @@ print(f"attempts: {len(stamina_run.timeline.calls())}")
 
 # %% [markdown]
 # Many services have the stack outside the process: in a service mesh, a proxy beside each service retries, counts and
-# limits. Check for one before you add your own: two retries of 4 attempts around each other make up to 16.
+# limits. Check for one before you add your own: two retries of 4 attempts, one around the other, make up to 16 calls.
 
 # %% [markdown]
 # ## Questions
 #
-# <details><summary>Your service calls three backends. How many breakers, how many bulkheads, how many
-# deadlines?</summary>
+# <details><summary>Your service calls three backends. How many breakers, bulkheads and deadlines does it
+# need?</summary>
 #
 # One breaker and one bulkhead for each backend, since each backend can fail on its own. One deadline for the request,
 # which the three calls share: the user waits once.
 # </details>
 #
-# <details><summary>The breaker opens while a request sleeps before its third attempt. What should the service
-# answer?</summary>
+# <details><summary>The breaker opens while a request sleeps between two attempts. What should you answer?</summary>
 #
 # 503, as soon as the request wakes: its next attempt is rejected. Your service does so, as the second request to a dead
-# backend shows. The service could also remember the second attempt's 502, but "come back in 30 s" helps the caller
+# backend shows. You could also answer 502 for the attempt before the pause, but "come back in 30 s" helps the caller
 # more.
 # </details>
 #
@@ -1055,8 +1059,7 @@ print(f"attempts: {len(stamina_run.timeline.calls())}")
 # last resort is outermost too, but you look it up afterwards, when the stack has given up.
 # </details>
 #
-# <details><summary>A colleague puts the deadline inside the retry, "so that every attempt is safe". What does a user
-# see at worst?</summary>
+# <details><summary>A colleague puts the deadline inside the retry. How long does a user wait at worst?</summary>
 #
 # `max_attempts` deadlines and the pauses between them. A deadline that starts again with each attempt is only an
 # attempt's timeout.
