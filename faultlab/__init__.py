@@ -9,14 +9,16 @@ run.value, run.timeline
 """
 
 from faultlab.clock.errors import DeadlockError, LimitError, LivelockError, SimulationError
-from faultlab.pictures.figure import axes, show
+from faultlab.pictures.figure import COLORS, axes, label_lines, show
+from faultlab.pictures.play import play
 from faultlab.repeat import NotRepeatable, repeatable
 from faultlab.run import Run, live, simulate
-from faultlab.service import Service, mark
+from faultlab.service import Service, mark, waiting
 from faultlab.timeline import Timeline
 from faultlab.world import World, error, hang, ok
 
 __all__ = [
+    "COLORS",
     "DeadlockError",
     "LimitError",
     "LivelockError",
@@ -29,10 +31,13 @@ __all__ = [
     "axes",
     "error",
     "hang",
+    "label_lines",
     "live",
     "mark",
     "ok",
+    "play",
     "repeatable",
     "show",
     "simulate",
+    "waiting",
 ]

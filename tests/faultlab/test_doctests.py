@@ -25,7 +25,7 @@ CALLS = (
         "faultlab.ok",
         "faultlab.error",
     ),
-    *("faultlab.mark", "faultlab.show", "faultlab.axes", "faultlab.repeatable"),
+    *("faultlab.mark", "faultlab.waiting", "faultlab.show", "faultlab.axes", "faultlab.repeatable"),
     *("faultlab.lanes.lanes", "faultlab.lanes.compare", "faultlab.raster.raster", "faultlab.raster.slots"),
     *("faultlab.explore.explore", "faultlab.scenario.scenario", "faultlab.notebook.start"),
     *(f"faultlab.warmup.{name}" for name in ("predict", "estimate", "arrange", "mended")),
@@ -35,10 +35,10 @@ CALLS = (
 
 
 def examples(name: str) -> list[doctest.DocTest]:
-    """The docstrings of a module that have examples; they see its names, asyncio and the laboratory's."""
+    """The docstrings of a module that have examples; they see asyncio, the laboratory's names, and first its own."""
     module = importlib.import_module(name)
     known = {"asyncio": asyncio, **{one: getattr(faultlab, one) for one in faultlab.__all__}}
-    found = doctest.DocTestFinder().find(module, extraglobs=known)
+    found = doctest.DocTestFinder().find(module, extraglobs={**known, **vars(module)})
     return [one for one in found if one.examples]
 
 
