@@ -399,13 +399,13 @@ def in_slots(order):
         for call in timeline.calls(lane=who):
             if at <= call.start < over:
                 bars += [Interval(f"slot {slot}", "asleep", at, call.start)] if call.start > at + 1e-6 else []
-                bars += [Interval(f"slot {slot}", "at the backend", call.start, call.end)]
+                bars += [Interval(f"slot {slot}", "attempt", call.start, call.end)]
                 at = call.end
     return bars
 
 
 def slots_picture(order):
-    looks = {"at the backend": "attempt", "asleep": "sleep"}
+    looks = {"attempt": "attempt", "asleep": "sleep"}
     return slots(in_slots(order), title=f"Who holds the two slots? {order}", until=9, tenants=looks)
 
 
@@ -522,7 +522,7 @@ def stack_picture(order=LECTURES_ORDER):
     shapes, names = [Text(8, 16, STACK_TITLE, 13, bold=True)], order.split(" > ")
     for depth, name in enumerate(names):
         inset = 22 * depth
-        shapes.append(Bar(8 + inset, 34 + inset, 340 - 2 * inset, 210 - 2 * inset, "cancelled"))
+        shapes.append(Bar(8 + inset, 34 + inset, 340 - 2 * inset, 210 - 2 * inset, "meant_cancelled"))
         shapes.append(Text(18 + inset, 50 + inset, name, 12, bold=True))
     shapes.append(Text(178, 146, "the backend", 12, "middle"))
     said = []
