@@ -102,8 +102,8 @@ predict(
     "Whose voucher was taken off twice?",
     ["alice's", "bob's", "carol's"],
     lambda: f"{next(name for name, text in day() if text == 'no answer, once more')}'s",
-    why="You could only guess: 'no answer, once more' was written after all three had begun, and fits each of them. "
-    "The first call did take bob's voucher off. Only its answer was lost, and the second call took it off again.",
+    why="You could only guess: 'no answer, once more' was written after all three customers had begun, and fits each "
+    "of them. The first call did take bob's voucher off. Only its answer was lost, and the second call took it off again.",
 )
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -116,7 +116,7 @@ show(
 )
 
 # %% [markdown]
-# The columns add nothing to the log but a name on each line.
+# The columns add only one thing to the log: a name on each line.
 #
 # > **Every line says whose it is, and nobody has to remember to say it.**
 #
@@ -277,8 +277,8 @@ predict(
     [1, 3, 4, 7],
     lambda: len(errors_logged(careful_handler)),
     why="Each attempt is logged where it fails and again where it is caught: six lines. Then the handler logs the "
-    "request. One request failed, and a count of errors in this log says seven. An alarm set to five a minute goes off "
-    "for a single user.",
+    "request. One request failed, but a count of the errors in this log says seven. An alarm set to five a minute "
+    "goes off for a single user.",
 )
 
 # %% [markdown]
@@ -454,7 +454,7 @@ _ = simulate(canonical_evening(vouchers), world=world)
 # in a log is a published password. **Redact** such fields in the one place that every line passes, because any other
 # place will be forgotten one day.
 #
-# The table's last row needs code of its own. When the caller goes away, the task is cancelled. `except Exception`
+# The table's last row needs extra code. When the caller goes away, the task is cancelled. `except Exception`
 # doesn't see that, because `CancelledError` isn't an `Exception`. Without a clause for it, a cancelled request leaves
 # no line.
 
@@ -571,9 +571,9 @@ async def serve(logger, request_id, handler):
 # Use one module-level `ContextVar` that holds a dict. `bind` sets a *new* dict and resets it in a `finally`. `log`
 # reads it.
 #
-# `serve` writes its line at one of three ends: the result, `asyncio.CancelledError` or `Exception`. After the last two,
-# re-raise with a bare `raise`. Put everything inside `with bind(request_id=request_id):`. For the level,
-# `getattr(exc, "status", 500)` saves you a special case.
+# A request can end in three ways, and `serve` writes its line in each: a result, `asyncio.CancelledError` or
+# `Exception`. After the last two, re-raise with a bare `raise`. Put everything inside `with
+# bind(request_id=request_id):`. For the level, `getattr(exc, "status", 500)` saves you a special case.
 # </details>
 #
 # <details><summary>Hint 3: the lines of a solution, shuffled</summary>
@@ -632,7 +632,7 @@ with structlog.contextvars.bound_contextvars(request_id="r-17", email="ada@examp
 #
 # * `skip(db)` keeps the database out of the span but leaves `id` in it. With `fields(user_id = %id)` the id is there
 #   twice.
-# * It logs the error *and* returns it. You counted the consequences above.
+# * The listing logs the error *and* returns it. You counted the consequences above.
 # * Every failure has the level error, even "no such user".
 # * Each line has the user's name in plain text. An id would be enough, and the name behind an id can be
 #   deleted on request.

@@ -22,7 +22,7 @@ ODD = {
 
 
 def parsed(line):
-    """Return what the sink got, as a dict. Whether it is a string of one line, `test_line` judges."""
+    """Return what the sink got, as a dict. `test_line` judges whether it is a string of one line."""
     found = line
     if type(line) is str:
         try:
@@ -219,7 +219,7 @@ def done_lines(run, request_id):
 
 
 def done_of(run, who, request_id, at):
-    """Return the request_done line of a request that ended at `at`. Whether it has the id, `test_serve` judges."""
+    """Return the request_done line of a request that ended at `at`. `test_serve` judges whether it has the id."""
     done = [(when, line) for when, line in written(run) if line.get("event") == "request_done"]
     here = [line for when, line in done if abs(when - at) < BLINK]
     found = [line for line in here if line.get("request_id") == request_id] or here or done_lines(run, request_id)
@@ -250,7 +250,7 @@ def _ends(statuses):
 
 
 def level_of(line):
-    """Return a line's level in lower case. Whether it was written in lower case, `test_line` judges."""
+    """Return a line's level in lower case. `test_line` judges whether it was written in lower case."""
     level = line.get("level")
     return level.lower() if type(level) is str else level
 
@@ -279,7 +279,7 @@ def test_cancelled(run):
 
 
 def lasted(line, call, what):
-    """Fail if the line's duration isn't that of the call. The unit and the rounding, `test_serve` judges."""
+    """Fail if the line's duration isn't that of the call. `test_serve` judges the unit and the rounding."""
     took, duration = call.end - call.start, line.get("duration")
     right = type(duration) in (int, float) and (
         abs(duration - took) < NEAR or abs(duration / 1000 - took) < NEAR or duration in (int(took), round(took))
@@ -318,7 +318,7 @@ def test_nests(run, outer="tenant", inner="job"):
 
 PLACES = {
     "outer": "in a block that binds {outer}",
-    "inner": "in it, in a block that binds {inner}{again}",
+    "inner": "inside it, in a block that binds {inner}{again}",
     "outer again": "back in the block that binds {outer}, after an inner one",
     "after": "after the blocks",
 }
@@ -329,7 +329,7 @@ LEFT = {
     "inner error": ("outer again", "an error"),
     "cancelled": ("after", "a cancellation"),
 }
-"""For each kind of turn: the line that follows what left a block, and what left it."""
+"""For each kind of turn: the line that is logged after a block was left early, and what ended the block."""
 
 
 def told(context):
@@ -365,7 +365,7 @@ def test_tasks(run):
 def same_context(line, where, wanted, also=None):
     """Fail if the line's bound fields are neither `wanted` nor `also`.
 
-    So it must have nothing that other tasks bound. Whether each block nests and ends, `test_nests` judges.
+    So a line must have no field that another task bound. `test_nests` judges whether each block nests and ends.
     """
     bound = {key: line[key] for key in ("caller", "step") if line.get(key) is not None}
     assert bound in (wanted, also), f"{where}: the line has {told(bound)}, not {told(wanted if also != {} else {})}"

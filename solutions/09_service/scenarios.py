@@ -3,7 +3,7 @@
 A script is a list of lines such as
 
     "A at 0: works"                        one request, 0 s after the start
-    "B then: fails, fails, works"          it comes when all requests before it are over; its three attempts end so
+    "B then: fails, fails, works"          it comes when all before it are over; its attempts end like this
     "C at 2: hangs, cancelled at 2.5"      its caller gives up
     "8 x D at 31: works after 0.4"         requests D1 to D8, at the same instant
 

@@ -1,7 +1,7 @@
 # %% [markdown] lecture="Complete Resilient Service Example"
 # # A complete service
 #
-# **In which order?** You have all the parts: retry, circuit breaker, bulkhead, timeout. Now put one around the other.
+# **In which order?** You have all the parts: retry, circuit breaker, bulkhead, timeout. Now put each around the next.
 # Their order decides more than any of their numbers. About 25 minutes to read and try, and 60 for the exercise.
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -355,7 +355,7 @@ estimate(
 # ### Asleep in a slot
 #
 # One more look, at the outermost layer. There are two slots and a dead backend. The pauses are longer here, so that you
-# can see them. **For how much of the time that it holds a slot does a request only sleep?**
+# can see them. **A request holds its slot for a while: for what share of that time is it asleep?**
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -662,7 +662,8 @@ predict(
     "`small_retry` makes up to four attempts. How many calls does the backend get?",
     [1, 2, 4],
     lambda: len(twice.timeline.calls()),
-    why=f"The retry awaits the same coroutine again, which was used up. {type(twice.error).__name__}: {twice.error}.",
+    why="The retry awaits the same coroutine a second time, but it is used up. "
+    f"{type(twice.error).__name__}: {twice.error}.",
     picture=lambda _: lanes(twice.timeline, title="How many calls does the backend get?", order=["request"]),
 )
 
@@ -680,8 +681,8 @@ print(
 # ### Warm-up 2: fix the crawler's damage
 #
 # A crawler asks for six users that don't exist. Then a customer asks for a user that does exist, and hears that the
-# circuit is open. The backend was healthy all the time. Two arguments are to blame: one of the retry, which is wrong,
-# and one of the breaker, which is missing. Fix both.
+# circuit is open. The backend was healthy all the time. Two arguments are to blame: the retry has a wrong one,
+# and the breaker lacks one. Fix both.
 
 
 # %% toolkit="true"
@@ -910,7 +911,8 @@ class UserService:
 # 2. Does a sleeping request need a slot?
 # 3. Should the breaker hear of an attempt that was too slow? Of a request that the bulkhead rejected?
 # 4. Which timeout is for one attempt, and which for everything?
-# 5. Which code turns the errors that come out of the outermost layer into a status? Which class do they have there?
+# 5. Which code turns the errors that come out of the outermost layer into a status? Which class does each error have
+#    there?
 # </details>
 #
 # <details><summary>Hint 3: the lines, shuffled</summary>

@@ -55,7 +55,7 @@ def took(run, who):
 
 
 def status_of(run, who):
-    """Return the status, or None if `handle` raised or returned no pair. A status as text, `test_answers` judges."""
+    """Return the status, or None if `handle` raised or returned no pair. `test_answers` judges a status as text."""
     end, _ = ended(run, who)
     pair = end["value"] if end["how"] == "returned" else None
     told = pair[0] if type(pair) is list and len(pair) == 2 else None
@@ -125,15 +125,15 @@ def _instead(run):
 
 
 def check_calls(run, who, calls):
-    """Fail unless this request made so many calls of fetch."""
+    """Fail unless this request made this many calls of fetch."""
     number = len(attempts(run, who))
     assert number == calls, f"{who}: {story(run, who)}; expected {few(calls)}; {told(run, who)}"
 
 
 def went(run, who, well, calls=None):
-    """Fail unless this request made so many calls of fetch, and its status is 200 exactly if it went well.
+    """Fail unless this request made this many calls of fetch, and its status is 200 exactly if it went well.
 
-    Which other status it has, other tests judge.
+    Other tests judge which other status it has.
     """
     if calls is not None:
         check_calls(run, who, calls)
@@ -149,7 +149,7 @@ def went(run, who, well, calls=None):
 
 
 def check(run, who, status, calls=None):
-    """Fail unless this request was answered with this status, after so many calls of fetch."""
+    """Fail unless this request was answered with this status, after this many calls of fetch."""
     if calls is not None:
         check_calls(run, who, calls)
     pair_of(run, who)
@@ -215,7 +215,7 @@ def at_once(run):
 def test_answers(run):
     """200 with the value that fetch returned, 404 for NotFound
 
-    Hint: `return 200, value` when the outermost layer returns, and one `except` for each error that it raises.
+    Hint: `return 200, value` when the outermost layer returns. Write one `except` for each error that it raises.
     """
     everybody(run)
     check_users(run)
@@ -456,7 +456,7 @@ def test_unavailable(
         through = [who for who in names if attempts(run, who)]
         seen = f"max_concurrent={most} and max_queue={queue}: {len(names)} came at once"
         assert at_once(run) <= most, f"{seen}, and {times(at_once(run))} ran at the same time"
-        assert len(through) == well, f"{seen}, {len(through)} got through to fetch, where there was room for {well}"
+        assert len(through) == well, f"{seen}, {len(through)} got through to fetch, but there was room for {well}"
         for who in names:
             if who in through:
                 went(run, who, well=True)
@@ -507,9 +507,9 @@ def test_counts_attempts(
     ),
     threshold=5,
 ):
-    """failure_threshold counts consecutive attempts: exactly so many reach a dead backend, then requests fail in 0 s
+    """failure_threshold counts failed attempts: exactly that many reach a dead backend, then requests fail in 0 s
 
-    Hint: what does the breaker see, each attempt or each request? Which of retry and breaker is outside the other? Does
+    Hint: what does the breaker see, each attempt or each request? Which one is outside, the retry or the breaker? Does
     the breaker hear of requests that the bulkhead rejected?
     """
     for run, table in zip(runs, expected, strict=False):
