@@ -360,7 +360,7 @@ estimate(
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 def rush_hour(order):
-    """Send four requests through two slots to a dead backend; return the timeline, and who held which slot when."""
+    """Send four requests through two slots to a dead backend; return the timeline, and when each held which slot."""
     world = World()
     backend = world.service("backend", then=error("ConnectionError"), latency=0.4)
     free, held = [1, 2], []
@@ -392,7 +392,7 @@ def rush_hour(order):
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 def in_slots(order):
-    """Return who did what in which slot, as intervals."""
+    """Return the attempts and the sleeps in each slot, as intervals."""
     timeline, held = rush_hour(order)
     bars = []
     for slot, who, at, over in held:

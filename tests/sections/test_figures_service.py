@@ -20,7 +20,7 @@ SECTION = next(section for section in SECTIONS if section.name == "09_service")
 INTENDED = "retry > bulkhead > breaker > timeout"
 WANTED = ["LECTURES_ORDER", "night", "sick", "until_open", "measured", "order_trial", "Stack", "twelve", "crawled"]
 WANTED += ["over_http", "lecture_main", "asleep", "latencies", "Bulkhead", "BulkheadFull", "CircuitBreaker"]
-MENDED = """
+FIXED = """
 def new_breaker():
     return SmallBreaker(threshold=5, is_failure=lambda problem: not isinstance(problem, NotFound))
 
@@ -56,7 +56,7 @@ def test_slots_held_through_everything(names):
 
 @pytest.mark.parametrize(("order", "attempts", "opens"), [(None, 20, 4.5), (INTENDED, 5, 0.95)])
 def test_attempts_until_open(names, order, attempts, opens):
-    """A dead backend gets 20 attempts in the lecture's order, and 5 with the retry outside of the breaker."""
+    """A dead backend gets 20 attempts in the lecture's order, and 5 with the retry outside the breaker."""
     found = names["until_open"](names["sick"](order or names["LECTURES_ORDER"]))
     assert found == (attempts, pytest.approx(opens))
 
@@ -68,8 +68,8 @@ def test_slot_held(names):
 
 
 def test_orders(names):
-    """Of all orders those grant the three wishes that have the retry outermost and the timeout inside of the breaker;
-    a hanging backend opens the circuit exactly where the timeout is inside of the breaker."""
+    """Of all orders those grant the three wishes that have the retry outermost and the timeout inside the breaker;
+    a hanging backend opens the circuit exactly where the timeout is inside the breaker."""
     for order in permutations(["retry", "bulkhead", "breaker", "timeout"]):
         inside = order.index("breaker") < order.index("timeout")
         good = names["order_trial"]("\n".join(order)) == ""
@@ -92,10 +92,10 @@ def test_deadline_too_short(names):
 
 
 def test_crawler_can_be_mended(names, cells):
-    """The warm-up says what is wrong, and is content with the mended cell."""
+    """The warm-up says what is wrong, and accepts the fixed cell."""
     assert "CircuitIsOpen" in names["crawled"]()
     place = next(number for number, source in enumerate(cells) if source.startswith("def new_breaker"))
-    assert names_of([*cells[:place], MENDED, *cells[place + 1 :]])["crawled"]() == ""
+    assert names_of([*cells[:place], FIXED, *cells[place + 1 :]])["crawled"]() == ""
 
 
 def test_server_stops(names):
