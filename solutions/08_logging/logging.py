@@ -1,8 +1,8 @@
 # %% [markdown] lecture="Structured Logging"
 # # Logging
 #
-# **Which request did this?** A service works on many requests at once, and its log is one stream of lines. A line that
-# doesn't say whose it is tells you that something happened, and to nobody in particular.
+# **Which request did this?** A service works on many requests at once and writes one stream of log lines. A line that
+# doesn't say which request it belongs to tells you only that something happened.
 #
 # About 20 minutes to read, 45 for the exercise.
 
@@ -26,9 +26,9 @@ start()
 # %% [markdown]
 # ## A detective story: the voucher that was used twice
 #
-# Three customers pay at about the same time, each with a voucher that may be used once. In the evening one voucher too
-# many is missing from the books. One of the three had theirs taken off twice. Here is the code that did it, and the log
-# that it wrote.
+# Three customers pay at about the same time. Each has a voucher that may be used once. In the evening the books show
+# four vouchers taken off instead of three: one customer's voucher was taken off twice. Here is the code that did it,
+# and the log that it wrote.
 
 
 # %%
@@ -76,14 +76,14 @@ for _, text in day():
     print(text)
 
 # %% [markdown]
-# Eleven lines, all of them true. **Before you go on:** whose voucher was taken off twice?
+# Eleven lines, all of them true. **Before you go on: whose voucher was taken off twice?**
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
-COLOURS = {"alice": "#0072B2", "bob": "#D55E00", "carol": "#009E73"}
+COLOURS = {"alice": "#7B4FA3", "bob": "#8C5A2B", "carol": "#1B8AA6"}
 
 
 def raw_and_grouped(log):
-    fig, ax = axes("The same log: as it was written, and by whose it is", width=8.6, height=3.6)
+    fig, ax = axes("Whose lines are these? The log as it was written, and by customer", width=8.6, height=3.6)
     ax.axis("off")
     columns = {name: 0.30 + 0.24 * number for number, name in enumerate(COLOURS)}
     ax.text(0, 0.2, "as written", fontsize=10, fontweight="bold")
@@ -97,36 +97,36 @@ def raw_and_grouped(log):
     return fig
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
     "Whose voucher was taken off twice?",
     ["alice's", "bob's", "carol's"],
     lambda: f"{next(name for name, text in day() if text == 'no answer, once more')}'s",
-    why="You could only guess. The line 'no answer, once more' comes after three people began, and fits each of them.",
+    why="You could only guess: 'no answer, once more' was written after all three customers had begun, and fits each "
+    "of them. The first call did take bob's voucher off. Only its answer was lost, and the second call took it off again.",
 )
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 show(
     raw_and_grouped(day()),
     alt="Left, eleven lines in the order in which they were written, begins, takes the voucher off, and so on, without "
-    "names. Right, the same lines in three columns: alice has three lines, carol three, and bob five, in which he "
-    "takes the voucher off twice.",
+    "names. Right, the same lines in three columns: alice has three lines, carol three, and bob five. Two of bob's say "
+    "that he takes the voucher off.",
     fold="What happened",
 )
 
 # %% [markdown]
-# On the right nothing was added but the name. The voucher *was* taken off at bob's first call; only the answer was
-# lost, and the second call took it off again.
+# The columns add only one thing to the log: a name on each line.
 #
 # > **Every line says whose it is, and nobody has to remember to say it.**
 #
-# The second half matters as much as the first. Passing a name to each function that might want to log changes every
-# signature, and the one place that forgets it is where you will look.
+# The second half matters as much as the first. If you pass a name to each function that might log, every signature
+# changes. And the one function that you forget will be the one whose lines you need.
 #
 # ## The pattern: a variable that belongs to the task
 #
-# A `ContextVar` is a variable with a value for each task. You set it once, where the request begins; whatever runs on
-# behalf of this request reads it.
+# A `ContextVar` is a variable that has its own value in each task. You set it once, where the request begins. All code
+# that works on this request reads it.
 
 # %%
 customer_now = contextvars.ContextVar("customer_now", default="nobody")
@@ -138,30 +138,30 @@ def said(text):
 
 async def one_customer(name, vouchers):
     customer_now.set(name)  # once, at the door
-    await checkout(said, vouchers.for_lane(name))  # `checkout` is as it was: it knows of no customer
+    await checkout(said, vouchers.for_lane(name))  # `checkout` is unchanged: it knows of no customer
 
 
-async def two_customers(vouchers):
-    await asyncio.gather(one_customer("alice", vouchers), one_customer("bob", vouchers))
+async def next_morning(vouchers):
+    await asyncio.gather(one_customer("dora", vouchers), one_customer("emil", vouchers))
 
 
 world, vouchers = shop()
-_ = simulate(two_customers(vouchers), world=world)
+_ = simulate(next_morning(vouchers), world=world)
 
 # %% [markdown]
-# `bob` is set after `alice`, and still no line has the wrong name: `gather` makes a task of each coroutine, and each
-# task has a value of its own.
+# `emil` is set after `dora`, and still no line has the wrong name: `gather` makes a task of each coroutine, and each
+# task has its own value.
 #
-# Each line is now one object of JSON: an *event*, which is the same text each time, and *fields* for all that varies.
-# "User 7 not found after 0.3 s" has to be taken apart by a regular expression; `event="not found", user=7, after=0.3`
+# Each line is now one JSON object: an *event*, which is always the same text, and *fields* for everything that varies.
+# "User 7 not found after 0.3 s" has to be taken apart with a regular expression. `event="not found", user=7, after=0.3`
 # can be counted, filtered and grouped as it is. That is all that **structured** means.
 
 # %% [markdown] lecture="init_tracing"
 # ## The lecture's listing, with structlog
 #
-# The lecture uses `tracing`; in Python the same ideas are in `structlog`. A logger is a chain of small functions, the
-# *processors*: each takes the line as a dict and hands it on, the last one writes it out. The lecture's set-up asks for
-# the level and for the number of the thread:
+# The lecture uses Rust's `tracing`; Python's `structlog` has the same ideas. A logger is a chain of small functions,
+# the *processors*. Each processor takes the line as a dict and hands it on; the last one writes it. The lecture's
+# set-up asks for the level and the thread's number:
 
 # %% lecture="init_tracing"
 THREAD = structlog.processors.CallsiteParameter.THREAD
@@ -180,13 +180,13 @@ def lecture_init_tracing():
 
 
 # %% [markdown]
-# `#[instrument]` opens a *span*: while `get_user` runs, each line has its arguments and the fields named there.
-# `bound_contextvars` does that, with context variables like ours.
+# In the lecture, `#[instrument]` opens a *span*: while `get_user` runs, each line has its arguments and the fields that
+# the attribute names. `bound_contextvars` does the same with context variables like ours.
 
 
 # %% lecture="get_user, traced"
 class LectureApiError(Exception):
-    """What the caller of lecture_get_user is told."""
+    """The error that the caller of lecture_get_user receives."""
 
 
 async def lecture_get_user(logger, query_user, id):
@@ -221,15 +221,16 @@ world, query_user = users()
 _ = await live(three_users(lecture_init_tracing(), query_user), world=world)
 
 # %% [markdown]
-# It works as it was meant to: the lines are mixed, and each says whose it is. Two things in them are worth a second
-# look. `id` and `user_id` are the same number, written twice into every line. And `thread` is the same everywhere:
-# all three requests share one thread, so its number tells nothing. In Rust it would be worse, since a task may wander
-# from thread to thread between two lines. What tells requests apart is an id of the request.
+# It works as intended: the lines are mixed, and each says which request it belongs to. Look at two of the fields again.
+# `id` and `user_id` are the same number, written twice in every line. `thread` is the same everywhere, because all
+# three requests share one thread: the number tells you nothing. In Rust it tells you even less, since a task may move
+# from thread to thread between two lines. To tell requests apart, give each request an id.
 
 # %% [markdown]
-# ## One thing changes: somebody calls it
+# ## One thing changes: a handler calls it
 #
-# A handler calls `lecture_get_user`, and being careful, it logs what goes wrong. So does the retry between the two.
+# A handler calls `lecture_get_user` and, being careful, logs what goes wrong. So does the retry between the two. **One
+# request fails: how many error lines does it leave?**
 
 
 # %%
@@ -270,24 +271,23 @@ def errors_logged(handler_of, id=2):
     return [event for level, event, _ in listener.lines if level == "error"]
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
-    "User 2's database refuses each time. One request, three attempts: how many lines of level error?",
+    "The database refuses user 2 each time. One request, three attempts: how many lines have the level error?",
     [1, 3, 4, 7],
     lambda: len(errors_logged(careful_handler)),
-    why="Each attempt is logged where it fails and where it is caught: six. Then the handler logs the request.",
+    why="Each attempt is logged where it fails and again where it is caught: six lines. Then the handler logs the "
+    "request. One request failed, but a count of the errors in this log says seven. An alarm set to five a minute "
+    "goes off for a single user.",
 )
 
 # %% [markdown]
-# Whoever counts errors in this log sees seven where one request failed. An alarm set to five a minute rings for a
-# single user.
+# > **Either log an error or raise it. The code that handles it logs it, once.**
 #
-# > **Log an error or raise it. Who handles it logs it, once.**
+# ### Warm-up 1: fix the double line
 #
-# ### Warm-up 1: mend the double line
-#
-# Change the function in this cell, so that a failure has **one** line of level error, a success has none, and the error
-# still reaches the handler with its cause. Run it again and see.
+# Change the functions in this cell so that a failure leaves **one** line of level error and a success leaves none. The
+# error must still reach the handler with its cause. Run the cell again to see.
 
 
 # %%
@@ -310,37 +310,38 @@ def still_wrong():
     failed, well = errors_logged(my_handler, 2), errors_logged(my_handler, 1)
     if well:
         return f"a request that went well has {len(well)} error line(s)"
-    return "" if failed == ["request failed"] else f"one failed request, and these error lines: {', '.join(failed)}"
+    return "" if failed == ["request failed"] else f"one failed request has these error lines: {', '.join(failed)}"
 
 
 _ = mended(
     still_wrong,
-    well="One failure, one line, written by the one who decided what to do about it.",
-    hint="Which of the two knows that nobody will try again? The other one only raises. What it knew beside, the id, "
-    "may go along with the error, as a note or in its text.",
+    well="One failure, one line, written by the code that decided what to do about it.",
+    hint="Which of the two functions knows that nobody will try again? The other one should only raise. The id that it "
+    "knows can travel with the error, as a note or in its text.",
 )
 
 # %% [markdown]
-# ## asyncio you need: the context is copied when a task begins
+# ## asyncio you need: the context is copied when a task is created
 #
-# `asyncio.create_task` gives the new task a **copy** of the context as it is at this moment. (So do `gather` and
-# `TaskGroup`, which make tasks.) From there on the two go separate ways: what the child sets, the parent doesn't see,
-# and the other way round.
+# `asyncio.create_task` gives the new task a **copy** of the context as it is at that moment. (`gather` and `TaskGroup`
+# create tasks too, so they do the same.) From then on the two are separate: the parent doesn't see what the child sets,
+# and the child doesn't see what the parent sets later.
 
 # %%
 job = contextvars.ContextVar("job", default="none")
 
 
-async def copied_child():
+async def child():
     mark("job", job.get())
     await asyncio.sleep(0.2)
-    job.set("child's own")
+    job.set("C")
     mark("job", job.get())
 
 
-async def copied_parent():
+async def parent():
     job.set("A")
-    task = asyncio.create_task(copied_child(), name="child")
+    mark("job", job.get())
+    task = asyncio.create_task(child(), name="child")
     await asyncio.sleep(0.1)
     job.set("B")
     mark("job", job.get())
@@ -348,26 +349,26 @@ async def copied_parent():
     mark("job", job.get())
 
 
-show(
-    simulate(copied_parent()).timeline,
-    title="Child begins with A; B and the child's own value stay where they were set",
-)
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+show(simulate(parent()).timeline, title="Which value of job does each task see?", order=["parent", "child"])
 
 # %% [markdown]
-# One trap is in the word *copy*. What is copied is which object each variable holds, not the object. If it holds a
-# dict and somebody changes that dict, all tasks that hold it see the change. So the dict in a context variable is
-# never changed: a new one takes its place, and `reset` brings the old one back.
+# The word *copy* hides a trap. The copy holds the same objects, not copies of them. If a variable holds a dict and one
+# task changes that dict, every task that holds it sees the change. So never change the dict in a context variable: set
+# a new one, and let `reset` bring the old one back.
 
 # %%
 fields_now = contextvars.ContextVar("fields_now", default={})  # noqa: B039 -- never changed in place
 
 earlier = fields_now.set({**fields_now.get(), "tenant": "north"})  # a new dict
-print("inside: ", fields_now.get())
+print(f"inside: {fields_now.get()}")
 fields_now.reset(earlier)
-print("outside:", fields_now.get())
+print(f"outside: {fields_now.get()}")
 
 # %% [markdown]
 # ### Warm-up 2: predict the context
+#
+# Three readers, and one variable that is set three times. **What does each reader see?**
 
 
 # %%
@@ -388,23 +389,23 @@ async def three_readers():
     return " ".join(seen)
 
 
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
-    "Both tasks read the variable when all three values have been set. What do the three readers see?",
+    "Both tasks read the variable after all three values were set. What do the three readers see?",
     ["A B C", "B B C", "C C C", "A B A"],
     lambda: simulate(three_readers()).value,
-    why="What counts is when a task is made, not when it runs. A plain `await` makes no task.",
+    why="What counts is when a task is created, not when it runs. A plain `await` creates no task.",
 )
 
 # %% [markdown]
 # ## One line is enough
 #
-# Lines that say "begins", "fetching", "still here" help whoever writes the program. Whoever runs it asks other
-# questions: how many requests failed, how long do they take, for which customers? For that **one line a request** is
-# enough, written at its end, with all that was learnt on the way. It is called the *canonical log line*; the name and
-# the habit became known through Stripe's engineering blog ("Fast and flexible observability with canonical log
-# lines", 2019).
+# Lines that say "begins", "fetching", "still here" help you while you write the program. Once it runs you ask other
+# questions: how many requests failed, how long do they take, for which customers? For these, **one line per request**
+# is enough: written at the request's end, with everything that was learnt on the way. It is called the *canonical log
+# line*. Stripe's engineering blog made it known ("Fast and flexible observability with canonical log lines", 2019).
 #
-# Here is the evening in the shop once more. `checkout` is the same; what it says is counted instead of written.
+# Here is the evening in the shop once more. `checkout` is the same, but its messages are counted instead of written.
 
 
 # %%
@@ -434,21 +435,28 @@ world, vouchers = shop()
 _ = simulate(canonical_evening(vouchers), world=world)
 
 # %% [markdown]
-# Three lines instead of eleven, and `voucher_calls` greater than 1 is the answer to the detective's question, for this
-# evening and for every other one.
+# Three lines instead of eleven. `voucher_calls` greater than 1 answers the detective's question, for this evening and
+# for every other one.
 #
-# Which **level** does such a line have? The one that says who should care. A user who asks for a page that doesn't
-# exist has made the mistake: nobody of ours need get up. A database that is gone is our mistake. HTTP's numbers
-# already make this difference: below 500 it is the client's, from 500 on it is ours. An error without a status is a
-# bug: ours.
+# Which **level** should such a line have? The level says who should care. If a user asks for a page that doesn't exist,
+# the mistake is the user's, and nobody on our side needs to be paged. If a database is gone, the problem is ours.
+# HTTP's status codes already make this distinction:
 #
-# And some values belong in no line at all. A log is copied, searched, kept for years and read by many; a password in it
-# is a password published. Such fields are **redacted** in the one place where every line passes, since each other place
-# will be forgotten one day.
+# | the request ended with | whose problem | level |
+# |---|---|---|
+# | a result | nobody's | `info` |
+# | a status below 500, such as 404 | the client's | `warning` |
+# | a status of 500 or more, such as 503 or 504 | ours | `error` |
+# | an exception without a status | ours: a bug | `error` |
+# | a cancellation | the caller left | below `error` |
 #
-# Keep in mind one more end that a request can have. When its caller goes away, the task is cancelled, and
-# `except Exception` sees nothing of it, because `CancelledError` isn't an `Exception`. Its line is missing unless
-# somebody thought of it.
+# Some values belong in no line at all. Logs are copied, searched, kept for years and read by many people, so a password
+# in a log is a published password. **Redact** such fields in the one place that every line passes, because any other
+# place will be forgotten one day.
+#
+# The table's last row needs extra code. When the caller goes away, the task is cancelled. `except Exception`
+# doesn't see that, because `CancelledError` isn't an `Exception`. Without a clause for it, a cancelled request leaves
+# no line.
 
 # %% [markdown]
 # ## Exercise: `Logger`, `bind` and `serve`
@@ -465,39 +473,41 @@ _ = simulate(canonical_evening(vouchers), world=world)
 #
 # **`Logger(sink).log(level, event, exc=None, **fields)`** calls `sink` once, with one line of JSON.
 #
-# * The line has `ts` (the time, as you like), `level`, `event`, what is bound at this moment, and the fields.
-# * With `exc` it also has `error`, the name of the exception's class, and `error_msg`, its text.
-# * A value that JSON knows nothing of doesn't break it: write it as text.
-# * The values of `password`, `token` and `email` (just these keys, in lower case) are redacted, wherever they come
-#   from: the raw value stands nowhere in the line.
+# * The line has `ts` (the time, in any form), `level`, `event`, the bound fields and the fields of the call. If a bound
+#   field and a field of the call have the same name, the call's value is written.
+# * With `exc` the line also has `error`, the name of the exception's class, and `error_msg`, the exception's text.
+# * A value that JSON can't represent doesn't break the line: write it as text.
+# * The values of `password`, `token` and `email` (exactly these keys, in lower case) are redacted, whether they are
+#   bound or fields of the call: no part of such a value is written. Only these keys are redacted. The texts `event` and
+#   `error_msg` are written as they are, so keep secrets out of them.
 #
 # **`with bind(**fields):`** adds the fields to every line that is logged in the block.
 #
-# * Blocks nest; an inner one adds to the outer one, and may bind a name anew. After a block all is as it was before,
-#   after an error too, which goes on its way.
-# * The fields reach child tasks that are made in the block, and those of concurrent tasks never mix.
+# * Blocks nest: an inner block adds to the outer one, and may bind a name anew. After a block the context is what it
+#   was before the block, even if an error ended the block. The error propagates.
+# * The fields reach child tasks that are created in the block. The fields of concurrent tasks never mix.
 #
 # **`await serve(logger, request_id, handler)`** awaits `handler()` with `request_id` bound, and returns its result.
 #
-# * It logs exactly one line with the event `request_done`, with `outcome` (`"ok"`, `"error"` or `"cancelled"`) and
-#   `duration` in seconds, `request_id` still bound.
-# * The handler's exception passes unchanged.
-# * The level is `info`; after an exception it is `warning` if the exception has a `status` below 500, otherwise
+# * It logs exactly one line with the event `request_done`. The line has an `outcome` (`"ok"`, `"error"` or
+#   `"cancelled"`) and the `duration` in seconds; `request_id` is still bound.
+# * The handler's exception propagates unchanged.
+# * The level is `info`. After an exception it is `warning` if the exception has a `status` below 500, otherwise
 #   `error`.
-# * A cancelled request has its line, too, with a level below `error`. The cancellation goes on.
+# * A cancelled request has its line too, with a level below `error`. The cancellation propagates.
 #
 # No field will be called `event` or `level`.
 
 
 # %% exercise="logging"
 class Logger:
-    """Writes one line of JSON for each call of `log`, to `sink(line)`."""
+    """Write one line of JSON to `sink(line)` for each call of `log`."""
 
     def __init__(self, sink):
         self.sink = sink
 
     def log(self, level, event, exc=None, **fields):
-        """One line: ts, level, event, what is bound, the fields; secrets hidden."""
+        """Write one line: ts, level, event, the bound fields, the fields; secrets redacted."""
         ### BEGIN SOLUTION
         line = {"ts": time.time(), "level": level, "event": event, **_context.get(), **fields}
         if exc is not None:
@@ -515,7 +525,7 @@ _context = contextvars.ContextVar("context", default={})  # noqa: B039 -- the di
 
 @contextlib.contextmanager
 def bind(**fields):
-    """Within the block, every line of this task and of its child tasks has these fields."""
+    """Add these fields to every line that this task and its child tasks log in the block."""
     ### BEGIN SOLUTION
     before = _context.set({**_context.get(), **fields})
     try:
@@ -526,7 +536,7 @@ def bind(**fields):
 
 
 async def serve(logger, request_id, handler):
-    """What `handler()` gives, with request_id bound and one request_done line at the end."""
+    """Return what `handler()` returns, with request_id bound and one request_done line at the end."""
     ### BEGIN SOLUTION
     clock = asyncio.get_running_loop().time
     start = clock()
@@ -551,18 +561,19 @@ async def serve(logger, request_id, handler):
 # %% [markdown]
 # <details><summary>Hint 1: where to begin</summary>
 #
-# Begin with `log` alone: build a dict, write it with `json.dumps(line, default=str)`, give it to the sink. With `exc`
-# added, the second and third behaviour are green. The redaction is the last step before writing. `bind` comes next
-# (as long as it doesn't `yield`, most checks end with a `TypeError`), and `serve` needs both.
+# Begin with `log` alone: build a dict, turn it into text with `json.dumps(line, default=str)`, and give the text to the
+# sink. Then add `exc`. Redact in the last step before writing. Write `bind` next (most checks end with a `TypeError`
+# until it has a `yield`), and `serve` last: it needs both.
 # </details>
 #
 # <details><summary>Hint 2: the context, and the three ends</summary>
 #
-# One module-level `ContextVar` that holds a dict. `bind` sets a *new* dict and resets in a `finally`. `log` reads it.
+# Use one module-level `ContextVar` that holds a dict. `bind` sets a *new* dict and resets it in a `finally`. `log`
+# reads it.
 #
-# In `serve` there are three ends to write a line at: the result, `asyncio.CancelledError`, `Exception`. The last two
-# re-raise with a bare `raise`. All of it stands within `with bind(request_id=request_id):`. For the level,
-# `getattr(exc, "status", 500)` spares you a case.
+# A request can end in three ways, and `serve` writes its line in each: a result, `asyncio.CancelledError` or
+# `Exception`. After the last two, re-raise with a bare `raise`. Put everything inside `with
+# bind(request_id=request_id):`. For the level, `getattr(exc, "status", 500)` saves you a special case.
 # </details>
 #
 # <details><summary>Hint 3: the lines of a solution, shuffled</summary>
@@ -585,7 +596,7 @@ async def serve(logger, request_id, handler):
 # %% [markdown]
 # ## What practitioners use
 #
-# `structlog` has a processor for each of these steps, and lets you add your own. This chain is most of the exercise:
+# `structlog` has a processor for each of these steps, and you can add your own. This chain is most of the exercise:
 
 
 # %%
@@ -608,30 +619,43 @@ with structlog.contextvars.bound_contextvars(request_id="r-17", email="ada@examp
     json_log.warning("login refused", password="hunter2", tries={1, 2})
 
 # %% [markdown]
-# Three more things that they do. A handler that writes to a slow disk blocks the event loop and every request with it:
-# the standard library's `QueueHandler` hands lines to a thread instead. In a retry's loop not every attempt gets a
-# line, or an outage fills the disk just when you need it: count them, or write one in a hundred. And when a request
-# goes through several services, its id travels in a header (the standard is W3C Trace Context), so that the lines of
-# all of them can be put together.
+# Three more rules from practice:
 #
-# <details><summary>Code review: what else the listing would be told</summary>
+# * **Don't block the loop.** A handler that writes to a slow disk blocks the event loop and every request with it. The
+#   standard library's `QueueHandler` hands the lines to a thread instead.
+# * **Don't log every attempt.** If each attempt of a retry gets a line, an outage fills the disk just when you need
+#   the log. Count the attempts, or log one in a hundred.
+# * **Send the id along.** When a request goes through several services, its id travels in a header. The standard is
+#   W3C Trace Context. Then you can put the lines of all services together.
 #
-# * `skip(db)` keeps the database out of the span and leaves `id` in it; with `fields(user_id = %id)` it is there twice.
-# * It logs the error *and* returns it. We counted what comes of that.
-# * Every failure has level error, "no such user" too.
-# * The name of the user stands in clear in each line. An id would do, and can be forgotten on request.
-# * `with_thread_ids(true)` costs a field in every line and tells nothing in an asynchronous program.
-# * The output is text for people, and nothing filters it by level or module; in production it is JSON, with a filter
-#   from the environment.
+# <details><summary>Code review: what else to say about the listing</summary>
+#
+# * `skip(db)` keeps the database out of the span but leaves `id` in it. With `fields(user_id = %id)` the id is there
+#   twice.
+# * The listing logs the error *and* returns it. You counted the consequences above.
+# * Every failure has the level error, even "no such user".
+# * Each line has the user's name in plain text. An id would be enough, and the name behind an id can be
+#   deleted on request.
+# * `with_thread_ids(true)` adds a field to every line that tells you nothing in an asynchronous program.
+# * The output is text for people, and nothing filters it by level or module. In production, write JSON, with a filter
+#   that is set in the environment.
 # </details>
 #
-# <details><summary>Two questions to take along</summary>
+# <details><summary>Code review: what the exercise's redaction doesn't catch</summary>
 #
-# 1. Why does `threading.local()` not do for a request's id? *(All tasks of an event loop run in one thread: they would
-#    share one value, and the last one to set it wins.)*
-# 2. A request starts a background task that goes on after the answer was sent. Which `request_id` do its lines have?
-#    *(The request's: the context was copied when the task was made. Mostly that is what you want; for a task that lives
-#    for days it isn't.)*
+# * **Texts.** `log("error", "failed", exc=ValueError("bad password hunter2"))` writes the password, as part of
+#   `error_msg`. So does an event such as `f"login of {email}"`. No filter by key can stop that.
+# * **Nesting.** In `user={"email": ...}` the key is `user`. Real redactors walk through dicts and lists.
+# * **Other names.** `Password`, `api_key` and `authorization` are written as they are.
+# </details>
+#
+# <details><summary>Two questions to take with you</summary>
+#
+# 1. Why isn't `threading.local()` good enough for a request's id? *(All tasks of an event loop run in one thread. They
+#    would share one value, and the last task to set it would win.)*
+# 2. A request starts a background task that continues after the answer was sent. Which `request_id` do the task's lines
+#    have? *(The request's: the context was copied when the task was created. Usually you want that, but not for a task
+#    that runs for days.)*
 # </details>
 #
 # <details><summary>For Rust readers</summary>
@@ -641,9 +665,9 @@ with structlog.contextvars.bound_contextvars(request_id="r-17", email="ada@examp
 # | `tracing::info!(user_id = 7, "found")` | `logger.info("found", user_id=7)` |
 # | a span, `#[instrument]` | `bound_contextvars(...)`, or your `bind` |
 # | the current span, entered at each poll | `contextvars`, switched by the loop at each step of a task |
-# | `tokio::spawn(f.instrument(span))` | nothing to do: `create_task` copies the context |
+# | `tokio::spawn(f.instrument(span))` | nothing: `create_task` copies the context |
 # | `tracing_subscriber::fmt().json()` | `structlog.processors.JSONRenderer()` |
 # | `tracing_appender::non_blocking` | `logging.handlers.QueueHandler` |
 #
-# The fourth row is the one to remember: in Rust a spawned task has *no* parent span unless you attach it.
+# Remember the fourth row: in Rust a spawned task has *no* parent span unless you attach one.
 # </details>

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from itertools import permutations
+from statistics import median
 from typing import Any
 
 import pytest
@@ -11,12 +13,14 @@ import pytest
 from autograder.notebook.answer import read_cells
 from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
+from faultlab import simulate
 from tests.sections.conftest import SECTIONS, notebook
 
 SECTION = next(section for section in SECTIONS if section.name == "09_service")
 INTENDED = "retry > bulkhead > breaker > timeout"
-WANTED = ["LECTURES_ORDER", "night", "sick", "until_open", "measured", "order_trial", "Pile", "twelve", "crawled"]
-MENDED = """
+WANTED = ["LECTURES_ORDER", "night", "sick", "until_open", "measured", "order_trial", "Stack", "twelve", "crawled"]
+WANTED += ["over_http", "lecture_main", "asleep", "latencies", "Bulkhead", "BulkheadFull", "CircuitBreaker"]
+FIXED = """
 def new_breaker():
     return SmallBreaker(threshold=5, is_failure=lambda problem: not isinstance(problem, NotFound))
 
@@ -52,7 +56,7 @@ def test_slots_held_through_everything(names):
 
 @pytest.mark.parametrize(("order", "attempts", "opens"), [(None, 20, 4.5), (INTENDED, 5, 0.95)])
 def test_attempts_until_open(names, order, attempts, opens):
-    """A dead backend gets 20 attempts in the lecture's order, and 5 with the retry outside of the breaker."""
+    """A dead backend gets 20 attempts in the lecture's order, and 5 with the retry outside the breaker."""
     found = names["until_open"](names["sick"](order or names["LECTURES_ORDER"]))
     assert found == (attempts, pytest.approx(opens))
 
@@ -64,8 +68,8 @@ def test_slot_held(names):
 
 
 def test_orders(names):
-    """Of all orders those grant the three wishes that have the retry outermost and the timeout inside of the breaker;
-    a hanging backend opens the circuit exactly where the timeout is inside of the breaker."""
+    """Of all orders those grant the three wishes that have the retry outermost and the timeout inside the breaker;
+    a hanging backend opens the circuit exactly where the timeout is inside the breaker."""
     for order in permutations(["retry", "bulkhead", "breaker", "timeout"]):
         inside = order.index("breaker") < order.index("timeout")
         good = names["order_trial"]("\n".join(order)) == ""
@@ -75,11 +79,11 @@ def test_orders(names):
 
 def test_buttons(names):
     """A button lifts its layer by one."""
-    pile = names["Pile"]("a > b > c")
-    pile.rows[2].click()
-    assert pile.value == "a > c > b"
-    pile.rows[0].click()
-    assert pile.value == "a > c > b"
+    stack = names["Stack"]("a > b > c")
+    stack.rows[2].click()
+    assert stack.value == "a > c > b"
+    stack.rows[0].click()
+    assert stack.value == "a > c > b"
 
 
 def test_deadline_too_short(names):
@@ -88,7 +92,56 @@ def test_deadline_too_short(names):
 
 
 def test_crawler_can_be_mended(names, cells):
-    """The warm-up says what is wrong, and is content with the fixed cell."""
+    """The warm-up says what is wrong, and accepts the fixed cell."""
     assert "CircuitIsOpen" in names["crawled"]()
     place = next(number for number, source in enumerate(cells) if source.startswith("def new_breaker"))
-    assert names_of([*cells[:place], MENDED, *cells[place + 1 :]])["crawled"]() == ""
+    assert names_of([*cells[:place], FIXED, *cells[place + 1 :]])["crawled"]() == ""
+
+
+def test_server_stops(names):
+    """A client that raises gets its error, and the server it asked has stopped: no task of it is left."""
+
+    async def main() -> int:
+        with pytest.raises(TypeError):
+            await names["over_http"](names["lecture_main"](None, print), [object()])
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(main()) == 1
+
+
+def test_asleep(names):
+    """Two thirds of the slots' time are spent asleep with the bulkhead outside, and nothing with it inside."""
+    assert [names["asleep"](order) for order in ("bulkhead > retry", "retry > bulkhead")] == [pytest.approx(200 / 3), 0]
+
+
+def test_median_of_a_bad_night(names):
+    """In a night without any value, rejections make the median latency 0 s; without them it is 5.1 s."""
+    timeline = names["night"](INTENDED, 30)
+    of_all = names["latencies"](timeline)
+    called = [of_all[lane] for lane in {call.lane for call in timeline.calls()}]
+    assert not [call for call in timeline.calls() if call.outcome == "ok"]
+    assert (median(of_all.values()), median(called)) == (0, pytest.approx(5.1))
+
+
+@pytest.mark.parametrize("is_failure", [True, False])
+def test_rejecting_bulkhead_inside(names, is_failure):
+    """A bulkhead that rejects, inside the exercise's breaker: rejections open the circuit of a healthy backend, or they
+    reset the count of a dead one."""
+    full = names["BulkheadFull"]
+    breaker = names["CircuitBreaker"](
+        failure_threshold=3, is_failure=lambda error: is_failure or not isinstance(error, full)
+    )
+    bulkhead = names["Bulkhead"](1)
+
+    async def backend() -> None:
+        await asyncio.sleep(1)
+        if not is_failure:
+            raise ConnectionError
+
+    async def main() -> str:
+        for _ in range(4):
+            each = [breaker.call(lambda: bulkhead.run(backend)) for _ in range(4)]
+            await asyncio.gather(*each, return_exceptions=True)
+        return str(breaker.state)
+
+    assert simulate(main).value == ("open" if is_failure else "closed")

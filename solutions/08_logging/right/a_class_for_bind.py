@@ -1,4 +1,4 @@
-# bind is a class, the level comes from a table, one finally writes the line
+# bind is a class, the level comes from the status, and one finally writes the line
 import datetime
 
 _bound = contextvars.ContextVar("bound")

@@ -1,4 +1,4 @@
-# structlog's processors and its contextvars do the work
+# structlog's processors and its context variables do the work
 import structlog
 
 

@@ -2,7 +2,7 @@ from http import HTTPStatus
 
 
 class UserService:
-    """Users from a backend that may fail, hang or be slow; `handle` always has an answer."""
+    """Fetch users from a backend that may fail, hang or be slow; `handle` always has an answer."""
 
     def __init__(self, fetch, record, *, attempt_timeout=1.0, deadline=5.0, max_attempts=4, base=0.1, cap=1.0,
                  failure_threshold=5, recovery_time=30.0, max_concurrent=10, max_queue=0, rng=None):  # fmt: skip
@@ -17,7 +17,7 @@ class UserService:
         )
 
     async def handle(self, user_id):
-        """The answer for this user: `(status, body)`."""
+        """Return the answer for this user: `(status, body)`."""
         clock = asyncio.get_running_loop().time
         start = clock()
         status, body = await self._answer(user_id)
@@ -31,7 +31,7 @@ class UserService:
         except NotFound:
             return HTTPStatus.NOT_FOUND, {"error": "no such user"}
         except CircuitOpenError as error:
-            return HTTPStatus.SERVICE_UNAVAILABLE, {"error": "the backend is ill", "retry_after": error.retry_after}
+            return HTTPStatus.SERVICE_UNAVAILABLE, {"error": "the backend is failing", "retry_after": error.retry_after}
         except BulkheadFull:
             return HTTPStatus.SERVICE_UNAVAILABLE, {"error": "too many requests at once", "retry_after": 1.0}
         except TimeoutError:

@@ -1,5 +1,5 @@
 class UserService:
-    """Without the toolkit: one loop, a count of slots, a breaker of five fields."""
+    """Do without the toolkit: one loop, a count of slots, a breaker of five fields."""
 
     def __init__(self, fetch, record, *, attempt_timeout=1.0, deadline=5.0, max_attempts=4, base=0.1, cap=1.0,
                  failure_threshold=5, recovery_time=30.0, max_concurrent=10, max_queue=0, rng=None):  # fmt: skip

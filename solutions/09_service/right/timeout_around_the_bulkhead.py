@@ -1,9 +1,9 @@
 class NoVerdict(BaseException):
-    """A rejection by the bulkhead: the breaker lets it pass, as neither good nor bad."""
+    """A rejection by the bulkhead: the breaker counts it neither as success nor as failure."""
 
 
 class UserService:
-    """Users from a backend that may fail, hang or be slow; `handle` always has an answer."""
+    """Fetch users from a backend that may fail, hang or be slow; `handle` always has an answer."""
 
     def __init__(self, fetch, record, *, attempt_timeout=1.0, deadline=5.0, max_attempts=4, base=0.1, cap=1.0,
                  failure_threshold=5, recovery_time=30.0, max_concurrent=10, max_queue=0, rng=None):  # fmt: skip
@@ -18,7 +18,7 @@ class UserService:
         )
 
     async def handle(self, user_id):
-        """The answer for this user: `(status, body)`."""
+        """Return the answer for this user: `(status, body)`."""
         clock = asyncio.get_running_loop().time
         start = clock()
         status, body = await self._answer(user_id)
@@ -32,7 +32,7 @@ class UserService:
         except NotFound:
             return 404, {"error": "no such user"}
         except CircuitOpenError as error:
-            return 503, {"error": "the backend is ill", "retry_after": error.retry_after}
+            return 503, {"error": "the backend is failing", "retry_after": error.retry_after}
         except NoVerdict:
             return 503, {"error": "too many requests at once", "retry_after": 1.0}
         except TimeoutError:

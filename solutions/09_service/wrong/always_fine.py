@@ -1,4 +1,4 @@
-# Answers 200, whatever happens behind it
+# Answers 200, whatever the backend does
 # fails: answers, retries, unavailable, timeouts
 class UserService:
     def __init__(self, fetch, record, **options):

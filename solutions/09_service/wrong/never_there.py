@@ -1,4 +1,4 @@
-# Answers 503 without asking anybody
+# Answers 503 without calling the backend
 # fails: answers, unavailable, half_open
 class UserService:
     def __init__(self, fetch, record, **options):

@@ -1,4 +1,4 @@
-# Calls the backend and hopes for the best
+# Calls the backend without any protection
 # fails: retries, unavailable, timeouts, recorded
 class UserService:
     def __init__(self, fetch, record, **options):
