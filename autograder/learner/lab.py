@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.course import CONFIG, Course
+from autograder.course import CHECKS, CONFIG, Course, Section
 from autograder.errors import UsageError
 
 LABCONFIG = Path(__file__).parents[1] / "labconfig"
@@ -85,9 +85,20 @@ def copy_missing(course: Course, folder: Path) -> list[str]:
     for section in course.sections:
         released = (path for path in sorted(section.released.rglob("*")) if path.is_file())
         files = [path.relative_to(course.notebooks) for path in released if ".ipynb_checkpoints" not in path.parts]
-        if [path for path in files if _copy(course.notebooks / path, folder / path)]:
+        old = _has_old_layout(section, folder)
+        if [path for path in files if _copy(course.notebooks / path, folder / (_old_place(path) if old else path))]:
             copied.append(section.name)
     return copied
+
+
+def _has_old_layout(section: Section, folder: Path) -> bool:
+    """Whether the learner's copy of a section has its tests beside the notebook, where earlier versions put them."""
+    return os.path.lexists(folder / section.name / section.tests.name)
+
+
+def _old_place(path: Path) -> Path:
+    """Where such a copy has a file that lies in `checks/` by now: the whole of it stays as its learner knows it."""
+    return path.parent.parent / path.name if path.parent.name == CHECKS else path
 
 
 def launch(course: Course, folder: Path, arguments: Sequence[str] = ()) -> Launch:

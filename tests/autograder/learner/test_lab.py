@@ -15,8 +15,7 @@ from autograder.cli import main
 from autograder.course import Course
 from autograder.errors import UsageError
 from autograder.learner import lab
-
-SECTION = "90_sample"
+from tests.autograder.conftest import SECTION, lay_out_as_before
 
 
 def ask(course: Course, code: str) -> str:
@@ -47,11 +46,21 @@ class TestCopy:
         folder = tmp_path / "mine"
         lab.copy_missing(course, folder)
         (folder / SECTION / "sample.ipynb").write_text("my work")
-        (folder / SECTION / "scenarios.py").unlink()
+        (folder / SECTION / "checks" / "scenarios.py").unlink()
         assert lab.copy_missing(course, folder) == [SECTION]
         assert (folder / SECTION / "sample.ipynb").read_text() == "my work"
-        assert (folder / SECTION / "scenarios.py").exists()
+        assert (folder / SECTION / "checks" / "scenarios.py").exists()
         assert lab.copy_missing(course, folder) == []
+
+    def test_a_copy_of_the_old_layout_stays_one(self, course: Course, tmp_path: Path) -> None:
+        """Its tests lie beside the notebook: no second set of them arrives, and a file that is gone comes back."""
+        folder = tmp_path / "mine"
+        lab.copy_missing(course, folder)
+        lay_out_as_before(folder / SECTION)
+        assert lab.copy_missing(course, folder) == []
+        (folder / SECTION / "scenarios.py").unlink()
+        assert lab.copy_missing(course, folder) == [SECTION]
+        assert (folder / SECTION / "scenarios.py").exists() and not (folder / SECTION / "checks").exists()
 
     def test_a_dangling_link_keeps_its_name(self, course: Course, tmp_path: Path) -> None:
         """A name that is taken is taken."""

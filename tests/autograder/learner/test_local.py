@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from autograder.grading.demo import write_submission
 from autograder.learner import terminal
 from autograder.learner.local import check_file
 from autograder.learner.terminal import check_all, watch_all
-from tests.autograder.conftest import SECTION
+from tests.autograder.conftest import SECTION, lay_out_as_before
 
 RIGHT = "def add(a, b):\n    return a + b\n"
 HALF = "def add(a, b):\n    return 0\n"
@@ -29,11 +30,19 @@ def written(course: Course, answer: str | None) -> Path:
 )
 def test_exit_codes(course, capsys, answer, code, said):
     """0 when everything passes, else 1; the points and what was seen are printed."""
-    for name in ("test_sample.py", "scenarios.py"):
-        written(course, answer).with_name(name).write_bytes((course.notebooks / SECTION / name).read_bytes())
+    shutil.copytree(course.notebooks / SECTION, course.root / "work" / SECTION)
     assert check_all([written(course, answer)]) == code
     out = capsys.readouterr().out
     assert said in out and ("another sum" in out) == (answer != RIGHT)
+
+
+@pytest.mark.parametrize("lay_out", [lambda folder: None, lay_out_as_before], ids=["one data folder", "as before"])
+def test_the_folder_s_own_tests(course, tmp_path, lay_out):
+    """Outside any course the tests in the notebook's folder count, wherever the build put them."""
+    folder = Path(shutil.copytree(course.notebooks / SECTION, tmp_path / "mine" / SECTION))
+    lay_out(folder)
+    path = write_submission(course.section(SECTION), folder, HALF)
+    assert check_file(path)["score"] == 1
 
 
 def test_one_bad_apple(course, capsys):
