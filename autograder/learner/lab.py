@@ -2,7 +2,8 @@
 
 Nobody's work is overwritten: what is missing in the learner's folder is copied there, what is there stays as it is.
 The configuration lies in `labconfig/` and is handed over by environment: no panels for instructors, no popups,
-kernels without a TCP port and with the same order of sets in each run.
+kernels without a TCP port and with the same order of sets in each run. Which notebooks are open is kept in the
+learner's folder: a new one begins with the first section, afterwards JupyterLab opens what was open.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from autograder.errors import UsageError
 LABCONFIG = Path(__file__).parents[1] / "labconfig"
 DEFAULT = "work"
 """The learner's folder, below the course, ignored by git."""
+WORKSPACES = Path(".jupyter", "workspaces")
+"""Where JupyterLab keeps, in the learner's folder, what is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,18 @@ def launch(course: Course, folder: Path, arguments: Sequence[str] = ()) -> Launc
     argv = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
     if os.name == "posix":
         argv.append("--KernelManager.transport=ipc")
-    return Launch([*argv, *arguments], env, folder)
+    return Launch([*argv, *_opening(course, folder, arguments), *arguments], env, folder)
+
+
+def _opening(course: Course, folder: Path, arguments: Sequence[str]) -> Iterator[str]:
+    """Options that open the first notebook where nothing was open yet; what the person says themselves counts."""
+    if "JUPYTERLAB_WORKSPACES_DIR" in os.environ or any("workspaces_dir" in word for word in arguments):
+        return
+    workspaces = folder / WORKSPACES
+    yield f"--LabApp.workspaces_dir={workspaces}"
+    first = next(iter(course.sections), None)
+    if first is not None and not any(workspaces.glob("*")) and not any("default_url" in word for word in arguments):
+        yield f"--LabApp.default_url=/lab/tree/{first.name}/{first.notebook}.ipynb"
 
 
 def has_exchange(course: Course) -> bool:

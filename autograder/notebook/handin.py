@@ -27,7 +27,7 @@ from pathlib import Path, PurePosixPath
 from autograder.course import CHECKS, Section, Submission, file_for_check
 from autograder.errors import NothingHandedIn, UnreadableSubmission
 from autograder.files import MAX_NOTEBOOK, read_regular
-from autograder.notebook.answer import Cell, Unreadable, read_cells
+from autograder.notebook.answer import Cell, Unreadable, is_answered, read_cells
 from faultlab.pictures.sheet import clean
 
 MAX_ENTRIES = 2_000
@@ -154,11 +154,10 @@ class _Search:
             one.said = "holds no notebook"
             return
         ours = {cell.source.strip() for cell in released}
-        answers = [cell.source for cell in cells if cell.grade_id == self.section.exercise]
-        stub = [cell.source for cell in released if cell.grade_id == self.section.exercise]
+        answers = [cell for cell in cells if cell.grade_id == self.section.exercise]
         own = [cell for cell in cells if cell.kind != "grade" and cell.source.strip() not in {"", *ours}]
         one.holds = bool(answers)
-        if _squeezed(answers) not in ("", _squeezed(stub)):
+        if is_answered(cells, released, self.section.exercise):
             one.worked = ANSWERED
         elif own:
             one.worked = 1 if answers else 2
@@ -268,10 +267,6 @@ def _released(section: Section) -> tuple[Cell, ...]:
         return tuple(read_cells((section.released / f"{section.notebook}.ipynb").read_bytes()))
     except (OSError, Unreadable):
         return ()
-
-
-def _squeezed(sources: list[str]) -> str:
-    return "".join("".join(sources).split())
 
 
 # --- names

@@ -119,6 +119,29 @@ class TestArguments:
         assert {path.name for path in course.root.iterdir()} == before | {folder or "work"}
 
 
+class TestOpening:
+    URL = f"--LabApp.default_url=/lab/tree/{SECTION}/sample.ipynb"
+
+    def test_somebody_new_begins_with_the_first_section(self, course: Course) -> None:
+        """Its notebook is open; afterwards JupyterLab opens what was open, of this folder and of no other."""
+        folder = course.root / "work"
+        kept = folder / ".jupyter" / "workspaces"
+        assert self.URL in lab.launch(course, folder).argv
+        kept.mkdir(parents=True)
+        (kept / "default-37a8.jupyterlab-workspace").write_text("{}")
+        argv = lab.launch(course, folder).argv
+        assert self.URL not in argv and f"--LabApp.workspaces_dir={kept}" in argv
+
+    def test_what_the_person_says_counts(self, course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Another page to open, another place for workspaces."""
+        argv = lab.launch(course, course.root / "work", ["--LabApp.default_url=/lab"]).argv
+        assert self.URL not in argv and "--LabApp.default_url=/lab" in argv
+        argv = lab.launch(course, course.root / "work", ["--LabApp.workspaces_dir=/mine"]).argv
+        assert [word for word in argv if "workspaces_dir" in word] == ["--LabApp.workspaces_dir=/mine"]
+        monkeypatch.setenv("JUPYTERLAB_WORKSPACES_DIR", "/elsewhere")
+        assert not any("workspaces_dir" in word for word in lab.launch(course, course.root / "work").argv)
+
+
 class TestConfiguration:
     def disabled(self, course: Course) -> set[str]:
         code = "from jupyterlab_server.config import get_page_config as g; import json; print(json.dumps(g([])))"
