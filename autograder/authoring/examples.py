@@ -53,12 +53,17 @@ class WrongAnswer:
     @property
     def fails(self) -> set[str]:
         """The behaviours that must fail; none where line 2 doesn't name them."""
-        return _named(self._header[1], "# fails")
+        return set(_named(self._header[1], "# fails"))
+
+    @property
+    def known_by(self) -> str:
+        """The behaviour by which it is known, the first that line 2 names; "" where it names none."""
+        return next(iter(_named(self._header[1], "# fails")), "")
 
     @property
     def siblings(self) -> set[str]:
         """The stems of the files that are the same misconception, as line 3 names them; mostly none."""
-        return _named(self._header[2], "# sibling")
+        return set(_named(self._header[2], "# sibling"))
 
     @property
     def text(self) -> str:
@@ -70,9 +75,9 @@ class WrongAnswer:
         return [*self.path.read_text(encoding="utf-8").splitlines()[:3], "", "", ""]
 
 
-def _named(line: str, mark: str) -> set[str]:
+def _named(line: str, mark: str) -> list[str]:
     begin, _, names = line.partition(":")
-    return {name.strip() for name in names.split(",") if name.strip()} if begin == mark else set()
+    return [name.strip() for name in names.split(",") if name.strip()] if begin == mark else []
 
 
 def wrong_answers(section: Section) -> list[WrongAnswer]:
