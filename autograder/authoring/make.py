@@ -15,6 +15,7 @@ from autograder.judging.bench import INTENDED_FILE
 from autograder.judging.judge import JudgeError
 from autograder.judging.mistakes import MISTAKES_FILE
 from autograder.nbgrader.release import release
+from autograder.notebook.cover import with_cover
 from autograder.notebook.source import BuildError, source_notebook, to_text
 from autograder.processes import Tell
 from faultlab.scenario import ScenarioError
@@ -28,7 +29,8 @@ def files_for_checks(section: Section) -> tuple[str, ...]:
 
 def make(section: Section, tell: Tell = lambda _: None) -> Built:
     """The section's files, in memory. Raises BuildError."""
-    notebook = source_notebook(section)
+    with authors_errors(section):
+        notebook = with_cover(section, source_notebook(section))
     beside = _files_for_students(section)
     name = f"{section.notebook}.ipynb"
     source = to_text(notebook)
