@@ -149,13 +149,14 @@ def new(name: str) -> int:
 
 @main.command()
 @click.argument("notebooks", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--watch", is_flag=True, help="Check again each time a notebook is saved.")
+@click.option("--watch", is_flag=True, help="Check again each time a notebook is saved, and tell what has changed.")
+@click.option("--full", is_flag=True, help="With --watch: print the full result each time.")
 @_plain_errors
-def check(notebooks: tuple[Path, ...], watch: bool) -> int:
+def check(notebooks: tuple[Path, ...], watch: bool, full: bool) -> int:
     """Check your own notebooks: the visible tests."""
     from autograder.learner.terminal import check_all, watch_all
 
-    return watch_all(notebooks) if watch else check_all(notebooks)
+    return watch_all(notebooks, full=full) if watch else check_all(notebooks)
 
 
 @main.command()
@@ -217,7 +218,7 @@ def lab(arguments: tuple[str, ...]) -> int:
 @_plain_errors
 def progress(html: Path | None, folder: Path | None) -> int:
     """Show what you have passed, section by section."""
-    from autograder.learner.terminal import show_progress
+    from autograder.learner.progress import show_progress
 
     return show_progress(_course(folder), folder, html)
 

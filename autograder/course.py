@@ -22,6 +22,8 @@ from autograder.errors import UsageError
 from autograder.files import lock_file
 
 CONFIG = "nbgrader_config.py"
+CHECKS = "checks"
+"""The folder beside a student's notebook: the files that a check of it reads, made by the build."""
 
 
 _EXERCISE = re.compile(r"^# %%[^\n]*?\sexercise=\"([^\"]*)\"", re.MULTILINE)
@@ -61,9 +63,9 @@ class Section:
 
     @property
     def tests(self) -> Path:
-        """The visible tests; without `solutions/` they lie beside the notebook."""
+        """The visible tests; without `solutions/`, the students' copy."""
         kept = self.folder / f"test_{self.notebook}.py"
-        return kept if kept.exists() or self.source.exists() else self.released / kept.name
+        return kept if kept.exists() or self.source.exists() else file_for_check(self.released, kept.name)
 
     @property
     def hidden(self) -> Path:
@@ -72,9 +74,9 @@ class Section:
 
     @property
     def scenarios(self) -> Path:
-        """The scenarios, which call a student's code; without `solutions/` they lie beside the notebook."""
+        """The scenarios, which call a student's code; without `solutions/`, the students' copy."""
         kept = self.folder / "scenarios.py"
-        return kept if kept.exists() or self.source.exists() else self.released / kept.name
+        return kept if kept.exists() or self.source.exists() else file_for_check(self.released, kept.name)
 
     @property
     def exercise(self) -> str | None:
@@ -221,6 +223,17 @@ class Course:
             except (BlockingIOError, PermissionError):
                 raise UsageError(f"{self.root} is being graded already: wait until it's done, then run again") from None
             yield
+
+
+def file_for_check(folder: Path, name: str) -> Path:
+    """The path of a file that a check reads: in `checks/`, or beside the notebook, where earlier versions put it."""
+    inside, beside = folder / CHECKS / name, folder / name
+    return inside if inside.exists() or not beside.exists() else beside
+
+
+def notebook_folder(tests: Path) -> Path:
+    """The folder of the notebook that a file of tests is about."""
+    return tests.parent.parent if tests.parent.name in (CHECKS, "hidden") else tests.parent
 
 
 def student_problem(student: str) -> str:

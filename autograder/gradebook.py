@@ -28,7 +28,7 @@ from nbgrader.utils import find_all_files
 from traitlets import default
 from traitlets.config import Config
 
-from autograder.course import Course, Section, Submission, student_problem
+from autograder.course import CHECKS, Course, Section, Submission, student_problem
 from autograder.errors import GradebookProblem as GradebookProblem
 from autograder.errors import UnreadableSubmission, UsageError
 from autograder.files import read_regular, write_atomically
@@ -54,6 +54,7 @@ class SubmissionExporter(NotebookExporter):
         if isinstance(self.parent, Autograde):
             self._need_sandbox(self.parent)
             _take_all(self.parent)
+            self.parent.coursedir.ignore = [*self.parent.coursedir.ignore, CHECKS]  # no student's data beside a copy
 
     def _need_sandbox(self, parent: Autograde) -> None:
         """Start the sandbox before nbgrader touches a file. Without one the command ends here with a line and exit code

@@ -21,12 +21,12 @@ from typing import NamedTuple
 from autograder.authoring import problems
 from autograder.authoring.examples import answers, misfits
 from autograder.authoring.handbook import HANDBOOK_FILE, handbook
-from autograder.authoring.make import authors_errors, make
+from autograder.authoring.make import authors_errors, files_for_checks, make
 from autograder.authoring.rule import NO_RULES, Built, Count, Rules
 from autograder.course import Course, Section
 from autograder.errors import UsageError
 from autograder.files import write_atomically
-from autograder.judging.mistakes import MISTAKES_FILE, judged_mistakes
+from autograder.judging.mistakes import MISTAKES_PATH, judged_mistakes
 from autograder.notebook.source import BuildError, author_notebook, from_text
 from autograder.processes import Died, Tell, side_by_side
 from autograder.version import code_digest
@@ -163,13 +163,14 @@ def _written(rules: Rules, force: bool, tell: Tell, section: Section) -> _Seen:
         found = found + problems.leaked(section, built.release)
         found += [] if force else _worked_in(section, built)
     if found or built is None:
-        if built is not None and MISTAKES_FILE in built.release:
-            _write_if_changed(judged_mistakes(section), built.release[MISTAKES_FILE])
+        if built is not None and MISTAKES_PATH in built.release:
+            _write_if_changed(judged_mistakes(section), built.release[MISTAKES_PATH])
         tell(f"{section.name}: not built, {problems.counted(len(found), 'problem')}")
         return _Seen(found)
     changed = _replace_folder(section.built, built.source)
     for name, data in built.release.items():
         changed |= _write_if_changed(section.released / name, data)
+    changed |= _remove_moved(section)
     from autograder.nbgrader.save import points_changed, register
 
     before = points_changed(section)
@@ -206,6 +207,15 @@ def _replace_folder(folder: Path, files: dict[str, bytes]) -> bool:
         shutil.rmtree(litter, ignore_errors=True)
     written = [_write_if_changed(folder / name, data) for name, data in files.items()]
     return bool(extra) or any(written)
+
+
+def _remove_moved(section: Section) -> bool:
+    """Remove what earlier versions of the build put beside the notebook and this one into `checks/`; whether any was
+    there."""
+    moved = [path for name in files_for_checks(section) if (path := section.released / name).is_file()]
+    for path in moved:
+        path.unlink()
+    return bool(moved)
 
 
 def _write_if_changed(path: Path, data: bytes) -> bool:

@@ -53,12 +53,17 @@ class WrongAnswer:
     @property
     def fails(self) -> set[str]:
         """The behaviours that must fail, from line 2; empty if it names none."""
-        return _named(self._header[1], "# fails")
+        return set(_named(self._header[1], "# fails"))
+
+    @property
+    def known_by(self) -> str:
+        """The behaviour that identifies it, the first in line 2; "" if it names none."""
+        return next(iter(_named(self._header[1], "# fails")), "")
 
     @property
     def siblings(self) -> set[str]:
         """The stems of files with the same misconception, from line 3; usually empty."""
-        return _named(self._header[2], "# sibling")
+        return set(_named(self._header[2], "# sibling"))
 
     @property
     def text(self) -> str:
@@ -70,9 +75,9 @@ class WrongAnswer:
         return [*self.path.read_text(encoding="utf-8").splitlines()[:3], "", "", ""]
 
 
-def _named(line: str, mark: str) -> set[str]:
+def _named(line: str, mark: str) -> list[str]:
     begin, _, names = line.partition(":")
-    return {name.strip() for name in names.split(",") if name.strip()} if begin == mark else set()
+    return [name.strip() for name in names.split(",") if name.strip()] if begin == mark else []
 
 
 def wrong_answers(section: Section) -> list[WrongAnswer]:

@@ -10,22 +10,27 @@ from pathlib import Path
 from autograder.authoring import problems
 from autograder.authoring.rule import Built
 from autograder.authoring.trials import intended_json, judge_mistakes
-from autograder.course import Section
+from autograder.course import CHECKS, Section
+from autograder.judging.bench import INTENDED_FILE
 from autograder.judging.judge import JudgeError
 from autograder.judging.mistakes import MISTAKES_FILE
 from autograder.nbgrader.release import release
+from autograder.notebook.cover import with_cover
 from autograder.notebook.source import BuildError, source_notebook, to_text
 from autograder.processes import Tell
 from faultlab.scenario import ScenarioError
 
-STUDENT_FILES = ("scenarios.py",)
-"""What students get beside the notebook and its visible tests, where a section has it; and all of `assets/`, and
-what is judged beforehand: `intended.json`, the solution's timelines, and `mistakes.json`, what typical ones lose."""
+
+def files_for_checks(section: Section) -> tuple[str, ...]:
+    """The names of what students get in `checks/`: the visible tests and their scenarios, and what is judged
+    beforehand: `intended.json`, the solution's timelines, and `mistakes.json`, what typical ones lose."""
+    return (f"test_{section.notebook}.py", "scenarios.py", INTENDED_FILE, MISTAKES_FILE)
 
 
 def make(section: Section, tell: Tell = lambda _: None) -> Built:
     """The section's files, in memory. Raises BuildError."""
-    notebook = source_notebook(section)
+    with authors_errors(section):
+        notebook = with_cover(section, source_notebook(section))
     beside = _files_for_students(section)
     name = f"{section.notebook}.ipynb"
     source = to_text(notebook)
@@ -36,7 +41,8 @@ def make(section: Section, tell: Tell = lambda _: None) -> Built:
 
 def _judged_beforehand(section: Section, source: bytes, tell: Tell) -> dict[str, bytes]:
     with authors_errors(section):
-        return {"intended.json": intended_json(section, source), MISTAKES_FILE: judge_mistakes(section, source, tell)}
+        judged = {INTENDED_FILE: intended_json(section, source), MISTAKES_FILE: judge_mistakes(section, source, tell)}
+    return {f"{CHECKS}/{name}": data for name, data in judged.items()}
 
 
 @contextmanager
@@ -63,7 +69,7 @@ def authors_errors(section: Section) -> Iterator[None]:
 
 
 def _files_for_students(section: Section) -> dict[str, bytes]:
-    names = [*STUDENT_FILES, f"test_{section.notebook}.py"]
-    files = {name: (section.folder / name).read_bytes() for name in names if (section.folder / name).is_file()}
+    there = [name for name in files_for_checks(section) if (section.folder / name).is_file()]
+    files = {f"{CHECKS}/{name}": (section.folder / name).read_bytes() for name in there}
     assets = section.folder / "assets"
     return files | {f"assets/{path}": (assets / path).read_bytes() for path in problems.present(assets)}

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from autograder.authoring.examples import wrong_answers
 from autograder.authoring.rule import Built
 from autograder.course import Section
-from autograder.judging.mistakes import MISTAKES_FILE, Losses, Mistake, known_in, name_losses, trials_in
+from autograder.judging.mistakes import MISTAKES_PATH, Losses, Mistake, known_in, name_losses, trials_in
 from autograder.processes import Tell
 
 LEAST_RIGHT, MOST_FALSE, MOST_FALSE_NEW = 90, 2, 5
@@ -22,9 +22,9 @@ LEAST_RIGHT, MOST_FALSE, MOST_FALSE_NEW = 90, 2, 5
 def count_names(section: Section, built: Built, tell: Tell) -> Counter[str]:
     """How many of a section's mistakes are named `right`, `false` and `silent`, and `new false` when left out, of how
     `many`. Tells these counts, the siblings, and the mistakes that look alike."""
-    if MISTAKES_FILE not in built.release:
+    if MISTAKES_PATH not in built.release:
         return Counter()
-    text = built.release[MISTAKES_FILE].decode()
+    text = built.release[MISTAKES_PATH].decode()
     wrong = wrong_answers(section)
     counts, alike = _named(known_in(text), [one.path.stem for one in wrong], trials_in(text))
     tell(f"{section.name}: {_in_words(counts)}")

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from autograder.authoring import problems
 from autograder.authoring.examples import answers, cell_text, kinds, wrong_answers
 from autograder.authoring.worked import answer_runner, given_texts, run_answer, solution_notebook
-from autograder.course import Section
+from autograder.course import Section, file_for_check
 from autograder.judging.bench import Bench, play_tests
 from autograder.judging.judge import CANT_BE_JUDGED, SHOWN_EVENTS
 from autograder.judging.mistakes import (
     FORM,
     MISTAKES_FILE,
+    MISTAKES_PATH,
     describe_mistake,
     digest_of,
     judged_mistakes,
@@ -80,7 +81,7 @@ def judge_mistakes(section: Section, notebook: bytes, tell: Tell) -> bytes:
     texts = [one.text for one in wrong]
     judged_by = [path.read_text(encoding="utf-8") for path in (section.tests, section.scenarios)]
     digest = digest_of([VERSION, f"form {FORM}, {PLAYS} plays", *judged_by, *given_texts(section, notebook), *texts])
-    for kept in (section.released / MISTAKES_FILE, judged_mistakes(section)):
+    for kept in (file_for_check(section.released, MISTAKES_FILE), judged_mistakes(section)):
         if made_from(kept) == digest:
             return kept.read_bytes()
     tell(f"{section.name}: judging {problems.counted(len(wrong), 'typical mistake')} (once; cached)")
@@ -179,7 +180,7 @@ def mistaken_answers(section: Section, built: Built) -> list[str]:
         return []
     name = f"{section.notebook}.ipynb"
     found = []
-    known = known_in(built.release[MISTAKES_FILE].decode())
+    known = known_in(built.release[MISTAKES_PATH].decode())
     for wrong, mistake in zip(wrong_answers(section), known, strict=True):
         where = problems.at(section, wrong.path)
         broken = [test for test, said in mistake.words.items() if any(CANT_BE_JUDGED in words for words in said)]

@@ -18,7 +18,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from autograder.course import CONFIG, Course, Section, Submission
+from autograder.course import CONFIG, Course, Section, Submission, file_for_check
 from autograder.errors import UsageError
 from autograder.grading.jobs import LIBRARIES
 from autograder.grading.pool import Setting
@@ -93,7 +93,8 @@ class Keys:
     def _of_section(self, section: Section) -> Parts:
         if section.name not in self._sections:
             name = f"{section.notebook}.ipynb"
-            tests = (section.tests, section.hidden, section.scenarios, section.released / MISTAKES_FILE)
+            mistakes = file_for_check(section.released, MISTAKES_FILE)
+            tests = (section.tests, section.hidden, section.scenarios, mistakes)
             notebooks = (section.released / name, section.built / name)
             self._sections[section.name] = {"tests": _files(tests), "notebook": _files(notebooks)} | self._common
         return self._sections[section.name]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
-from autograder.course import Section
+from autograder.course import Section, file_for_check
 from autograder.errors import UsageError
 from autograder.judging.judge import Judge, JudgeError
 from autograder.judging.mistakes import MISTAKES_FILE, Mistake, read_known
@@ -85,7 +85,7 @@ class Kit:
             source,
             asked(source),
             read_cells(notebook.read_bytes()),
-            read_known(section.released / MISTAKES_FILE),
+            read_known(file_for_check(section.released, MISTAKES_FILE)),
         )
 
 

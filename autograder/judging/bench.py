@@ -10,12 +10,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from autograder.course import Course, Section
+from autograder.course import CHECKS, Course, Section, file_for_check, notebook_folder
 from autograder.errors import UsageError
 from autograder.judging.judge import Judge, Test, notes
 from faultlab.scenario import Played, Scenario, ScenarioError, asked, load, play
 from faultlab.timeline import Event, Timeline
 
+INTENDED_FILE = "intended.json"
+"""The worked solution's timelines, beside the tests."""
 PATIENCE = 2
 """After so many endless scenarios the rest isn't played: somebody is waiting for the result."""
 
@@ -38,14 +40,14 @@ class Bench:
         Raises UsageError when there is none.
         """
         section = section_of(folder)
-        visible = folder / f"test_{exercise}.py"
+        visible = file_for_check(folder, f"test_{exercise}.py")
         if not visible.exists() and section is not None:
             visible = section.tests
         scenarios = visible.with_name("scenarios.py")
         if not visible.exists() or not scenarios.exists():
             raise UsageError(
                 f"the tests of {exercise!r} aren't beside the notebook: "
-                f"keep {visible.name} and {scenarios.name} in its folder ({folder})"
+                f"keep {visible.name} and {scenarios.name} in the folder {folder / CHECKS}"
             )
         kept = section.hidden if section is not None else None
         hidden = kept if kept is not None and kept.exists() else None
@@ -54,7 +56,7 @@ class Bench:
     @property
     def name(self) -> str:
         """The section's name: its folder's."""
-        return self.visible.parent.name
+        return notebook_folder(self.visible).name
 
     def judge(self, *, hidden: bool = False) -> Judge:
         """The section's tests, held open."""
@@ -121,7 +123,7 @@ def remarks(timelines: Iterable[Timeline]) -> list[str]:
 
 def read_intended(bench: Bench, tests: Iterable[Test]) -> dict[Played, Timeline]:
     """The worked solution's timelines, which the build wrote beside the tests; empty if they aren't there."""
-    path = bench.visible.with_name("intended.json")
+    path = bench.visible.with_name(INTENDED_FILE)
     if not path.exists():
         return {}
     found = json.loads(path.read_text(encoding="utf-8"))

@@ -18,10 +18,12 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from autograder.course import Section
+from autograder.course import CHECKS, Section
 from autograder.judging.result import Behaviour
 
 MISTAKES_FILE = "mistakes.json"
+MISTAKES_PATH = f"{CHECKS}/{MISTAKES_FILE}"
+"""Where the build puts it, from the notebook's folder on."""
 FORM = 3
 """The version of the signs; raise it when they are made in another way, so that they are made anew."""
 LEAST_WORDS = 0.5

@@ -2,7 +2,8 @@
 
 No work is overwritten: files missing in the learner's folder are copied there, existing files stay as they are.
 The configuration lies in `labconfig/` and is handed over by environment: no panels for instructors, no popups,
-kernels without a TCP port and with the same order of sets in every run.
+kernels without a TCP port and with the same order of sets in every run. Which notebooks are open is kept in the
+learner's folder: a new one begins with the first section, afterwards JupyterLab opens what was open.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.course import CONFIG, Course
+from autograder.course import CHECKS, CONFIG, Course, Section
 from autograder.errors import UsageError
 
 LABCONFIG = Path(__file__).parents[1] / "labconfig"
 DEFAULT = "work"
 """The learner's folder, below the course, ignored by git."""
+WORKSPACES = Path(".jupyter", "workspaces")
+"""Where JupyterLab keeps, in the learner's folder, what is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +88,20 @@ def copy_missing(course: Course, folder: Path) -> list[str]:
     for section in course.sections:
         released = (path for path in sorted(section.released.rglob("*")) if path.is_file())
         files = [path.relative_to(course.notebooks) for path in released if ".ipynb_checkpoints" not in path.parts]
-        if [path for path in files if _copy(course.notebooks / path, folder / path)]:
+        old = _has_old_layout(section, folder)
+        if [path for path in files if _copy(course.notebooks / path, folder / (_old_place(path) if old else path))]:
             copied.append(section.name)
     return copied
+
+
+def _has_old_layout(section: Section, folder: Path) -> bool:
+    """Whether the learner's copy of a section has its tests beside the notebook, where earlier versions put them."""
+    return os.path.lexists(folder / section.name / section.tests.name)
+
+
+def _old_place(path: Path) -> Path:
+    """Where such a copy has a file that lies in `checks/` by now: the whole of it stays as its learner knows it."""
+    return path.parent.parent / path.name if path.parent.name == CHECKS else path
 
 
 def launch(course: Course, folder: Path, arguments: Sequence[str] = ()) -> Launch:
@@ -102,7 +116,18 @@ def launch(course: Course, folder: Path, arguments: Sequence[str] = ()) -> Launc
     argv = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
     if os.name == "posix":
         argv.append("--KernelManager.transport=ipc")
-    return Launch([*argv, *arguments], env, folder)
+    return Launch([*argv, *_opening(course, folder, arguments), *arguments], env, folder)
+
+
+def _opening(course: Course, folder: Path, arguments: Sequence[str]) -> Iterator[str]:
+    """Options that open the first notebook where nothing was open yet; what the person says themselves counts."""
+    if "JUPYTERLAB_WORKSPACES_DIR" in os.environ or any("workspaces_dir" in word for word in arguments):
+        return
+    workspaces = folder / WORKSPACES
+    yield f"--LabApp.workspaces_dir={workspaces}"
+    first = next(iter(course.sections), None)
+    if first is not None and not any(workspaces.glob("*")) and not any("default_url" in word for word in arguments):
+        yield f"--LabApp.default_url=/lab/tree/{first.name}/{first.notebook}.ipynb"
 
 
 def has_exchange(course: Course) -> bool:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from autograder.course import Course, refuse_submission
+from autograder.course import Course, file_for_check, refuse_submission
 from autograder.errors import UnreadableSubmission, UsageError
 from autograder.files import read_regular
 from autograder.judging.bench import Bench
@@ -89,12 +89,12 @@ def _child(path: Path, *, alone: bool) -> dict[str, Any]:
 
 
 def _exercise(cells: list[Cell], released: list[Cell], folder: Path) -> str | None:
-    """The exercise of a notebook; its cell may be Markdown by now, and then its tests lie beside it."""
+    """The exercise of a notebook; its cell may be Markdown by now, and then its tests are in its folder."""
     for cell in [*released, *cells]:
         if cell.kind == "solution" and cell.grade_id:
             return cell.grade_id
     named = [cell.grade_id for cell in cells if cell.grade_id.isidentifier()]
-    return next((name for name in named if (folder / f"test_{name}.py").exists()), None)
+    return next((name for name in named if file_for_check(folder, f"test_{name}.py").exists()), None)
 
 
 def _released(path: Path) -> list[Cell]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from autograder.authoring.examples import FORMS, cell_text
 from autograder.authoring.worked import run_answer, solution_notebook
-from autograder.course import refuse_submission
+from autograder.course import notebook_folder, refuse_submission
 from autograder.errors import UnreadableSubmission, UsageError
 from autograder.files import read_regular
 from autograder.judging.bench import Bench, section_of
@@ -37,7 +37,7 @@ def nearby(tests: Path, submission: str | None) -> Nearby:
 
     A submission is a notebook, or a file such as those in `right/` and `wrong/`. Raises UsageError.
     """
-    folder = tests.parent.parent if tests.parent.name == "hidden" else tests.parent
+    folder = notebook_folder(tests)
     exercise = tests.stem.removeprefix("test_")
     path = Path(submission) if submission else folder / f"{exercise}.ipynb"
     refuse_submission(folder)

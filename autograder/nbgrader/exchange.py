@@ -27,6 +27,7 @@ from nbgrader.exchange import ExchangeError
 from nbgrader.exchange.default import ExchangeCollect, ExchangeList, ExchangeReleaseFeedback
 from nbgrader.utils import notebook_hash
 
+from autograder.course import CHECKS
 from autograder.errors import UnreadableSubmission
 from autograder.files import read_regular, stage, write_atomically
 from autograder.nbgrader.stamps import SECRET, TIMESTAMP, read_secret, read_stamps
@@ -252,7 +253,7 @@ class _Copier:
                 self.seen += 1
                 if self.seen > MAX_FILES:
                     raise ValueError(f"it has more than {MAX_FILES} files")
-                if any(fnmatch.fnmatch(entry.name, pattern) for pattern in self.limits.ignore):
+                if self._is_ignored(entry.name, depth):
                     continue
                 try:
                     self._copy(descriptor, entry.name, place / entry.name, depth)
@@ -261,6 +262,11 @@ class _Copier:
                 except OSError as error:
                     said = "it is a link" if error.errno == errno.ELOOP else error.strerror
                     self.left_out.append(f"{entry.name!a} was left out: {said}")
+
+    def _is_ignored(self, name: str, depth: int) -> bool:
+        """What nbgrader ignores, and the data folder: the course has its own."""
+        patterns = [*self.limits.ignore, *([CHECKS] if depth == 1 else [])]
+        return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
     def _copy(self, folder: int, name: str, place: Path, depth: int) -> None:
         descriptor = os.open(name, _FILE, dir_fd=folder)

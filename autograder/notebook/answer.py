@@ -7,6 +7,7 @@ are used. A malformed cell is read as far as possible, and doesn't affect the ot
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -95,6 +96,15 @@ def read_cells(data: bytes) -> list[Cell]:
     _refuse(notebook.nbformat, len(notebook.cells))
     found = [_cell(number, cell) for number, cell in enumerate(notebook.cells)]
     return [cell for cell in found if cell.code or cell.grade_id]
+
+
+def is_answered(cells: Iterable[Cell], released: Iterable[Cell], exercise: str | None) -> bool:
+    """Whether something was written into the exercise's cell since it was released; spaces and line breaks don't
+    count."""
+    own, stub = (
+        "".join("".join(one.source for one in of if one.grade_id == exercise).split()) for of in (cells, released)
+    )
+    return own not in ("", stub)
 
 
 def _refuse(nbformat: int, cells: int) -> None:

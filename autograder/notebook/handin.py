@@ -24,10 +24,10 @@ from functools import cache
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from autograder.course import Section, Submission
+from autograder.course import CHECKS, Section, Submission, file_for_check
 from autograder.errors import NothingHandedIn, UnreadableSubmission
 from autograder.files import MAX_NOTEBOOK, read_regular
-from autograder.notebook.answer import Cell, Unreadable, read_cells
+from autograder.notebook.answer import Cell, Unreadable, is_answered, read_cells
 from faultlab.pictures.sheet import clean
 
 MAX_ENTRIES = 2_000
@@ -119,8 +119,12 @@ class _Search:
             self.notebooks.append(_Candidate(shown, _alike(name, self.section), saved, lambda: read_regular(path)))
         elif name.lower().endswith(".zip"):
             self.archives.append(path)
-        elif name not in _OF_NBGRADER and not (self.section.released / path.relative_to(self.folder)).exists():
+        elif name not in _OF_NBGRADER and not self._is_released(path):
             self.others.append(shown)
+
+    def _is_released(self, path: Path) -> bool:
+        """Whether students get a file of this name, or got it where it lies."""
+        return file_for_check(self.section.released, str(path.relative_to(self.folder))).exists()
 
     def meant(self, candidates: list[_Candidate]) -> list[_Candidate]:
         """The notebooks that may be meant, by the exercise's cell or by their name. Each is read, up to the limits."""
@@ -151,11 +155,10 @@ class _Search:
             one.said = "holds no notebook"
             return
         ours = {cell.source.strip() for cell in released}
-        answers = [cell.source for cell in cells if cell.grade_id == self.section.exercise]
-        stub = [cell.source for cell in released if cell.grade_id == self.section.exercise]
+        answers = [cell for cell in cells if cell.grade_id == self.section.exercise]
         own = [cell for cell in cells if cell.kind != "grade" and cell.source.strip() not in {"", *ours}]
         one.holds = bool(answers)
-        if _squeezed(answers) not in ("", _squeezed(stub)):
+        if is_answered(cells, released, self.section.exercise):
             one.worked = ANSWERED
         elif own:
             one.worked = 1 if answers else 2
@@ -267,10 +270,6 @@ def _released(section: Section) -> tuple[Cell, ...]:
         return ()
 
 
-def _squeezed(sources: list[str]) -> str:
-    return "".join("".join(sources).split())
-
-
 # --- names
 
 
@@ -285,7 +284,8 @@ def _entries(place: Path) -> list[os.DirEntry[str]]:
 
 
 def _hidden(name: str) -> bool:
-    return name.startswith(".") or name in ("__MACOSX", "__pycache__")
+    """What isn't looked at: what systems and Python keep, and the data folder, which the course has itself."""
+    return name.startswith(".") or name in ("__MACOSX", "__pycache__", CHECKS)
 
 
 def _is_notebook(name: str, section: Section) -> bool:

@@ -21,7 +21,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from IPython.core.autocall import ExitAutocall
 from IPython.core.builtin_trap import BuiltinTrap
@@ -68,13 +68,28 @@ class _Compiler(CachingCompiler):
 
 
 class _Nowhere(DisplayPublisher):
-    """Discards what is displayed."""
+    """Discards what is displayed, unless `displayed` collects it."""
+
+    heard: ClassVar[list[str] | None] = None
 
     def publish(self, *args: Any, **options: Any) -> None:
-        """Nothing."""
+        """Keep the markup for `displayed`."""
+        if _Nowhere.heard is not None:
+            data = options.get("data", args[0] if args else {})
+            _Nowhere.heard += [data["text/html"]] if "text/html" in data else []
 
     def clear_output(self, wait: bool = False) -> None:
         """Nothing."""
+
+
+@contextlib.contextmanager
+def displayed() -> Iterator[list[str]]:
+    """The markup that cells display meanwhile, as it comes: for our own cells only, of a student's none is kept."""
+    _Nowhere.heard = []
+    try:
+        yield _Nowhere.heard
+    finally:
+        _Nowhere.heard = None
 
 
 class _Unseen(DisplayHook):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autograder.course import Course
+from autograder.course import CHECKS, Course
 
 ROOT = Path(__file__).resolve().parents[2]
 SECTION = "90_sample"
@@ -126,6 +126,13 @@ def make_course(root: Path) -> Course:
     (plain / "plain.py").write_text("# %% [markdown]\n# Nothing to do here.\n")
     (plain / "teaching.md").write_text("# Plain\n")
     return course
+
+
+def lay_out_as_before(folder: Path) -> None:
+    """Make of a section's released folder one that an earlier version built: all files beside the notebook."""
+    for path in (folder / CHECKS).iterdir():
+        path.rename(folder / path.name)
+    (folder / CHECKS).rmdir()
 
 
 @pytest.fixture(scope="session")

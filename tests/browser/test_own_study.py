@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Queue
@@ -17,7 +18,7 @@ from autograder.authoring.worked import solution_notebook
 from autograder.course import Course, Section
 from autograder.grading.demo import write_submission
 from autograder.notebook.answer import read_cells
-from tests.browser.conftest import SECONDS, Visit, command
+from tests.browser.conftest import SECONDS, Visit, command, served
 
 
 @pytest.fixture
@@ -72,6 +73,28 @@ def test_watch_follows_what_is_saved(place: tuple[Course, Section], watching: Qu
     answer(course, section)
     words = heard(watching, "visible points").split()
     assert words[1] == words[3] != "0"
+
+
+def test_the_first_time_and_afterwards(place: tuple[Course, Section], tmp_path: Path, visit) -> None:
+    """A new learner's JupyterLab shows the first notebook; the next time it shows what was open."""
+    course, _ = place
+    first, other = course.sections[0], course.sections[2]
+    tabs = ".lm-DockPanel-tabBar .lm-TabBar-tab"
+    with served([command(), "lab", "work"], course, tmp_path) as server:
+        page = visit().page
+        page.goto(server.at(""))
+        expect(page.locator(tabs)).to_have_text([f"{first.notebook}.ipynb"], timeout=SECONDS * 1000)
+        page.goto(server.at(f"lab/tree/{other.name}/{other.notebook}.ipynb"))
+        expect(page.locator(tabs).filter(has_text=other.notebook)).to_be_visible(timeout=SECONDS * 1000)
+        kept = course.root / "work" / ".jupyter" / "workspaces"
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end and not any(other.name in path.read_text() for path in kept.glob("*")):
+            page.wait_for_timeout(100)
+        page.close()
+    with served([command(), "lab", "work"], course, tmp_path) as server:
+        page = visit().page
+        page.goto(server.at(""))
+        expect(page.locator(tabs).filter(has_text=other.notebook)).to_be_visible(timeout=SECONDS * 1000)
 
 
 def test_progress_page(place: tuple[Course, Section], autograder, visit: Callable[[], Visit]) -> None:

@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 
 from autograder.authoring.examples import wrong_answers
 from autograder.authoring.worked import solution_notebook
-from autograder.course import Course, Section
+from autograder.course import CHECKS, Course, Section
 from autograder.grading.demo import write_submission
 from autograder.learner.local import check_file
 from autograder.notebook.answer import read_cells
@@ -85,9 +85,7 @@ def worked(section: Section) -> str:
 
 def handed_in(section: Section, text: str, folder: Path) -> dict[str, Any]:
     """What `autograder check` says of this answer. (Playwright's loop runs in this process: no other can.)"""
-    folder.mkdir()
-    for name in ("scenarios.py", section.tests.name):
-        shutil.copy(section.released / name, folder)
+    shutil.copytree(section.released / CHECKS, folder / CHECKS)
     return check_file(write_submission(section, folder, text))
 
 

@@ -20,6 +20,7 @@ from autograder.errors import NothingHandedIn, UsageError
 from autograder.notebook.handin import open_submission
 from autograder.notebook.source import source_notebook
 from autograder.processes import Tell
+from tests.autograder.conftest import lay_out_as_before
 
 SECTION = "90_sample"
 NewCourse = Callable[[Path], Course]
@@ -58,18 +59,31 @@ def source(course: Course) -> Path:
 
 class TestBuild:
     def test_students_get_their_files_and_nothing_else(self, pristine: Course) -> None:
-        """Release and nbgrader's source hold notebook, scenarios, visible tests, the intended timelines and assets."""
+        """Release and nbgrader's source hold the notebook, what a check reads in one folder beside it, and assets."""
         expected = [
             "assets/picture.svg",
-            "intended.json",
-            "mistakes.json",
+            "checks/intended.json",
+            "checks/mistakes.json",
+            "checks/scenarios.py",
+            "checks/test_sample.py",
             "sample.ipynb",
-            "scenarios.py",
-            "test_sample.py",
         ]
         for folder in (pristine.notebooks / SECTION, pristine.source / SECTION):
             found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
             assert found == expected
+
+    def test_files_of_the_old_layout_go(self, course: Course) -> None:
+        """What an earlier version built beside the notebook moves into `checks/`; nothing is judged anew for it, and
+        a teacher's own file stays and is named."""
+        folder = course.notebooks / SECTION
+        lay_out_as_before(folder)
+        (folder / "notes.txt").write_text("mine")
+        told: list[str] = []
+        assert build.build(course, [SECTION], tell=told.append) == [
+            f"notebooks/{SECTION}/notes.txt: not built from solutions/{SECTION}; move it away or delete it"
+        ]
+        assert not any("judging" in line for line in told)
+        assert sorted(path.name for path in folder.iterdir()) == ["assets", "checks", "notes.txt", "sample.ipynb"]
 
     def test_no_solution_and_no_hidden_test_leaves(self, pristine: Course) -> None:
         """Not a line of the solution and of the hidden tests is in the release."""
@@ -197,7 +211,10 @@ class TestCheck:
         ("spoil", "said"),
         [
             (lambda c: edit(source(c), "# Afterwards.", "# After that."), "not what its source says; run: autograder"),
-            (lambda c: (c.notebooks / SECTION / "test_sample.py").unlink(), "not built yet; run: autograder build"),
+            (
+                lambda c: (c.notebooks / SECTION / "checks" / "test_sample.py").unlink(),
+                "not built yet; run: autograder build",
+            ),
             (lambda c: (c.notebooks / SECTION / "notes.txt").write_text("mine"), "notes.txt: not built from"),
             (lambda c: edit(source(c), "lecture_add", "add"), "binds add, the exercise's name"),
             (
@@ -518,6 +535,8 @@ class TestCourse:
         (course.solutions).rename(course.root / "elsewhere")
         section = course.section(SECTION)
         assert section.exercise == "sample"
+        assert section.tests == course.notebooks / SECTION / "checks" / "test_sample.py"
+        lay_out_as_before(section.released)
         assert section.tests == course.notebooks / SECTION / "test_sample.py"
 
     def test_submissions(self, course: Course) -> None:

@@ -126,7 +126,7 @@ class TestBothForms:
         """By a build and its check, and they are in the class of the demonstration."""
         assert build.build(section.course, rules=RULES) == []
         assert build.build(section.course, check=True, rules=RULES) == []
-        assert "Multiplies." in (section.released / "mistakes.json").read_text()
+        assert "Multiplies." in (section.released / "checks" / "mistakes.json").read_text()
         assert dict(students(section))["wrong_times"] == cell_text(section, section.folder / "wrong" / "times.diff")
 
     def test_bare_pytest_judges_both(self, section: Section) -> None:

@@ -403,7 +403,7 @@ class TestAgain:
             path = getattr(section, what)
             path.write_text(f"{path.read_text()}\n# another line\n")
         elif what == "mistakes":
-            (section.released / "mistakes.json").write_text("[]\n")
+            (section.released / "checks" / "mistakes.json").write_text("[]\n")
         elif what == "notebook":
             path = section.released / "sample.ipynb"
             path.write_bytes(path.read_bytes() + b" ")

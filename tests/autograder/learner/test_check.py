@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from autograder.course import Course
+from autograder.course import CHECKS, Course
+from autograder.grading.demo import write_submission
 from autograder.learner.checking import check, judge_answer
 from faultlab import scenario as scenario_module
 from faultlab.clock import uninstall
-from tests.autograder.conftest import SECTION
+from tests.autograder.conftest import SECTION, lay_out_as_before
 
 
 def right(a, b):
@@ -27,14 +28,24 @@ def beside(course: Course, tmp_path: Path) -> Path:
     return Path(shutil.copytree(course.notebooks / SECTION, tmp_path / "mine" / SECTION))
 
 
+@pytest.fixture(params=["one data folder", "as before"])
+def either(beside: Path, request: pytest.FixtureRequest) -> Path:
+    """The same, and as an earlier version laid it out."""
+    if request.param == "as before":
+        lay_out_as_before(beside)
+    return beside
+
+
 class TestCheck:
-    def test_outside_a_course(self, beside, monkeypatch):
-        """With the files beside the notebook; as plain text it is the score, so that nbgrader reads partial credit."""
-        monkeypatch.chdir(beside)
+    def test_outside_a_course(self, either, monkeypatch):
+        """With the section's files, wherever they lie; as plain text it is the score, so that nbgrader reads partial
+        credit."""
+        monkeypatch.chdir(either)
         namespace = {"check": check, "add": right}
         found = eval("check('sample')", namespace)
         assert repr(found) == "2.5" and "every behaviour was seen" in found._repr_html_()
         assert [b.test for b in found.result.behaviours] == ["small", "zero"]
+        assert found.result.section == SECTION
 
     def test_a_clock_that_was_bound_before(self, beside, monkeypatch, capsys):
         """A name that was bound to a real clock is named above the table, whatever the answer earns."""
@@ -71,13 +82,13 @@ class TestCheck:
     def test_never_raises(self, beside, change, capfd):
         """Whatever became of the files beside the notebook; nor does it write to stderr."""
         if change == "scenarios":
-            (beside / "scenarios.py").write_text("def broken(:")
+            (beside / CHECKS / "scenarios.py").write_text("def broken(:")
         elif change == "tests":
-            (beside / "test_sample.py").write_text("1 / 0")
+            (beside / CHECKS / "test_sample.py").write_text("1 / 0")
         elif change == "intended":
-            (beside / "intended.json").write_text("{")
+            (beside / CHECKS / "intended.json").write_text("{")
         elif change == "gone":
-            (beside / "scenarios.py").unlink()
+            (beside / CHECKS / "scenarios.py").unlink()
         found = judge_answer("other" if change == "other" else "sample", {"add": right}, beside)
         assert repr(found) == "0" and found.result.line and "\n" not in found.result.line
         assert capfd.readouterr().err == ""
@@ -119,7 +130,7 @@ class TestBarePytest:
 
     def run(self, path: Path, *more: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path), *more]
-        return subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
+        return subprocess.run(command, cwd=path if path.is_dir() else path.parent, capture_output=True, text=True)
 
     def test_the_solution_or_a_submission(self, course, beside):
         """Under solutions/ it judges the solution; `--submission` names a text of the answer's cell, or a notebook."""
@@ -130,4 +141,9 @@ class TestBarePytest:
         assert wrong.returncode == 1 and "failed" in wrong.stdout
         stub = self.run(folder / "test_sample.py", "--submission", str(beside / "sample.ipynb"))
         assert stub.returncode == 1 and "2 failed" in stub.stdout
-        assert "2 failed" in self.run(beside / "test_sample.py").stdout
+
+    def test_in_a_student_s_folder(self, course, either):
+        """It finds the tests in the data folder, or beside the notebook, and judges the notebook."""
+        assert "2 failed" in self.run(either).stdout
+        write_submission(course.section(SECTION), either, "add = lambda a, b: a + b\n")
+        assert "2 passed" in self.run(either).stdout

@@ -15,8 +15,7 @@ from autograder.cli import main
 from autograder.course import Course
 from autograder.errors import UsageError
 from autograder.learner import lab
-
-SECTION = "90_sample"
+from tests.autograder.conftest import SECTION, lay_out_as_before
 
 
 def ask(course: Course, code: str) -> str:
@@ -47,11 +46,21 @@ class TestCopy:
         folder = tmp_path / "mine"
         lab.copy_missing(course, folder)
         (folder / SECTION / "sample.ipynb").write_text("my work")
-        (folder / SECTION / "scenarios.py").unlink()
+        (folder / SECTION / "checks" / "scenarios.py").unlink()
         assert lab.copy_missing(course, folder) == [SECTION]
         assert (folder / SECTION / "sample.ipynb").read_text() == "my work"
-        assert (folder / SECTION / "scenarios.py").exists()
+        assert (folder / SECTION / "checks" / "scenarios.py").exists()
         assert lab.copy_missing(course, folder) == []
+
+    def test_a_copy_of_the_old_layout_stays_one(self, course: Course, tmp_path: Path) -> None:
+        """Its tests lie beside the notebook: no second set of them arrives, and a file that is gone comes back."""
+        folder = tmp_path / "mine"
+        lab.copy_missing(course, folder)
+        lay_out_as_before(folder / SECTION)
+        assert lab.copy_missing(course, folder) == []
+        (folder / SECTION / "scenarios.py").unlink()
+        assert lab.copy_missing(course, folder) == [SECTION]
+        assert (folder / SECTION / "scenarios.py").exists() and not (folder / SECTION / "checks").exists()
 
     def test_a_dangling_link_keeps_its_name(self, course: Course, tmp_path: Path) -> None:
         """A name that is taken is taken."""
@@ -108,6 +117,29 @@ class TestArguments:
         assert start.argv[len(start.argv) - len(options.split()) :] == options.split()
         assert start.folder == course.root / (folder or "work")
         assert {path.name for path in course.root.iterdir()} == before | {folder or "work"}
+
+
+class TestOpening:
+    URL = f"--LabApp.default_url=/lab/tree/{SECTION}/sample.ipynb"
+
+    def test_somebody_new_begins_with_the_first_section(self, course: Course) -> None:
+        """Its notebook is open; afterwards JupyterLab opens what was open, of this folder and of no other."""
+        folder = course.root / "work"
+        kept = folder / ".jupyter" / "workspaces"
+        assert self.URL in lab.launch(course, folder).argv
+        kept.mkdir(parents=True)
+        (kept / "default-37a8.jupyterlab-workspace").write_text("{}")
+        argv = lab.launch(course, folder).argv
+        assert self.URL not in argv and f"--LabApp.workspaces_dir={kept}" in argv
+
+    def test_what_the_person_says_counts(self, course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Another page to open, another place for workspaces."""
+        argv = lab.launch(course, course.root / "work", ["--LabApp.default_url=/lab"]).argv
+        assert self.URL not in argv and "--LabApp.default_url=/lab" in argv
+        argv = lab.launch(course, course.root / "work", ["--LabApp.workspaces_dir=/mine"]).argv
+        assert [word for word in argv if "workspaces_dir" in word] == ["--LabApp.workspaces_dir=/mine"]
+        monkeypatch.setenv("JUPYTERLAB_WORKSPACES_DIR", "/elsewhere")
+        assert not any("workspaces_dir" in word for word in lab.launch(course, course.root / "work").argv)
 
 
 class TestConfiguration:

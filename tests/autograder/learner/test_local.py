@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +17,7 @@ from autograder.grading.demo import write_submission
 from autograder.learner import terminal
 from autograder.learner.local import check_file
 from autograder.learner.terminal import check_all, watch_all
-from tests.autograder.conftest import SECTION
+from tests.autograder.conftest import SECTION, lay_out_as_before
 
 RIGHT = "def add(a, b):\n    return a + b\n"
 HALF = "def add(a, b):\n    return 0\n"
@@ -29,11 +32,19 @@ def written(course: Course, answer: str | None) -> Path:
 )
 def test_exit_codes(course, capsys, answer, code, said):
     """0 when everything passes, else 1; the points and what was seen are printed."""
-    for name in ("test_sample.py", "scenarios.py"):
-        written(course, answer).with_name(name).write_bytes((course.notebooks / SECTION / name).read_bytes())
+    shutil.copytree(course.notebooks / SECTION, course.root / "work" / SECTION)
     assert check_all([written(course, answer)]) == code
     out = capsys.readouterr().out
     assert said in out and ("another sum" in out) == (answer != RIGHT)
+
+
+@pytest.mark.parametrize("lay_out", [lambda folder: None, lay_out_as_before], ids=["one data folder", "as before"])
+def test_the_folder_s_own_tests(course, tmp_path, lay_out):
+    """Outside any course the tests in the notebook's folder count, wherever the build put them."""
+    folder = Path(shutil.copytree(course.notebooks / SECTION, tmp_path / "mine" / SECTION))
+    lay_out(folder)
+    path = write_submission(course.section(SECTION), folder, HALF)
+    assert check_file(path)["score"] == 1
 
 
 def test_one_bad_apple(course, capsys):
@@ -99,19 +110,47 @@ def test_no_notebook(tmp_path):
             check_file(path)
 
 
-def test_watching(course, monkeypatch, capsys):
-    """Checked at first, and again after a save, not otherwise; an interrupt ends it."""
-    path, turns = written(course, HALF), iter(["nothing", "save", "nothing", "end"])
+def watched(course: Course, monkeypatch, capsys, saves: list[str | None], *, full: bool = False) -> list[str]:
+    """What each check of a watch prints: of the half answer, then of each of these as it is saved (None: it isn't)."""
+    path, turns = written(course, HALF), iter(saves)
 
     def sleep(seconds: float) -> None:
-        turn = next(turns)
-        if turn == "save":
-            written(course, RIGHT)
-            path.touch()
-        elif turn == "end":
-            raise KeyboardInterrupt
+        try:
+            answer = next(turns)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+        if answer is not None:
+            written(course, answer)
+            os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
 
     monkeypatch.setattr(terminal, "time", SimpleNamespace(sleep=sleep))
-    assert watch_all([path]) == 0
-    out = capsys.readouterr().out
-    assert out.count("visible points") == 2 and out.index("1 of 2.5") < out.index("2.5 of 2.5")
+    assert watch_all([path], full=full) == 0
+    return re.split(r"^sample\.ipynb: ", capsys.readouterr().out, flags=re.MULTILINE)[1:]
+
+
+def test_watching(course, monkeypatch, capsys):
+    """Checked at first, and again after a save, not otherwise; an interrupt ends it. Only the first check is printed
+    whole, the others say what has changed."""
+    first, *later = watched(course, monkeypatch, capsys, [None, RIGHT, None, HALF, HALF])
+    assert first.startswith("1 of 2.5 visible points\n") and "Adds up to zero" in first and "another sum" in first
+    assert later == [
+        "2.5 of 2.5 visible points (1 before)\n  ✓ passes now: Adds small numbers.\n",
+        (
+            "1 of 2.5 visible points (2.5 before)\n  ✗ no longer passes: Adds small numbers.\n"
+            "  ✗ to correct next: Adds small numbers.\n      seen: another sum\n"
+        ),
+        "1 of 2.5 visible points\n  nothing has changed since the last check\n",
+    ]
+
+
+def test_watching_an_error_of_one_s_own(course, monkeypatch, capsys):
+    """It is told when it is new, and not again while it stays."""
+    _, *later = watched(course, monkeypatch, capsys, ["1 / 0\n", "1 / 0\n# the same\n", RIGHT])
+    assert "ZeroDivisionError" in later[0] and "ZeroDivisionError" not in later[1] + later[2]
+    assert "passes now" in later[2]
+
+
+def test_watching_in_full(course, monkeypatch, capsys):
+    """On request the whole result is printed each time."""
+    first, again = watched(course, monkeypatch, capsys, [HALF], full=True)
+    assert first.splitlines()[:-1] == again.splitlines()  # the first is followed by a line that says how to end it

@@ -68,12 +68,14 @@ def submitted(course: Course, student: str = MINE) -> Path:
 
 class TestCollect:
     def test_takes_what_was_handed_in(self, course: Course, inbound: Path) -> None:
-        """The newest of each student, folders included; what nbgrader ignores stays behind."""
+        """The newest of each student, folders included; what nbgrader ignores stays behind, and the data folder."""
         hand_in(inbound)
         newest = hand_in(inbound, stamp=LATER, data__csv="1,2")
         (newest / "pictures").mkdir()
         (newest / "pictures" / "a.svg").write_text("<svg/>")
         (newest / ".ipynb_checkpoints").mkdir()
+        (newest / "checks").mkdir()
+        (newest / "checks" / "test_sample.py").write_text("raise SystemExit")
         os.utime(newest / "sample.ipynb", (1_000_000_000, 1_000_000_000))
         run(course, "Collect")
         found = submitted(course)

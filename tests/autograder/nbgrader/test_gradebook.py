@@ -20,7 +20,7 @@ from nbgrader.api import Gradebook, SubmittedAssignment
 import autograder.grading.grade
 import autograder.pages.feedback
 from autograder import gradebook
-from autograder.course import Course
+from autograder.course import CHECKS, Course
 from autograder.errors import GradebookProblem, NothingHandedIn, UnreadableSubmission
 from autograder.judging.result import Behaviour, Result
 from autograder.nbgrader import copy, database, save
@@ -172,6 +172,22 @@ def class_of_six(course: Course) -> Course:
     return course
 
 
+def put_data_folder(course: Course, place: Path, kind: str) -> None:
+    """A data folder as a student might hand it in: it would give full marks, or the instructor's files."""
+    if kind == "a file":
+        place.write_text("raise SystemExit")
+    elif kind == "a link":
+        place.symlink_to(course.source)
+    else:
+        place.mkdir()
+        (place / "sample.ipynb").write_text(json.dumps(answered(course)))
+        for name in ("test_sample.py", "scenarios.py", "conftest.py"):
+            (place / name).write_text("raise SystemExit")
+        (place / "mistakes.json").symlink_to(course.gradebook)
+        if kind == "a folder of links":
+            (place / "deep").symlink_to(course.root)
+
+
 def hostile(course: Course) -> dict[str, Any]:
     """No solution cell, a check cell that claims 999 points twice, and whatever a browser would run."""
     body = release(course)
@@ -231,8 +247,23 @@ class TestBothWays:
         stock(class_of_six)
         beside = {path.name for path in (class_of_six.autograded / "mess" / SECTION).iterdir()}
         released = {path.name for path in (class_of_six.notebooks / SECTION).iterdir()}
-        assert beside == released
+        assert beside == released - {CHECKS}
         assert "timestamp.txt" in {path.name for path in (class_of_six.autograded / "ada" / SECTION).iterdir()}
+
+    @pytest.mark.parametrize("kind", ["a folder", "a file", "a link", "a folder of links"])
+    def test_a_submission_s_data_folder_counts_for_nothing(self, course: Course, kind: str) -> None:
+        """Tests, scenarios and mistakes of one's own, and whatever else is called `checks`: the score is the answer's,
+        and nothing of it stays beside the copy."""
+        hand_in(course, "ada", answered(course))
+        hand_in(course, "mess", release(course))
+        for student in ("ada", "mess"):
+            put_data_folder(course, course.submitted / student / SECTION / CHECKS, kind)
+        stock(course)
+        assert {student: row[0] for student, row in rows(course).items()} == {"ada": 3.0, "mess": 0.25}
+        assert {path.name for path in (course.autograded / "mess" / SECTION).iterdir()} == {"assets", "sample.ipynb"}
+        before = rows(course)
+        write_class(course)
+        assert rows(course) == before
 
     def test_other_assignments_are_refused(self, course: Course) -> None:
         """Nothing is executed here, so a notebook that we don't grade must not get its points."""

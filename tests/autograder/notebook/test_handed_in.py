@@ -219,6 +219,12 @@ class TestChoice:
         with pytest.raises(NothingHandedIn, match=f"no notebook in the folder, only `{re.escape(name)}`"):
             handed_in(put(tmp_path / "x", {name: unmarked(section), "test_sample.py": b""}), section)
 
+    def test_files_that_students_got_are_not_named(self, section: Section, tmp_path: Path) -> None:
+        """Those of the release aren't named, where this version puts them or an earlier one did."""
+        files = dict.fromkeys(("checks/scenarios.py", "scenarios.py", "test_sample.py", "intended.json"), b"")
+        with pytest.raises(NothingHandedIn, match=r"^there is no notebook in the folder$"):
+            handed_in(put(tmp_path / "x", files), section)
+
     def test_nothing_at_all(self, section: Section, tmp_path: Path) -> None:
         """Also where only what systems hide is there."""
         files = dict.fromkeys((".ipynb_checkpoints/sample.ipynb", "__MACOSX/sample.ipynb", "._sample.ipynb"), b"{}")
@@ -387,6 +393,14 @@ class TestZip:
         found = handed_in(put(tmp_path / "x", {"Homework.ZIP": zipped({**beside, name: data})}), section)
         shown = name.replace("\\", "/")
         assert found == HandedIn(data, (f"there is no sample.ipynb in the folder: `Homework.ZIP/{shown}` was graded",))
+
+    @pytest.mark.parametrize("name", ["checks/sample.ipynb", "homework/checks/sample.ipynb"])
+    def test_the_data_folder_is_not_looked_into(self, section: Section, tmp_path: Path, name: str) -> None:
+        """Neither loose nor packed: what lies there is the course's."""
+        data = notebook(section)
+        for files in ({name: data}, {"a.zip": zipped({name: data, "checks/test_sample.py": b""})}):
+            with pytest.raises(NothingHandedIn):
+                handed_in(put(tmp_path / str(len(files)) / next(iter(files))[:1], files), section)
 
     def test_several(self, section: Section, tmp_path: Path) -> None:
         """The one that was worked in, and a person is asked; another section's isn't meant."""

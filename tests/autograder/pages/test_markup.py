@@ -17,7 +17,7 @@ from jinja2 import UndefinedError
 
 from autograder.course import Course
 from autograder.judging.result import Behaviour, Result, Standing
-from autograder.learner import terminal
+from autograder.learner import progress
 from autograder.pages import markup
 from autograder.pages.feedback import copy_page, page, part_html
 from autograder.pages.report import write_report
@@ -75,7 +75,10 @@ def pages(folder: Path, course: Course) -> Iterator[tuple[str, str]]:
     roll = Roll.of([replace(result, section="s"), replace(result, behaviours=(), section="s")])
     yield "report", write_report(folder, [], title=HOSTILE, roll=roll).read_text(encoding="utf-8")
     section = replace(course.sections[0], name=HOSTILE)
-    yield "progress", terminal._progress_page([(section, (HOSTILE, HOSTILE))])
+    own = folder / re.sub("[\0/]", "", HOSTILE)[:80]
+    own.touch()
+    row = progress.Row(section, own, 0, 1, HOSTILE, HOSTILE)
+    yield "progress", progress.progress_page([row, row._replace(notebook=folder / "nowhere")], folder)
 
 
 def test_hostile_words_stay_words(course: Course, tmp_path: Path) -> None:
@@ -94,7 +97,7 @@ def test_equal_results_are_equal_bytes(course: Course, tmp_path: Path) -> None:
 def test_a_forgotten_value_is_an_error() -> None:
     """A page doesn't come out with a hole in it."""
     with pytest.raises(UndefinedError, match="title"):
-        markup.render("progress.html", rows=[], passed=0, graded=0)
+        markup.render("progress.html", rows=[], links={}, totals="", next_step="")
 
 
 def test_no_template_switches_escaping_off() -> None:

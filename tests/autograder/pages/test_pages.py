@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from autograder.authoring import build
+from autograder.authoring.handbook import handbook
 from autograder.authoring.trials import warmups
 from autograder.course import Course
 from autograder.notebook.source import BuildError, author_notebook, source_notebook
@@ -63,13 +64,17 @@ class TestToolkit:
             sources(course, "91_plain")
 
 
+FORM = "5 minutes.\n\n## Five-minute demonstration\n\nShow it.\n\n## For discussion\n\nWhy?\n"
+
+
 class TestHandbook:
     @pytest.fixture
     def taught(self, course: Course) -> Course:
         write(course.solutions / "routes.md", "# Teaching\n")
         write(course.solutions / "lecture.md", "# Sums\n- adding\n")
         for section in course.sections:
-            write(section.folder / "teaching.md", "Show it.\n")
+            chosen = "\n## Misconceptions\n\n* minus\n" if section.exercise else ""
+            write(section.folder / "teaching.md", f"{FORM}{chosen}")
         source = course.solutions / SECTION / "sample.py"
         text = source.read_text().replace("# %%\ndef lecture_add", '# %% lecture="Sums; adding"\ndef lecture_add')
         source.write_text(text)
@@ -80,9 +85,56 @@ class TestHandbook:
         assert build.build(taught) == []
         page = (taught.root / "TEACHING.md").read_text()
         assert "# Teaching" in page
-        assert "* Subtracts." in page
+        assert "### Five-minute demonstration\n\nShow it.\n\n### For discussion\n\nWhy?" in page
+        assert "### Misconceptions\n\n* Subtracts.\n" in page and "<details>" not in page
         assert "| `adding` | 90_sample | `def lecture_add(a, b):` |" in page
         assert build.build(taught, check=True) == []
+
+    def test_misconceptions_are_grouped(self, taught: Course) -> None:
+        """Those that matter most are shown, all others folded below the behaviour by which each is known."""
+        wrong = taught.solutions / SECTION / "wrong"
+        write(wrong / "times.py", "# Multiplies.\n# fails: zero, small\nreturn a * b\n")
+        write(wrong / "three.py", "# Three.\n# fails: zero\nreturn 3\n")
+        page = handbook(taught)[0]
+        assert (
+            "### Misconceptions\n\n* Subtracts.\n\n"
+            "<details><summary>2 more, by the behaviour that they fail</summary>\n\n"
+            "**Adds up to zero**\n\n* Three.\n* Multiplies.\n\n</details>"
+        ) in page
+
+    def test_one_scheme_of_headings(self, taught: Course) -> None:
+        """One title, a chapter for each section and for what all share, and below it what every section has."""
+        write(taught.solutions / "term.md", "## A term\n\nIt begins.\n")
+        page = handbook(taught)[0]
+        found = [line for line in page.splitlines() if line.startswith("#")]
+        assert found == [
+            "# Teaching",
+            "## A term",
+            *(f"## {SECTION}", "### Five-minute demonstration", "### For discussion", "### Misconceptions"),
+            *("## 91_plain", "### Five-minute demonstration", "### For discussion"),
+            "## Where the lecture's headings and listings are",
+        ]
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("Show it.\n", "has another form; write the minutes, then ## Five-minute demonstration, then ## For"),
+            (FORM.replace("5 minutes.\n\n", ""), "has another form"),
+            (f"# Sums\n\n{FORM}", "has the heading '# Sums'"),
+            (f"{FORM}\n### Deeper\n", "has the heading '### Deeper'"),
+            (FORM, "must name one to 5 files of wrong/ that matter most; write below ## Misconceptions: * name"),
+            (f"{FORM}\n## Misconceptions\n\n* plus\n", "names plus below ## Misconceptions, and wrong/ has no such"),
+        ],
+    )
+    def test_another_form_is_named(self, taught: Course, text: str, said: str) -> None:
+        """One line that says what to write."""
+        write(taught.solutions / SECTION / "teaching.md", text)
+        assert any(said in problem for problem in handbook(taught)[1])
+
+    def test_a_second_title_is_named(self, taught: Course) -> None:
+        """The page begins with its title and has no other."""
+        write(taught.solutions / "term.md", "# A term\n")
+        assert handbook(taught)[1][0].startswith("routes.md: begin with the page's title")
 
     def test_a_stale_page_is_named(self, taught: Course) -> None:
         """`--check` says so."""
