@@ -56,7 +56,7 @@ COLORS = {
 }
 """What colours mean, in a chart as in every other picture: `ax.plot(..., color=COLORS["answered"])`."""
 
-PALETTE = ("#7B4FA3", "#8C5A2B", "#1B8AA6", "#B8559A", "#8A8A00", "#34407F", INK)
+PALETTE = ("#7B4FA3", "#8C5A2B", "#9E2A4F", "#B8559A", "#8A8A00", "#34407F", INK)
 """Colours without a meaning, for lines to compare."""
 
 
