@@ -48,10 +48,6 @@ def test_contrast(shown):
 def test_the_pages_contrast():
     """The templates' words on their paper, light and dark."""
     text = "".join(path.read_text() for path in TEMPLATES.glob("*.html"))
-    whole = {
-        short: "#" + "".join(2 * one for one in short[1:]) if len(short) == 4 else short
-        for short in COLOR.findall(text)
-    }
     for light, night in re.findall(r"(?<![-\w])color:light-dark\((#\w+),(#\w+)\)", text):
         assert contrast(whole(light), PAPER) >= 4.5 and contrast(whole(night), "#262626") >= 4.5, (light, night)
 
