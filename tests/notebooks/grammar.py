@@ -151,7 +151,8 @@ def _ticks(axis: Any) -> Iterator[Any]:
 
 def _box(text: Any, renderer: Any) -> Box:
     box = text.get_window_extent(renderer)
-    return box.x0, box.y0, box.x1, box.y1
+    spare = 0.0 if text.get_rotation() else 0.02 * box.width  # a browser's letters are a little wider
+    return box.x0, box.y0, box.x1 + spare, box.y1
 
 
 def _colours(ax: Any) -> Iterator[str]:
