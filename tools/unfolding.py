@@ -18,7 +18,7 @@ from faultlab import World, error, ok, simulate
 from faultlab.timeline import Call, Timeline
 from faultlab.world import Asked, Reply
 
-TARGET = Path(__file__).resolve().parent.parent / "solutions" / "assets" / "herd.svg"
+TARGET = Path(__file__).with_name("herd.svg")
 CLIENTS = 100
 LOOP, SHOWN = 13.0, 10.0
 """Seconds until it begins again, and seconds of the run on the axis. A second of the run takes a second."""
