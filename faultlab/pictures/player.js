@@ -173,7 +173,7 @@
         const fault = made("rect", { class: "fault", x: this.right, y: top, width: wide, height: tall, rx: 6, visibility: "hidden" }, this.picture);
         this.name(name, this.right + 8, top + 15, wide - 16, { "font-weight": "bold" });
         const area = [this.right + 8, top + 22, wide - 16, Math.max(10, tall - 22 - 34)];
-        const step = Math.max(2.5, Math.min(18, Math.sqrt((area[2] * area[3]) / needed)));
+        const step = Math.max(2.5, Math.min(17, Math.sqrt((area[2] * area[3]) / needed)));
         const columns = Math.max(1, Math.floor(area[2] / step));
         const at = (place) => [area[0] + step * ((place % columns) + 0.5), area[1] + step * (Math.floor(place / columns) + 0.5)];
         for (let place = 0; place < Math.min(slots, 400); place += 1) {
@@ -281,16 +281,16 @@
     }
 
     drawCallers(at) {
-      const counts = { waiting: 0, ok: 0 };
+      let waiting = 0;
       this.callers.forEach(([x, y], number) => {
         const { at: instants, what } = this.moods[number];
         const place = upTo(instants, at);
         const mood = place ? what[place - 1] : "idle";
-        if (mood in counts) counts[mood] += 1;
+        if (mood === "waiting") waiting += 1;
         if (mood in COLORS) this.disc(x, y, this.dot, COLORS[mood], mood === "failed");
         else this.ring(x, y, this.dot, mood === "left" ? COLORS.flying : COLORS.waiting, number);
       });
-      if (this.counts) write(this.counts, `waiting ${counts.waiting} · done ${counts.ok}`);
+      if (this.counts) write(this.counts, `waiting ${waiting}`);
     }
 
     /** The way from a caller to a server: straight to the gate or the switch, if there is one, then to its door. */

@@ -50,7 +50,7 @@ play(herd(), alt="Three clients that fail, wait, and are answered.", title="A he
 OURS = {"style", "div", "p", "span", "button", "input", "select", "option", "slot", "canvas"}
 OURS |= {"svg", "g", "rect", "line", "text", "circle", "title"}
 """The elements that the script makes."""
-BEGINS = re.compile("^0 s: client 0 calls payments")
+BEGINS = re.compile("^0 s: client 0: call 1 to payments begins")
 KNOB = PLAYERS.rpartition("play(")[0] + 'play(herd, alt="Clients.", title="A herd", view="flow", clients=(1, 9))'
 
 
