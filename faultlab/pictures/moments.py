@@ -21,7 +21,8 @@ _COUNTED = {
     "error": ("failed", "failed"),
     "cancel": ("given up", "given up"),
     "sleep": ("begins to wait", "begin to wait"),
-    "wake": ("wait cut short", "waits cut short"),
+    "timeout": ("timeout is over", "timeouts are over"),
+    "wake": ("wait is cancelled", "waits are cancelled"),
 }
 """What is said of one event of a kind, and of several."""
 
@@ -67,11 +68,19 @@ def _moment(group: Sequence[tuple[Event, Fact]]) -> Moment:
 
 def _counts(group: Sequence[tuple[Event, Fact]]) -> list[str]:
     """Many things at once: those of one kind are counted, the others told while they are few."""
-    counts = Counter(event.kind for event, _ in group)
+    counts = Counter(_kind(event, fact) for event, fact in group)
     said = [f"{counts[kind]:,} {words[counts[kind] > 1]}" for kind, words in _COUNTED.items() if counts[kind]]
-    others = list(dict.fromkeys(_sentence(fact) for event, fact in group if event.kind not in _COUNTED))
-    rest = len(others) - TOLD
-    return said + others[:TOLD] + ([f"and {plural(rest, 'other thing')}"] if rest > 0 else [])
+    others: dict[str, list[Fact]] = {}
+    for event, fact in group:
+        if event.kind not in _COUNTED:
+            others.setdefault(fact.words, []).append(fact)
+    told = [_sentence(same[0]) if len(same) == 1 else f"{words} ({len(same)} times)" for words, same in others.items()]
+    rest = len(told) - TOLD
+    return said + told[:TOLD] + ([f"and {plural(rest, 'other thing')}"] if rest > 0 else [])
+
+
+def _kind(event: Event, fact: Fact) -> str:
+    return "timeout" if event.kind == "wake" and "timeout" in fact.words else event.kind
 
 
 def _sentence(fact: Fact) -> str:

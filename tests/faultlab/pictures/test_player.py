@@ -113,7 +113,7 @@ def test_instants_in_words() -> None:
     """Few things at an instant are told, many are counted; a timer that only guards something isn't told."""
     told = moments(herd())
     assert [moment.words for moment in told] == [
-        "0 s: 3 begin to wait; client 1: joins; client 2: joins; client 3: joins.",
+        "0 s: 3 begin to wait; joins (3 times).",
         "0.5 s: client 1: call 1 to op begins; client 2: call 2 to op begins; client 3: call 3 to op begins.",
         "0.55 s: 1 answered; 2 failed; 2 begin to wait.",
         "1.55 s: client 1: call 4 to op begins; client 2: call 5 to op begins.",
