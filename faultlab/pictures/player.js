@@ -51,7 +51,7 @@
     :focus-visible { outline: 2px solid var(--lit); outline-offset: 1px }
     input { flex: 1 1 160px; min-width: 120px; accent-color: var(--lit) }
     .clock { min-width: 9em; text-align: right; font-variant-numeric: tabular-nums }
-    .said { min-height: 2.8em; margin: 2px 4px; max-width: 90ch; overflow-wrap: anywhere }`;
+    .said { min-height: 2.8em; margin: 2px 4px; width: 0; min-width: calc(100% - 8px); overflow-wrap: anywhere }`;
 
   // --- small things ---------------------------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@
         const fault = made("rect", { class: "fault", x: this.right, y: top, width: wide, height: tall, rx: 6, visibility: "hidden" }, this.picture);
         this.name(name, this.right + 8, top + 15, wide - 16, { "font-weight": "bold" });
         const area = [this.right + 8, top + 22, wide - 16, Math.max(10, tall - 22 - 34)];
-        const step = Math.max(2.5, Math.min(18, Math.sqrt((area[2] * area[3]) / needed)));
+        const step = Math.max(2.5, Math.min(17, Math.sqrt((area[2] * area[3]) / needed)));
         const columns = Math.max(1, Math.floor(area[2] / step));
         const at = (place) => [area[0] + step * ((place % columns) + 0.5), area[1] + step * (Math.floor(place / columns) + 0.5)];
         for (let place = 0; place < Math.min(slots, 400); place += 1) {
@@ -281,16 +281,16 @@
     }
 
     drawCallers(at) {
-      const counts = { waiting: 0, ok: 0 };
+      let waiting = 0;
       this.callers.forEach(([x, y], number) => {
         const { at: instants, what } = this.moods[number];
         const place = upTo(instants, at);
         const mood = place ? what[place - 1] : "idle";
-        if (mood in counts) counts[mood] += 1;
+        if (mood === "waiting") waiting += 1;
         if (mood in COLORS) this.disc(x, y, this.dot, COLORS[mood], mood === "failed");
         else this.ring(x, y, this.dot, mood === "left" ? COLORS.flying : COLORS.waiting, number);
       });
-      if (this.counts) write(this.counts, `waiting ${counts.waiting} · done ${counts.ok}`);
+      if (this.counts) write(this.counts, `waiting ${waiting}`);
     }
 
     /** The way from a caller to a server: straight to the gate or the switch, if there is one, then to its door. */
@@ -474,7 +474,7 @@
     constructor(run, number, parent, crop) {
       const [left, right, top, bottom] = run.plot;
       [this.since, this.until] = run.span;
-      this.root = made("div", { class: "still" }, parent);
+      this.root = made("div", { class: "still", style: `width:${run.size[0]}px` }, parent);
       made("slot", { name: `still-${number}` }, this.root);
       const shown = made("div", { class: "shown" }, this.root);
       this.wide = right - left;
@@ -530,17 +530,24 @@
       this.controls(frame);
       const runs = made("div", { class: "runs" }, frame);
       this.views = [];
+      const watch = new ResizeObserver((all) => {
+        // what scrolls can be reached by the keyboard
+        for (const { target } of all) target.tabIndex = target.scrollWidth > target.clientWidth + 1 ? 0 : -1;
+      });
       data.runs.forEach((run, number) => {
-        const place = made("div", { class: "run", tabindex: "-1" }, runs);
+        const place = made("div", { class: "run" }, runs);
+        watch.observe(place);
         if (run.label) made("p", { class: "label" }, place, run.label);
         if (run.flow) this.views.push(new Flow(run, place, this.rate));
         this.views.push(new Veiled(run, number, place, data.crop));
       });
       made("slot", {}, root); // the tables
+      // the run scrolls as a whole, so that the veil stays where it belongs
+      for (const one of this.querySelectorAll(":scope > [slot]")) one.setAttribute("style", "overflow:visible");
       for (const one of this.querySelectorAll(":scope > [slot] > svg")) one.setAttribute("style", `${one.getAttribute("style") || ""};display:block;max-width:none`);
       frame.addEventListener("keydown", (event) => this.key(event));
       const before = data.key && kept.get(data.key);
-      this.move(before ? before.at : this.since);
+      this.move(before ? before.at : data.whole ? this.until : this.since);
       if (before) {
         this.speed.value = before.speed;
         if (before.playing) this.play();

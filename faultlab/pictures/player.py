@@ -65,7 +65,13 @@ class Played:
 
 
 def player_html(
-    runs: Sequence[Played], *, title: str = "", seconds: float = SECONDS, key: str = "", table: bool = True
+    runs: Sequence[Played],
+    *,
+    title: str = "",
+    seconds: float = SECONDS,
+    key: str = "",
+    table: bool = True,
+    whole: bool = False,
 ) -> Markup:
     """The player as markup without its script: alone it is the still pictures with their tables.
 
@@ -73,11 +79,13 @@ def player_html(
     seconds: how long it plays.
     key: of players that replace one another; the next goes on where the last one stood.
     table: whether the events stand beneath, as folded tables.
+    whole: whether all is seen at first, and unfolds only when it is played.
     """
     data = {
         "title": clean(title),
         "seconds": seconds,
         "key": key,
+        "whole": whole,
         "crop": TITLE if title else 0,
         "runs": [run.data for run in runs],
     }

@@ -50,7 +50,7 @@ play(herd(), alt="Three clients that fail, wait, and are answered.", title="A he
 OURS = {"style", "div", "p", "span", "button", "input", "select", "option", "slot", "canvas"}
 OURS |= {"svg", "g", "rect", "line", "text", "circle", "title"}
 """The elements that the script makes."""
-BEGINS = re.compile("^0 s: client 0 calls payments")
+BEGINS = re.compile("^0 s: client 0: call 1 to payments begins")
 KNOB = PLAYERS.rpartition("play(")[0] + 'play(herd, alt="Clients.", title="A herd", view="flow", clients=(1, 9))'
 
 
@@ -188,7 +188,27 @@ def test_our_page_runs_one_script(visit: Callable[[], Visit], tmp_path: Path) ->
     one.page.on("console", lambda message: refused.append(message.text))
     one.page.goto((tmp_path / "page.html").as_uri())
     expect(player(one.page).get_by_role("button", name="Play")).to_be_visible()
-    player(one.page).get_by_role("button", name="Step to the next event").click()
+    assert instant(one.page) == 1000, "one's own run is seen whole before it is played"
+    player(one.page).get_by_role("button", name="Step to the previous event").click()
     expect(player(one.page).get_by_role("status")).to_contain_text("Your run, ")
     assert one.page.evaluate("window.owned") is None
     assert sum("Content Security Policy" in text for text in refused) >= 2
+
+
+def test_steps_for_reduced_motion(visit: Callable[[], Visit], tmp_path: Path) -> None:
+    """A reader who prefers reduced motion sees still instants, each of them one at which something happens."""
+    timeline = attacked("op")
+    told = moments(timeline)
+    markup = player_html([Played(lanes(timeline), told, flow(timeline, Cast(), 3.0))]) + script_html()
+    (tmp_path / "page.html").write_text(f"<!doctype html><meta charset=utf-8><title>x</title>{markup}", "utf-8")
+    one = visit()
+    one.page.emulate_media(reduced_motion="reduce")
+    one.page.goto((tmp_path / "page.html").as_uri())
+    player(one.page).get_by_label("Speed").select_option("4")
+    player(one.page).get_by_role("button", name="Play").click()
+    seen = set()
+    for _ in range(40):
+        seen.add(round(instant(one.page) * 3 / 1000, 3))
+        one.page.wait_for_timeout(60)
+    assert len(seen) > 3
+    assert seen <= {round(moment.at, 3) for moment in told} | {0.0, 3.0}
