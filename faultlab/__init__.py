@@ -12,7 +12,7 @@ from faultlab.clock.errors import DeadlockError, LimitError, LivelockError, Simu
 from faultlab.pictures.figure import axes, show
 from faultlab.repeat import NotRepeatable, repeatable
 from faultlab.run import Run, live, simulate
-from faultlab.service import Service, mark
+from faultlab.service import Service, mark, waiting
 from faultlab.timeline import Timeline
 from faultlab.world import World, error, hang, ok
 
@@ -35,4 +35,5 @@ __all__ = [
     "repeatable",
     "show",
     "simulate",
+    "waiting",
 ]
