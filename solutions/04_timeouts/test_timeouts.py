@@ -192,7 +192,7 @@ KINDS = ("ConnectionError", "TimeoutError", "KeyError", "DeadlineExceeded")
 def test_own_errors(run, kinds=KINDS):
     """When work raises in time, that exception comes out unchanged, a TimeoutError too, and cleanup isn't called
 
-    Hint: two timeouts may raise the same class. With `asyncio.timeout(...) as limit`, `limit.expired()` tells them apart.
+    Hint: two timeouts may raise the same class. With `asyncio.timeout(...) as limit`, ask `limit.expired()`.
     """
     well, _ = outcome(run, "all is well")
     assert well["how"] == "returned", f"work returned in time, but run_with_deadline {words(well)}"
