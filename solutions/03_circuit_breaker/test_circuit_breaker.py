@@ -128,7 +128,7 @@ def instant(one, at):
 
 
 def recovers(one, asks, since, recovery, about):
-    """Assert that calls within `recovery` s of `since` are rejected and later ones let through; asks: (caller, second)."""
+    """Assert that calls are rejected until `recovery` s after `since`, and later ones let through; asks: (caller, second)."""
     time = f"recovery_time={recovery:g}" if recovery else without("recovery_time", 30)
     for who, at in asks:
         open_for = instant(one, at) - since
