@@ -128,7 +128,7 @@ def instant(one, at):
 
 
 def recovers(one, asks, since, recovery, about):
-    """Assert that calls are rejected until `recovery` s after `since`, and later ones let through; asks: (caller, second)."""
+    """Assert that calls (caller, second) are rejected until `recovery` s after `since`, and later ones let through."""
     time = f"recovery_time={recovery:g}" if recovery else without("recovery_time", 30)
     for who, at in asks:
         open_for = instant(one, at) - since
