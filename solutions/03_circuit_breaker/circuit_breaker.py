@@ -35,16 +35,16 @@ import enum
 
 # %% [markdown]
 # ## The incident
-# Sixty workers ask a database, each about once a second. One morning the database goes away for ten seconds. It comes
+# Sixty workers ask a database, each about once a second. One morning the database goes down for ten seconds. It comes
 # back *cold*: its caches are empty, and an answer takes three seconds instead of a blink. More than ten calls at once
-# knock it over again. After five answers it would be warm, and sixty workers would be nothing to it.
+# knock it over again. After five answers it would be warm, and sixty workers would be no load for it.
 #
 # That was at 8:00. At 8:30 an operator restarted the sixty workers, one after the other, and then everything was well.
-# Yet there was a circuit breaker between the workers and the database, and it did what it promises.
+# Yet there was a circuit breaker between the workers and the database, and it did what it promised.
 #
 # ## The idea
 # **After several consecutive failures, stop calling; after a while, let one call through to see whether the service has
-# recovered.** In fifteen lines:
+# recovered.** Here it is in fifteen lines:
 
 
 # %%
@@ -128,8 +128,8 @@ def breaker_picture(timeline, title, **options):
 
 
 # %% [markdown]
-# One caller makes a call each second. The service is away from 5 s to 12 s, and takes half a second for each failure.
-# How many failing calls does the breaker save, and what does the caller pay for it?
+# One caller makes a call each second. The service is down from 5 s to 12 s, and each failure takes half a second. How
+# many failing calls does the breaker save, and what does the caller pay for it?
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -157,9 +157,9 @@ show(breaker_picture(one_caller(), title, who="caller", height=40, bin=0))
 
 # %% [markdown]
 # A dot is a call that reached the service, and a cross is one that failed. After three failures the breaker is *open*:
-# it rejected ten calls at once, instead of letting each of them wait half a second. The price stands at the right end
-# of the "open" ribbon: the service was well again at 12 s, and no call asked it before 18 s. If you stop asking, you
-# also learn late. (The short stretch of *half-open* there is the trial that found out; more about it below.)
+# it rejected ten calls at once, instead of letting each of them wait half a second. The price shows at the right end of
+# the "open" ribbon: the service was well again at 12 s, and no call asked it before 18 s. If you stop asking, you also
+# learn late. (The short stretch of *half-open* there is the trial call that found this out; more about it below.)
 #
 # The same fifteen lines on the real clock, with a recovery time of a fifth of a second:
 
@@ -187,7 +187,7 @@ print(*(await live(on_the_real_clock(real_service), world=real_world)).value, se
 
 
 # %% [markdown]
-# Now for the sixty workers and the database that comes back cold. It is away from 5 s to 15 s.
+# Now to the sixty workers and the database that comes back cold. It is down from 5 s to 15 s.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -276,8 +276,8 @@ play_incident(
 #
 # At 15.3 s the recovery time is over. Before the first failure comes back, 13 workers get through. That is more than
 # ten, so the cold database falls over and the breaker opens again. Ten seconds later 22 get through: the first crowd's
-# ten answers have reset the count, and now it takes three failures to open the circuit. So it goes on until someone
-# reads the picture. **The recovery is a stampede, and the breaker opens the gate to it.**
+# ten answers have reset the count, and now it takes three failures to open the circuit. This repeats until someone
+# looks at a picture like this one. **The recovery is a stampede, and the breaker opens the gate to it.**
 #
 # </details>
 #
@@ -750,12 +750,16 @@ def counter_trial():
     return ""
 
 
-_ = mended(counter_trial, hint="What should the count be after a success? `self.count = 0 if worked else ...`")
+_ = mended(
+    counter_trial,
+    well="Fixed: a success resets the count.",
+    hint="What should the count be after a success? `self.count = 0 if worked else ...`",
+)
 
 # %% [markdown]
-# **What becomes of the slot?** This gate lets one probe through at a time, and has no `finally`. The first probe's
-# caller is cancelled after two seconds. An hour later a hundred callers come, and the service has been well for ages.
-# How many get through?
+# **What happens to the slot?** This gate lets one probe through at a time, and has no `finally`. The first probe's
+# caller is cancelled after two seconds. An hour later a hundred callers come, when the service has been well for a long
+# time. How many get through?
 
 
 # %%
@@ -796,11 +800,11 @@ predict(
 )
 
 # %% [markdown]
-# ## Before you write your own in earnest
+# ## Before you write your own
 # What is there already? Here are four libraries for asyncio, as they come from the package index. Each of them sees
-# three failures and rests for its recovery time. Then **25 callers knock at the same instant**. (Two of the libraries
-# ask `datetime` for the time, which the virtual clock can't move, and a third keeps a clock of its own. The folded
-# cells lend each of these a clock that follows ours.)
+# three failures and stays open for its recovery time. Then **25 callers knock at the same instant**. (Two of the
+# libraries ask `datetime` for the time, which the virtual clock can't move, and a third keeps a clock of its own. The
+# folded cells lend each of these a clock that follows ours.)
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -892,11 +896,11 @@ predict(
 
 
 # %% [markdown]
-# aiobreaker has had no release since 2021 and hyx none since 2023. purgatory's last one is of 2024, circuitbreaker's of
-# 2025 (package index, November 2026). In production many teams leave the breaker to the mesh or proxy in front of the
-# service, or to the libraries of other languages. Mind the words there. What Envoy calls *circuit breakers* are limits
-# on connections, pending requests and retries in flight. Its *outlier detection* ejects a single host after consecutive
-# errors, and takes it back after a while.
+# aiobreaker has had no release since 2021 and hyx none since 2023. purgatory's last release is from 2024,
+# circuitbreaker's from 2025 (package index, November 2026). In production many teams leave the breaker to the mesh or
+# proxy in front of the service, or to the libraries of other languages. The words differ there: what Envoy calls
+# *circuit breakers* are limits on connections, pending requests and retries in flight. Its *outlier detection* ejects a
+# single host after consecutive errors, and takes it back after a while.
 
 # %% [markdown] lecture="Exercise 2: Circuit Breaker"
 # ## Exercise: a circuit breaker
@@ -912,13 +916,13 @@ predict(
 #     async def call(self, op)
 # ```
 #
-# `op` is called without arguments and returns a new awaitable each time. `call` returns or raises exactly what `op`
-# returned or raised, the same object.
+# `op` is called without arguments and returns a new awaitable each time. `call` returns or raises exactly the object
+# that `op` returned or raised.
 #
 # **Closed.** `failure_threshold` consecutive failures open the circuit. Count failures in the order in which calls
 # *finish*. A success resets the count. An exception with `is_failure(exc) == False` counts as a success. If `op()`
-# itself raises, before there is anything to await, that counts as well. Calls run concurrently, and breakers share
-# nothing.
+# itself raises, before there is anything to await, that exception counts like any other. Calls run concurrently, and
+# breakers share nothing.
 #
 # **Open.** For `recovery_time` seconds every call is rejected at once with `CircuitOpenError`, and `op` isn't called.
 # The error's `retry_after` is the number of seconds left.
@@ -1023,9 +1027,9 @@ class CircuitBreaker:
 # <details><summary>Hint 2</summary>
 #
 # `_enter(state)` sets *everything* that belongs to a period: its number (one more), the instant when it began, the
-# failures, the successes, the calls in flight. Then each opening, reopening and closing is right by itself. `call`
-# remembers the period's number before the `await`, and `_record` begins by comparing it. Free a probe's slot in
-# `finally`, if the period is still the same.
+# failures, the successes, the calls in flight. Then every change of state is right by itself. `call` remembers the
+# period's number before the `await`, and `_record` begins by comparing it. Free a probe's slot in `finally`, if the
+# period is still the same.
 #
 # </details>
 #
@@ -1103,9 +1107,9 @@ face_the_incident()
 # "no room in our own queue". Our breaker has only two verdicts: an error that is no failure counts as a success.
 #
 # ## Whose breaker? A quarter of an outage
-# A database is split into four shards, by customer, and one of them is dead. So a quarter of all requests fails. In
-# front of it is one breaker with Polly's defaults, and a hundred requests a second arrive. How many of them are
-# answered?
+# A database is split into four shards, by customer, and one of them is dead. So a quarter of all requests fail. One
+# breaker with Polly's defaults stands in front of all four, and a hundred requests a second arrive. How many of them
+# are answered?
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -1202,20 +1206,20 @@ scopes_chart()
 
 
 # %% [markdown]
-# **A breaker belongs to what fails together**: a shard, a host, an endpoint. Marc Brooker of AWS makes this his
-# objection to breakers in clients, because a client seldom knows how the service is split (*Will circuit breakers solve
-# my problems?*, brooker.co.za, 2022).
+# **A breaker belongs to what fails together**: a shard, a host, an endpoint. Marc Brooker of AWS objects to breakers in
+# clients for this reason: a client seldom knows how the service is split (*Will circuit breakers solve my problems?*,
+# brooker.co.za, 2022).
 #
 # <details><summary>Code review: what else is wrong in the listing</summary>
 #
-# * Missing users open the circuit. Every error counts as a failure, also one that says that the question was wrong.
+# * Missing users open the circuit. Every error counts as a failure, even one that says that the request was wrong.
 #   Hence `is_failure`.
 # * A failure that arrives while the circuit is open sets `last_failure_time` again. With sixty slow calls in flight
 #   that fail one second apart, the circuit recovers at 90 s instead of 33 s.
 # * A cancelled call records nothing. That is right, but then a service that *hangs* never opens the circuit if the
 #   callers' own timeouts cancel each call. So the timeout belongs inside: with `breaker.call(lambda: with_timeout(op))`
 #   the call ends as an error.
-# * `Open` without a `last_failure_time` runs the operation. This can't happen, and the type allows it.
+# * `Open` without a `last_failure_time` runs the operation. This can't happen, but the type allows it.
 # * Five failures in a microsecond count like five in a month: there is no window and no minimum number of calls. Nor
 #   does a slow answer ever count as a failure.
 # * A rejected caller isn't told how long the circuit stays open. Hence `retry_after`.
@@ -1292,8 +1296,8 @@ predict(
 #   then the state. Suppose that two probes end at the same time, one well and one badly, on a runtime with several
 #   threads. Each handler holds the lock that the other waits for, and from then on every call waits. One lock around
 #   all three fields prevents this, and so does one order of locking.
-# * Between the read of `state` and the write of `HalfOpen` the read lock is released: two callers may both believe to
-#   be the first.
+# * Between the read of `state` and the write of `HalfOpen` the read lock is released: two callers may both believe that
+#   they are the first.
 # * A dropped future is a cancelled one. What `finally` does here, a guard with `Drop` does there.
 # * `FnOnce() -> Fut` is what we call `op`: a function that returns a new awaitable.
 # * `CircuitBreakerError::OperationFailed(e)` wraps the error, as a `Result` must. With exceptions it is simpler to let

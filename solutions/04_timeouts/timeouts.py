@@ -153,7 +153,7 @@ print("it fails:   ", fetched(error("ConnectionError", "connection refused")))
 # The fetch asks a proxy, and the proxy gives up on the server after 0.2 s. The fetch then raises a `TimeoutError` of
 # its own, long before our five seconds are over.
 #
-# **Predict** (2 of 4): the Rust listing keeps the two timeouts apart. Does this port?
+# **Predict** (2 of 4): the Rust listing keeps the two timeouts apart. Does the Python version?
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
@@ -497,9 +497,9 @@ async def finally_clean(do_work, clean_up):
 # %% [markdown]
 # ## Who really waits: cleanup lanes
 #
-# This has the puzzle's price: now the caller waits for the cleanup, too. And what if the cleanup hangs? There are four
-# ways to write it. The first two are the lecture's signal and the plain `await` above. The third gives the cleanup a
-# limit of its own, a *grace period*. The fourth makes the cleanup a task that no cancellation reaches:
+# This has a price, as in the puzzle: now the caller waits for the cleanup, too. And what if the cleanup hangs? There
+# are four ways to write it. The first two are the lecture's signal and the plain `await` above. The third gives the
+# cleanup a limit of its own, a *grace period*. The fourth makes the cleanup a task that no cancellation reaches:
 
 
 # %%
@@ -778,13 +778,13 @@ show(
 # `work` and `cleanup` are called without arguments, and each call returns an awaitable. Times are in seconds.
 #
 # * If `work` ends in time, return its result unchanged, whatever it is. Don't call `cleanup`.
-# * If `work` raises in time, let that very exception out, even if it is a `TimeoutError`. Don't call `cleanup`.
+# * If `work` raises in time, let that very exception propagate, even if it is a `TimeoutError`. Don't call `cleanup`.
 # * If the time is up, stop the work and await its unwinding, however long that takes. Then call and await `cleanup()`,
 #   exactly once. Then raise `DeadlineExceeded`.
 # * If your caller cancels you, or an outer timeout expires, while the work runs, take the same steps. Then let the
 #   cancellation propagate.
-# * `cleanup` gets at most `grace` seconds, counted from its own start. If it fails or runs out of time, that replaces
-#   nothing: `DeadlineExceeded` or the cancellation still comes out.
+# * `cleanup` gets at most `grace` seconds, counted from its own start. Even if it fails or runs out of time,
+#   `DeadlineExceeded` or the cancellation still comes out.
 #
 # Three cases are left open: work that swallows its cancellation, work that raises another exception while it unwinds,
 # and a second cancellation. (This `DeadlineExceeded` says that a deadline of your own has passed. The service error of
