@@ -98,8 +98,8 @@ def passes(one, who, about):
         took = f"op ended after {found.call.end - found.call.start:.1f} s"
         assert found.at is not None, f"{about}: {took}, but the call never ended"
         late = found.at - found.call.end
-        assert late < BLINK, f"{about}: {took}, the call ended {late:.1f} s later"
-        assert late > -BLINK, f"{about}: {took}, the call ended {-late:.1f} s earlier"
+        assert late < BLINK, f"{about}: {took}, but the call ended {late:.1f} s later"
+        assert late > -BLINK, f"{about}: {took}, but the call ended {-late:.1f} s earlier"
     return found
 
 
@@ -173,7 +173,7 @@ def looks(one, expected, about):
 
 def without(option, default):
     """Words for a breaker that was made without this option."""
-    return f"without {option}, so it is {default:g}"
+    return f"no {option} given (so it is {default:g})"
 
 
 def history(calls):
@@ -215,7 +215,7 @@ def test_unchanged(run, number=7):
     found = [passes(Round(run), who, "closed") for who in "ABCDEFGH"[:number]]
     for one in sorted(found, key=lambda one: (one.call.error or "", str(one.call.value)), reverse=True):
         gave = f"returned {one.call.value!r}" if one.call.outcome == "ok" else f"raised {one.call.error}"
-        another = ", another object" if one.ended.get("error") == one.call.error else ""
+        another = ", another object" if one.call.error and one.ended.get("error") == one.call.error else ""
         assert own(one), f"op {gave}, but the call {_how(one.ended)}{another}"
 
 
@@ -939,7 +939,8 @@ def given_up(one, who, after, about):
     found = passes(one, who, about)
     assert found.ended["how"] == "cancelled", f"{about}: the caller was cancelled, but {found.words}"
     late = found.at - found.call.start - after
-    assert abs(late) < BLINK, f"{about}: a cancelled call ended only {late:.1f} s later"
+    assert late < BLINK, f"{about}: the caller was cancelled, but its call ended {late:.1f} s later"
+    assert late > -BLINK, f"{about}: the call was cancelled {-late:.1f} s before its caller was"
 
 
 @pytest.mark.step("Cancellation")

@@ -203,7 +203,7 @@ def test_own_errors(run, kinds=KINDS):
         same = ended["how"] == "raised" and ended["call"] == call.id
         other = ", another object" if ended.get("error") == kind else ""
         assert same, f"{seen}, but run_with_deadline {words(ended)}{other}"
-        assert at - call.end < BLINK, f"{kind}: it came out {at - call.end:.1f} s later"
+        assert at - call.end < BLINK, f"{seen}, but run_with_deadline raised it {at - call.end:.1f} s later"
 
 
 def tried(run, about):
