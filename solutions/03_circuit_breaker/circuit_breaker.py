@@ -187,7 +187,8 @@ print(*(await live(on_the_real_clock(real_service), world=real_world)).value, se
 
 
 # %% [markdown]
-# Now to the sixty workers and the database that comes back cold. It is down from 5 s to 15 s.
+# Now to the sixty workers and the database that comes back cold. It is down from 5 s to 15 s, and the breaker's
+# recovery time is over at 15.3 s. Make a prediction, and then press play.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -258,11 +259,22 @@ def play_incident(timeline, title, alt):
     )  # fmt: skip
 
 
-# %% [markdown]
-# Before you press play: the recovery time is over at 15.3 s. What happens to the sixty workers then?
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+def last_failure(timeline):
+    """When the last call failed, in words."""
+    last = max(call.end for call in timeline.calls() if call.outcome == "error")
+    return "soon" if last < 20 else "later" if last < 35 else "never"
+
+
+tiny_minute = incident(lambda: WatchedBreaker(TinyBreaker(), tiny_state))
+predict(
+    "When do the sixty workers get their answers again, without any failures?",
+    {"a few seconds after 15 s": "soon", "after one more recovery time": "later", "not within the minute": "never"},
+    lambda: last_failure(tiny_minute),
+    why="Press play to see the reason.",
+)
 
 # %%
-tiny_minute = incident(lambda: WatchedBreaker(TinyBreaker(), tiny_state))
 play_incident(
     tiny_minute,
     "The database is back at 15 s: what happens to the sixty workers?",
@@ -591,7 +603,7 @@ def late_picture(timeline, title):
     looks = {"closed": "tone0", "open": "tone5", "half-open": "tone1", "answered": "ok", "failed": "failed"}
     alt = f"{title} " + " ".join(f"{one.slot} {one.tenant} from {one.start:g} to {one.end:g} s." for one in bars)
     return slots(
-        bars, title=title, alt=alt, until=45, order=order, tenants=looks | {"rejected": "sleep"}, timeline=timeline
+        bars, title=title, alt=alt, until=45, order=order, tenants=looks | {"rejected": "tone3"}, timeline=timeline
     )
 
 
@@ -1169,7 +1181,7 @@ def scopes_chart():
     looks = (
         ("answered", COLORS["answered"], ""),
         ("failed", COLORS["failed"], "//"),
-        ("rejected", COLORS["waiting"], ""),
+        ("rejected", "#8C5A2B", "||"),
     )
     for name, color, hatch in looks:
         widths = [100 * found[name] for found in shares.values()]

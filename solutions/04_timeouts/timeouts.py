@@ -9,13 +9,13 @@
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 import random
-from io import StringIO
 
 from autograder import check
-from faultlab import World, axes, error, hang, live, mark, ok, show, simulate, waiting
+from faultlab import COLORS, World, axes, error, hang, live, mark, ok, show, simulate, waiting
 from faultlab.explore import explore
 from faultlab.lanes import compare, lanes
 from faultlab.notebook import start
+from faultlab.pictures.figure import chart_svg
 from faultlab.warmup import estimate, mended, predict
 
 start()
@@ -627,16 +627,6 @@ def slots_held(limit, rate=100):
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
-def as_svg(fig):
-    import matplotlib
-
-    out = StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "timeouts"}):
-        fig.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return out.getvalue()[out.getvalue().index("<svg") :]
-
-
-# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def latency_curve(milliseconds=100):
     limit = milliseconds / 1000
     wasted, (working, hanging) = false_timeouts(limit), slots_held(limit)
@@ -644,14 +634,16 @@ def latency_curve(milliseconds=100):
     title = f"How many answers does a timeout of {milliseconds} ms cost?\n{words}"
     fig, ax = axes(title, "seconds (logarithmic)", "answered by then, %", width=7.2)
     points = [*ANSWERED[::98], ANSWERED[-1]]
-    ax.plot(points, [100 * (1 - HUNG) * number / len(points) for number in range(len(points))], color="#009E73")
-    ax.axvline(limit, color="#222222", linestyle="--")
-    ax.text(limit * 1.06, 6, "timeout", color="#222222", fontsize=10)
+    ax.plot(
+        points, [100 * (1 - HUNG) * number / len(points) for number in range(len(points))], color=COLORS["answered"]
+    )
+    ax.axvline(limit, color=COLORS["ink"], linestyle="--")
+    ax.text(limit * 1.06, 6, "timeout", color=COLORS["ink"], fontsize=10)
     ax.axhline(100 * (1 - HUNG), color="#555555", linestyle=":")
     ax.text(0.0065, 100 * (1 - HUNG) + 2, "2 % never answer", fontsize=9)
     ax.set(xscale="log", xlim=(0.006, 6), ylim=(0, 110))
     ax.set_xticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
-    return as_svg(fig)
+    return chart_svg(fig, title)
 
 
 explore(
@@ -736,10 +728,10 @@ def deadline_knee():
     title, x = "From which deadline on do requests find no thread?", "deadline, seconds (logarithmic)"
     fig, ax = axes(title, x, "requests served, %", width=7.6)
     deadlines = [10 ** (number / 40) for number in range(93)]
-    ax.plot(deadlines, [100 * share_served(one) for one in deadlines], color="#009E73")
+    ax.plot(deadlines, [100 * share_served(one) for one in deadlines], color=COLORS["answered"])
     some = (2, 5, 10, 20, 40, 100)
-    ax.plot(some, [100 * share_admitted(one) for one in some], "o", color="#222222", linestyle="")
-    ax.text(1.1, 92, "calculated", color="#007A55", fontsize=10)
+    ax.plot(some, [100 * share_admitted(one) for one in some], "o", color=COLORS["ink"], linestyle="")
+    ax.text(1.1, 92, "calculated (line)", fontsize=10)
     ax.text(46, 51, "simulated (dots)", fontsize=10)
     ax.annotate(f"the knee: {KNEE:.1f} s", (KNEE, 100), (30, 92), arrowprops={"arrowstyle": "->"}, fontsize=10)
     ax.annotate(f"{100 * share_served(100):.1f} % at 100 s", (100, 19.6), (22, 26), arrowprops={"arrowstyle": "->"})
