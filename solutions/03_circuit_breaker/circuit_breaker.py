@@ -193,7 +193,7 @@ print(*(await live(on_the_real_clock(real_service), world=real_world)).value, se
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 def cold_start(world, away=(5.0, 15.0)):
-    """A database that is away for a while and then cold: more than ten calls at once knock it over."""
+    """A database that is down for a while and then cold: more than ten calls at once knock it over."""
     begun, memory = [], {"answers": 0, "down until": away[1]}
 
     def script(call):
@@ -1074,7 +1074,7 @@ class CircuitBreaker:
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 def yours(**options):
-    """Your breaker, watched."""
+    """Your breaker, with its state shown on the timeline."""
     return WatchedBreaker(CircuitBreaker(**options), lambda one: getattr(one.state, "value", one.state))
 
 
@@ -1205,7 +1205,7 @@ def scopes_chart():
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
-    "One breaker for all four shards, one of them dead: how many percent of the requests are answered?",
+    "One breaker for all four shards, one of them dead: what percentage of requests are answered?",
     lambda: 100 * scopes()["one for all shards"]["answered"],
     unit="%",
     tolerance=0.2,
@@ -1292,7 +1292,7 @@ def attempts_until_open(retry_inside):
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
-    "Attempts that reach the dead service before the circuit opens: retry around the breaker, retry inside it?",
+    "How many attempts reach the dead service before the circuit opens: with the retry around the breaker, and inside?",
     {"5 and 5": (5, 5), "5 and 20": (5, 20), "20 and 5": (20, 5), "20 and 20": (20, 20)},
     lambda: (attempts_until_open(retry_inside=False), attempts_until_open(retry_inside=True)),
     why="With the retry inside, the breaker sees one failure where there were four. So put the retry around the "

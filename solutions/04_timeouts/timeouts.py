@@ -337,7 +337,7 @@ predict(
     "Each ask takes 10 s. What does the caller get from `stubborn`, inside a timeout of 1 s?",
     ["TimeoutError after 1 s", "TimeoutError after 11.1 s", "an answer after 10 s", "an answer after 11.1 s"],
     lambda: timed_out(stubborn)[0],
-    why="The cancellation of second 1 was swallowed by the `except`. A timeout asks only once.",
+    why="The cancellation at 1 s was swallowed by the `except`. A timeout asks only once.",
     picture=lambda said: lanes(
         timed_out(stubborn)[1],
         title="timeout(1) around stubborn: when does the caller get its answer?",
@@ -688,7 +688,7 @@ def share_served(deadline):
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
-    "How many percent of the requests find a thread?",
+    "What percentage of requests find a thread?",
     lambda: 100 * share_served(100),
     unit="%",
     tolerance=0.1,
