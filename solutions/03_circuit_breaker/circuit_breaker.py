@@ -118,7 +118,7 @@ def counted(timeline, name):
 
 
 def breaker_picture(timeline, title, **options):
-    """The state as a ribbon, a dot for each call that reached the service, and what the breaker counts below."""
+    """The state as a ribbon, each call that reached the service, and what the breaker counts below."""
     steps = {}
     if timeline.marks("failures"):
         steps["failures counted"] = marked(timeline, "failures")
@@ -156,10 +156,11 @@ show(breaker_picture(one_caller(), title, who="caller", height=40, bin=0))
 
 
 # %% [markdown]
-# A dot is a call that reached the service, and a cross is one that failed. After three failures the breaker is *open*:
-# it rejected ten calls at once, instead of letting each of them wait half a second. The price shows at the right end of
-# the "open" ribbon: the service was well again at 12 s, and no call asked it before 18 s. If you stop asking, you also
-# learn late. (The short stretch of *half-open* there is the trial call that found this out; more about it below.)
+# Each bar in the caller's row is a call that reached the service; the hatched ones failed. After three failures the
+# breaker is *open*: it rejected ten calls at once, instead of letting each of them wait half a second. The price shows
+# at the right end of the "open" ribbon: the service was well again at 12 s, and no call asked it before 18 s. If you
+# stop asking, you also learn late. (The short stretch of *half-open* there is the trial call that found this out; more
+# about it below.)
 #
 # The same fifteen lines on the real clock, with a recovery time of a fifth of a second:
 
