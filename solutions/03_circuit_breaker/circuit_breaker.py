@@ -140,6 +140,7 @@ def one_caller(seconds=24):
 
     async def caller():
         breaker = WatchedBreaker(TinyBreaker(), tiny_state, lambda one: one.failures)
+        breaker.look()
         for second in range(seconds):
             await asyncio.sleep(second + 0.2 - asyncio.get_running_loop().time())
             try:
