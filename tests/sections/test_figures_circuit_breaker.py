@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -16,12 +17,15 @@ WANTED = [
     "mean_calls_until_open",
     "scopes",
     "let_through",
+    "knockers",
+    "with_yours",
     "attempts_until_open",
     "late_result",
     "state_at",
     "incident",
 ]
-BREAKERS = ["LectureCircuitBreaker", "LectureBreakerWithNotes", "TinyBreaker", "WatchedBreaker", "tiny_state", "yours"]
+BREAKERS = ["LectureCircuitBreaker", "LectureBreakerWithNotes", "TinyBreaker", "CircuitBreaker"]
+BREAKERS += ["WatchedBreaker", "tiny_state", "yours"]
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +54,11 @@ def test_one_breaker_for_four_shards_answers_a_tenth(names):
 
 
 def test_libraries_let_the_crowd_in(names):
-    """Of 25 callers each library lets 25 through, as the lecture does, and the worked solution one."""
-    *others, own = names["let_through"]().values()
-    assert others == [25] * 5
-    assert own == 1
+    """Of 25 callers each library lets 25 through, as the lecture's breaker does, and the worked solution one."""
+    assert list(names["let_through"]().values()) == [25] * 4
+    lecture = names["LectureCircuitBreaker"]
+    assert names["knockers"](lambda: lecture(3, 30.0)) == 25
+    assert names["knockers"](names["with_yours"]) == 1
 
 
 def test_retry_inside_spends_20_attempts(names):
@@ -68,6 +73,28 @@ def test_a_late_result_closes_the_lectures_breaker(names):
         for kind in ("LectureCircuitBreaker", "LectureBreakerWithNotes")
     ]
     assert states == ["closed", "half_open"]
+
+
+def test_the_crowd_grows_when_its_answers_reset_the_count(names):
+    """Behind the fifteen lines 13 workers get through at 15.3 s, and 22 ten seconds later."""
+    watched, tiny, state = names["WatchedBreaker"], names["TinyBreaker"], names["tiny_state"]
+    calls = names["incident"](lambda: watched(tiny(), state)).calls()
+    assert [sum(at < call.start < at + 1 for call in calls) for at in (15, 25.5)] == [13, 22]
+
+
+def test_a_callback_that_raises_replaces_the_calls_result(names):
+    """What "Code review" says of the worked solution: on_state_change's error comes out instead of op's."""
+
+    def broken(old, new):
+        raise RuntimeError("the monitor is broken")
+
+    async def failing():
+        raise ConnectionError
+
+    breaker = names["CircuitBreaker"](failure_threshold=1, on_state_change=broken)
+    with pytest.raises(RuntimeError, match="the monitor is broken"):
+        asyncio.run(breaker.call(failing))
+    assert breaker.state == "open"
 
 
 def test_five_good_probes_end_the_incident(names):

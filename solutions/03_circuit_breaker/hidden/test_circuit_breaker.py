@@ -1,4 +1,4 @@
-"""The behaviours of ../test_circuit_breaker.py once more, with other values and interleavings."""
+"""The behaviours of ../test_circuit_breaker.py again, with other values and interleavings."""
 
 from pathlib import Path
 from runpy import run_path
@@ -12,7 +12,7 @@ LIARS = 0.5
 
 
 def as_visible(test):
-    """Title, hint and step are those of the visible test."""
+    """Give a hidden test the title, the hint and the step of the visible one."""
     same = getattr(visible, test.__name__)
     test.__doc__ = same.__doc__
     step = next(mark.args[0] for mark in same.pytestmark if mark.name == "step")
@@ -360,7 +360,7 @@ def test_some_probes(runs):
     visible.passes(one, "L", "recovery_time is over")
     new = [call for call in one.calls() if call.lane[0] in "PQ"]
     about = "half_open_max=2, a probe of an earlier recovery was cancelled during the next one"
-    assert 1 <= len(new) <= 2, f"{about}: {len(new)} new probes were under way at the same time"
+    assert 1 <= len(new) <= 2, f"{about}: {len(new)} new probes were in flight at the same time"
 
 
 @pytest.mark.points(0.5)

@@ -8,7 +8,7 @@ class CircuitOpenError(Exception):
 
 
 class CircuitBreaker:
-    """Admission and verdict as one context manager around `await op()`."""
+    """Admits and records a call in one context manager around `await op()`."""
 
     def __init__(
         self,

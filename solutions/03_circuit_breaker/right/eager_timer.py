@@ -14,7 +14,7 @@ class State(enum.StrEnum):
 
 
 class CircuitBreaker:
-    """Half-opens by itself, with a timer."""
+    """Becomes half-open by itself, with a timer."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ class State(Enum):
 
 
 class CircuitBreaker:
-    """A lock around the transitions alone; reads time.monotonic()."""
+    """Holds a lock around the changes of state only; reads time.monotonic()."""
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ class CircuitOpenError(Exception):
 
 
 class CircuitBreaker:
-    """Counts probes under way whichever recovery they belong to; only their verdicts go by period."""
+    """Counts all probes in flight, of earlier recoveries too; ignores the results of those."""
 
     def __init__(
         self,

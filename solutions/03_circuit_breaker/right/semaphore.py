@@ -5,7 +5,7 @@ class CircuitOpenError(Exception):
 
 
 class Period:
-    """What belongs to one period; a call keeps the period that admitted it."""
+    """One period with its counters; each call keeps the period that let it through."""
 
     def __init__(self, name, places=None):
         self.name, self.began = name, asyncio.get_running_loop().time()

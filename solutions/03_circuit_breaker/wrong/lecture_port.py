@@ -1,4 +1,4 @@
-# The lecture's breaker as it is: cumulative count, no limit to probes, late results decide
+# The lecture's breaker as it is: cumulative count, no limit on probes, late results decide
 # fails: success_resets, one_probe, some_probes, late_failure, late_result, is_failure
 class CircuitOpenError(Exception):
     def __init__(self, retry_after):

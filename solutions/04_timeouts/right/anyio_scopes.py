@@ -10,7 +10,7 @@ async def run_with_deadline(work, *, timeout, cleanup, grace=1.0):
         with anyio.move_on_after(grace, shield=True), contextlib.suppress(Exception):
             await cleanup()
 
-    # anyio cancels again at every await, so the work gets a task of its own, which is cancelled once.
+    # anyio cancels again at every await: so the work gets its own task, which is cancelled only once.
     task = asyncio.ensure_future(work())
     over = asyncio.Event()
     task.add_done_callback(lambda _: over.set())

@@ -1,4 +1,4 @@
-# Cleanup in a finally runs when all went well, too
+# Cleanup in a finally also runs when all went well
 # fails: in_time, own_errors
 class DeadlineExceeded(Exception):
     """The work didn't end in time."""

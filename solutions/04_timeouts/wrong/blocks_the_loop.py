@@ -1,4 +1,4 @@
-# time.sleep blocks the whole loop: nothing else runs, the timeout doesn't either
+# time.sleep blocks the whole event loop: nothing else runs, not even the timeout
 # fails: in_time, cancelled
 class DeadlineExceeded(Exception):
     """The work didn't end in time."""

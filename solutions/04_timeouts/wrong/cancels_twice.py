@@ -1,4 +1,4 @@
-# The work is cancelled a second time while it unwinds, which interrupts it
+# The work is cancelled a second time while it unwinds, which interrupts its unwinding
 # fails: stops_work
 class DeadlineExceeded(Exception):
     """The work didn't end in time."""

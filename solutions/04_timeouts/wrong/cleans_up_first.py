@@ -1,4 +1,4 @@
-# Cleanup comes first and the work is stopped after it: for a while both use the same things
+# Cleanup runs before the work is stopped: for a while both use the same things
 # fails: stops_work, cleanup, cancelled
 class DeadlineExceeded(Exception):
     """The work didn't end in time."""

@@ -1,4 +1,4 @@
-# cancel() only asks: whoever doesn't await the task afterwards cleans up while the work is still unwinding
+# cancel() only asks: without awaiting the task, cleanup begins while the work is still unwinding
 # fails: stops_work, cleanup, cancelled
 class DeadlineExceeded(Exception):
     """The work didn't end in time."""

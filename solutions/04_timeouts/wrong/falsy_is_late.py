@@ -1,4 +1,4 @@
-# A result such as None or 0 is taken for a timeout
+# A result such as None or 0 is treated as a timeout
 # fails: in_time
 class DeadlineExceeded(Exception):
     """The work didn't end in time."""

@@ -1,4 +1,4 @@
-# Grace limits the work's unwinding, too: it is interrupted before it is done
+# grace also limits the work's unwinding, which is interrupted before it is done
 # fails: stops_work
 class DeadlineExceeded(Exception):
     """The work didn't end in time."""

@@ -1,4 +1,4 @@
-# Grace is counted from the moment when the time was up: a long unwinding leaves cleanup nothing
+# grace is counted from the timeout: after a long unwinding nothing is left for cleanup
 # fails: grace
 class DeadlineExceeded(Exception):
     """The work didn't end in time."""

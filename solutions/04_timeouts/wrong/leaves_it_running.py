@@ -1,4 +1,4 @@
-# The caller is told that the time is up, but the work goes on: somebody must cancel it
+# The caller hears that the time is up, but the work keeps running: cancel it
 # fails: stops_work, cleanup, cancelled
 class DeadlineExceeded(Exception):
     """The work didn't end in time."""

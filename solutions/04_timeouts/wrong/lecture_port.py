@@ -1,4 +1,4 @@
-# The cleanup stands behind a signal that nobody is left to hear: the timeout has already stopped whoever listened
+# Cleanup waits for a signal, but the timeout has already stopped the task that listens for it
 # fails: cleanup, cancelled, grace
 class DeadlineExceeded(Exception):
     """The work didn't end in time."""

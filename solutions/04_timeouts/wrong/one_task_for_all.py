@@ -1,4 +1,4 @@
-# A global variable holds the task: with several calls at once each waits for the task of the last
+# A global variable holds the task: with several calls at once, each waits for the last one's task
 # fails: in_time
 class DeadlineExceeded(Exception):
     """The work didn't end in time."""

@@ -1,4 +1,4 @@
-# The task comes back, not what it returned
+# The task comes back instead of its result
 # fails: in_time, own_errors
 class DeadlineExceeded(Exception):
     """The work didn't end in time."""

@@ -1,4 +1,4 @@
-# It always waits for the whole timeout, and looks only then whether the work is done
+# It always waits for the whole timeout before it checks whether the work is done
 # fails: in_time, own_errors
 class DeadlineExceeded(Exception):
     """The work didn't end in time."""
