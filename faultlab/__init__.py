@@ -13,7 +13,7 @@ from faultlab.pictures.figure import axes, show
 from faultlab.pictures.play import play
 from faultlab.repeat import NotRepeatable, repeatable
 from faultlab.run import Run, live, simulate
-from faultlab.service import Service, mark
+from faultlab.service import Service, mark, waiting
 from faultlab.timeline import Timeline
 from faultlab.world import World, error, hang, ok
 
@@ -37,4 +37,5 @@ __all__ = [
     "repeatable",
     "show",
     "simulate",
+    "waiting",
 ]

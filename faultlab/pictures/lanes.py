@@ -15,10 +15,12 @@ from faultlab.pictures.axis import Axis
 from faultlab.pictures.names import lane_words, squeeze
 from faultlab.pictures.scene import Band, Point, Scene, Span, scene
 from faultlab.pictures.sheet import (
+    CROSS,
     INK,
     PALE,
     STYLES,
     Bar,
+    Dots,
     Line,
     Row,
     Shape,
@@ -179,7 +181,8 @@ def strip(bands: Sequence[Band], axis: Axis, top: float) -> tuple[list[Shape], i
 
 
 def _legend(*scenes: Scene) -> list[tuple[str, str]]:
-    return legend_of(thing.style for what in scenes for things in (what.spans, what.bands) for thing in things)
+    styles = [thing.style for what in scenes for things in (what.spans, what.bands) for thing in things]
+    return legend_of([*styles, *("cut" for what in scenes for span in what.spans if span.cut)])
 
 
 # --- from things to places -------------------------------------------------------------------------------------------
@@ -289,7 +292,7 @@ def draw_lane(
             if span.end < axis.since or span.start > axis.until:
                 continue
             bar = span_bar(span, axis, first + index * size.bar, size.bar - 2)
-            shapes.append(bar)
+            shapes += [bar, *_cross(span, bar, points, axis)]
             if size.label and span.style == "sleep":
                 shapes += _inside(span.label, bar)
             elif size.label:
@@ -301,6 +304,13 @@ def draw_lane(
             shapes.append(Line(((x, first - 3), (x, bottom + 2)), INK, 2.0))
             words.append((0, x, point.label))
     return shapes, words if size.label else []
+
+
+def _cross(span: Span, bar: Bar, points: Sequence[Point], axis: Axis) -> list[Shape]:
+    """The cross where a cancellation landed, unless a mark with its words stands there."""
+    if not span.cut or not axis.covers(span.end) or any(point.at == span.end for point in points):
+        return []
+    return [Dots(((axis(span.end), bar.y + bar.height / 2),), CROSS, "cut")]
 
 
 # Which words are placed first when there isn't room for all: what the code shows of itself, then what went wrong.

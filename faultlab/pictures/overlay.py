@@ -185,7 +185,8 @@ def _line(difference: Difference | None, axis: Axis, top: float, bottom: float) 
 
 
 def _styles(two: _Two) -> list[str]:
-    return [thing.style for things in (two.own.spans, two.own.bands) for thing in things]
+    styles = [thing.style for things in (two.own.spans, two.own.bands) for thing in things]
+    return styles + ["cut" for span in two.own.spans if span.cut]
 
 
 # --- lanes -----------------------------------------------------------------------------------------------------------

@@ -39,8 +39,8 @@ STYLES = {
     "failed": Style("failed (hatched)", "#D55E00", hatch="/", marker="x"),
     "cancelled": Style("given up (hollow)", "#FFFFFF", stroke="#0072B2", marker="^"),
     "attempt": Style("in flight", "#0072B2", marker="s"),
-    "queue": Style("waiting", "#56B4E9"),
-    "sleep": Style("sleep (thin)", "#999999"),
+    "sleep": Style("waiting (thin)", "#999999"),
+    "cut": Style("cancelled here (cross)", "#222222", marker="x"),
     "blocked": Style("blocked: nobody runs", "#CC79A7", opacity=0.45, hatch="\\"),
     "world": Style("the world's fault", "#E69F00", opacity=0.25),
     "meant": Style("", "#A8A8A8"),
@@ -60,6 +60,10 @@ STYLES = {
 tenants and states apart."""
 
 TONES = ("tone0", "tone1", "tone2", "tone3", "tone4", "tone5")
+
+
+CROSS = 3.5
+"""Half the size of the cross where a cancellation lands, in pixels."""
 
 
 class Bar(NamedTuple):
@@ -192,7 +196,10 @@ def swatches(styles: Iterable[tuple[str, str]], width: int, left: float = 8) -> 
         if x > left and x + room > width:
             x, y = left, y + 18
         thin = style == "sleep"
-        shapes.append(Bar(x, y + (7 if thin else 3), 18, 3 if thin else 11, style))
+        if style == "cut":
+            shapes.append(Dots(((x + 9, y + 8.5),), CROSS, style))
+        else:
+            shapes.append(Bar(x, y + (7 if thin else 3), 18, 3 if thin else 11, style))
         shapes.append(Text(x + 24, y + 13, word))
         x += room
     return shapes, y + 20 if shapes else 0
