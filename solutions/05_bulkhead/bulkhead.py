@@ -12,11 +12,10 @@ import anyio
 from aiolimiter import AsyncLimiter
 
 from autograder import check
-from faultlab import Timeline, World, axes, error, live, mark, ok, show, simulate
+from faultlab import World, axes, error, live, mark, ok, play, show, simulate, waiting
 from faultlab.explore import explore
 from faultlab.notebook import start
 from faultlab.raster import Interval, in_flight, occupancy, slots
-from faultlab.timeline import Event
 from faultlab.warmup import estimate, mended, predict
 
 start()
@@ -106,8 +105,8 @@ estimate(
 )
 
 # %% [markdown]
-# Here are the first four seconds. Each row is a connection, and each bar shows which kind of request holds it. **Where
-# do the pages go?**
+# Here are the first four seconds. Above, each request is a dot. Below, each row is a connection, and each bar shows which
+# kind of request holds it. **Where do the pages go?** Think first, then press *Play*.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -124,15 +123,25 @@ def line_length(timeline):
 
 # %%
 shared = shop(4).timeline
-show(
-    slots(
-        occupancy(shared, tenant=kind_of),
-        title="One pool of 20: who holds the connections?",
-        until=4,
-        tenants={"page": "tone0", "report": "tone1"},
-        steps={"waiting": line_length(shared)},
-    ),
-    fold="What happens",
+connections = slots(
+    occupancy(shared, tenant=kind_of),
+    title="One pool of 20: who holds the connections?",
+    until=4,
+    tenants={"page": "tone0", "report": "tone1"},
+    steps={"waiting": line_length(shared)},
+)
+play(
+    shared,
+    view="flow",
+    title="One pool of 20: who holds the connections?",
+    alt="Pages and reports come to one pool of 20 connections; the reports fill it, and the pages wait.",
+    still=connections,
+    until=4,
+    seconds=12,
+    callers=lambda lane: f"{lane.split()[0]}s",
+    servers=lambda call: "pool",
+    slots=20,
+    waits="timeout",
 )
 
 # %% [markdown]
@@ -410,22 +419,7 @@ explore(
 # ## asyncio you need
 #
 # **A semaphore hands out permits first come, first served.** Here three tasks need the same permit, and each keeps it
-# for a second:
-
-
-# %% tags=["plumbing"] jupyter={"source_hidden": true}
-def with_waits(timeline):
-    """The timeline with a thin bar in each lane, from its mark "waits" to what happens there next."""
-    events = list(timeline)
-    for number, event in enumerate(timeline):
-        if event.kind == "mark" and event.data["name"] == "waits":
-            later = [
-                one for one in timeline[number + 1 :] if one.lane == event.lane and one.kind not in ("sleep", "wake")
-            ]
-            timer = {"timer": -number, "until": later[0].at, "what": "sleep"}
-            events.append(Event(event.at, "sleep", event.lane, timer))
-            events.append(Event(later[0].at, "wake", event.lane, {"timer": -number, "how": "fired"}))
-    return Timeline(tuple(sorted(events, key=lambda event: event.at)))
+# for a second. (`with waiting(...)` draws the thin bar of a wait, and does nothing else.)
 
 
 # %%
@@ -435,21 +429,20 @@ def line_of(people, permits=1, gives_up=None):
     desk = world.service("desk", latency=1.0)
 
     async def person(name, semaphore):
-        mark("waits")
         if name == gives_up:
             asyncio.get_running_loop().call_later(0.5, asyncio.current_task().cancel)
+        with waiting("the permit"):
+            await semaphore.acquire()
         try:
-            async with semaphore:
-                await desk()
-        except asyncio.CancelledError:
-            mark("cancelled")
-            raise
+            await desk()
+        finally:
+            semaphore.release()
 
     async def office():
         semaphore = asyncio.Semaphore(permits)
         await asyncio.wait([asyncio.create_task(person(name, semaphore), name=name) for name in people])
 
-    return with_waits(simulate(office, world=world).timeline)
+    return simulate(office, world=world).timeline
 
 
 show(line_of(["ann", "ben", "cleo"]), title="Who gets the permit next?")
@@ -466,14 +459,15 @@ show(
 
 # %% [markdown]
 # **`asyncio.timeout` covers its block**, and raises `TimeoutError` when the time is up. One line in two places has two
-# meanings: it limits the wait alone, or everything. Here both have a limit of 1 s. The permit is free at 0.5 s, and the
-# query takes 2 s:
+# meanings: it limits the wait alone, or everything. Both functions have a limit of 1 s. The permit is free at 0.5 s, and
+# the query takes 2 s:
 
 
 # %%
 async def limits_the_wait(semaphore, query):
     async with asyncio.timeout(1):
-        await semaphore.acquire()
+        with waiting("the permit"):
+            await semaphore.acquire()
     try:
         await query()
     finally:
@@ -482,8 +476,12 @@ async def limits_the_wait(semaphore, query):
 
 async def limits_everything(semaphore, query):
     async with asyncio.timeout(1):
-        async with semaphore:
+        with waiting("the permit"):
+            await semaphore.acquire()
+        try:
             await query()
+        finally:
+            semaphore.release()
 
 
 # %%
@@ -494,7 +492,6 @@ def both_limits():
     async def limited(each):
         semaphore = asyncio.Semaphore(0)
         asyncio.get_running_loop().call_later(0.5, semaphore.release)
-        mark("waits")
         await each(semaphore, query)
 
     async def side_by_side():
@@ -502,7 +499,7 @@ def both_limits():
         tasks = [asyncio.create_task(limited(each), name=each.__name__) for each in both]
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    return with_waits(simulate(side_by_side, world=world).timeline)
+    return simulate(side_by_side, world=world).timeline
 
 
 show(both_limits(), title="A limit of 1 s: what does it cover?", order=["limits_the_wait"], until=3)
