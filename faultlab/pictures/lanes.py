@@ -91,7 +91,7 @@ def lanes(
     grid, scale = axis.drawn(start, bottom)
     behind = [band_shape(band, axis, start, bottom) for band in visible(what.bands, axis)]
     total = round(bottom + 36 + key_height + 2) if height is None else height
-    shapes: list[Shape] = [*grid, *behind, *drawn, *scale, *words]
+    shapes: list[Shape] = [*behind, *grid, *drawn, *scale, *words]
     shapes += Sheet(0, 0, tuple(key)).moved(bottom + 36)
     if title:
         shapes.append(Text(8, 16, fit(title, width - 16, 13, True), 13, bold=True))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from faultlab.pictures.names import natural, readable, tidy
+from faultlab.pictures.names import natural, readable, state_word, tidy
 from faultlab.pictures.sheet import seconds
 from faultlab.pictures.words import actors_of, ending_of, faults_of
 from faultlab.timeline import Call, Mark, Pause, Timeline, Wait, is_wait
@@ -125,4 +125,6 @@ def _mark_words(mark: Mark) -> str:
         what = mark.value.get("error") if how == "raised" else mark.value.get("value")
         said = how + (f" {readable(what)}" if what is not None else "")
         return said if mark.name == mark.lane else f"{tidy(mark.name)}: {said}"
+    if mark.name == "state" and isinstance(mark.value, str):
+        return state_word(mark.value)
     return readable(mark.value) if mark.name in ("state", mark.lane) else f"{tidy(mark.name)} {readable(mark.value)}"
