@@ -89,8 +89,8 @@ def shop(seconds, split=False):
 
 
 # %% [markdown]
-# On average the pages keep 100 × 0.05 = 5 connections busy, and there are twenty. **What share of the pages is served?**
-# (The run covers half a minute in the shop. The clock is virtual, so you wait about a second.)
+# On average the pages keep 100 × 0.05 = 5 connections busy, and there are twenty. **What share of the pages is
+# served?** (The run covers half a minute in the shop. The clock is virtual, so you wait about a second.)
 
 # %%
 pages_served, reports_served = shop(30).value
@@ -105,8 +105,8 @@ estimate(
 )
 
 # %% [markdown]
-# Here are the first four seconds. Above, each request is a dot. Below, each row is a connection, and each bar shows which
-# kind of request holds it. **Where do the pages go?** Think first, then press *Play*.
+# Here are the first four seconds. Above, each request is a dot. Below, each row is a connection, and each bar shows
+# which kind of request holds it. **Where do the pages go?** Think first, then press *Play*.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -261,8 +261,8 @@ predict(
     "A hundred requests run `lecture_example_bulkheads` at once. How many calls to the database are in flight?",
     [1, 10, 20, 100],
     hundred_requests,
-    why="Each request builds two bulkheads of its own and shares their permits with no other request. A bulkhead limits "
-    "only the callers that share it: make it once, at start-up.",
+    why="Each request builds two bulkheads of its own and shares their permits with no other request. A bulkhead "
+    "limits only the callers that share it: make it once, at start-up.",
 )
 
 # %% [markdown]
@@ -338,8 +338,8 @@ show(fig, fold="What happens", alt="Waiting requests: up to 2,700 in 30 s, and d
 # </details>
 #
 # A queue smooths a short burst. It can't make a service faster. So two things need a bound: **how many requests may
-# wait**, and **for how long**. A request that doesn't fit is rejected at once. Then it can still do something else: show
-# yesterday's numbers, or tell the user.
+# wait**, and **for how long**. A request that doesn't fit is rejected at once. Then it can still do something else:
+# show yesterday's numbers, or tell the user.
 
 # %% [markdown]
 # ## Your shop: split, queue, patience
@@ -459,8 +459,8 @@ show(
 
 # %% [markdown]
 # **`asyncio.timeout` covers its block**, and raises `TimeoutError` when the time is up. One line in two places has two
-# meanings: it limits the wait alone, or everything. Both functions have a limit of 1 s. The permit is free at 0.5 s, and
-# the query takes 2 s:
+# meanings: it limits the wait alone, or everything. Both functions have a limit of 1 s. The permit is free at 0.5 s,
+# and the query takes 2 s:
 
 
 # %%
@@ -560,8 +560,8 @@ _ = mended(
 #   that `op` raises.
 # * **A full queue.** When no permit is free and `max_queue` callers already wait, `run` raises `BulkheadFull` at once,
 #   without calling `op`. With `max_queue=0` no caller ever waits.
-# * **Patience.** A caller that has waited `max_wait` seconds gets `BulkheadFull`; `None` means no limit. The limit covers
-#   the wait alone: `op` may take as long as it likes.
+# * **Patience.** A caller that has waited `max_wait` seconds gets `BulkheadFull`; `None` means no limit. The limit
+#   covers the wait alone: `op` may take as long as it likes.
 # * **Every way out.** The permit comes back when `op` returns, fails or is cancelled. A cancelled waiter leaves the
 #   queue, and a cancellation always propagates.
 # * **Numbers.** `active`: how many calls run now; `waiting`: how many callers wait.
@@ -613,16 +613,16 @@ class Bulkhead:
 # %% [markdown]
 # <details><summary>Hint 1: in which order</summary>
 #
-# There are four steps: check that there is room, wait for a permit, run `op`, give the permit back. For each step, write
-# down what must be undone when it fails. The first step has no `await`, so no other task can run between the check and
-# what follows from it.
+# There are four steps: check that there is room, wait for a permit, run `op`, give the permit back. For each step,
+# write down what must be undone when it fails. The first step has no `await`, so no other task can run between the
+# check and what follows from it.
 # </details>
 #
 # <details><summary>Hint 2: two counters, two <code>try</code></summary>
 #
-# `waiting` goes up before the wait, and down in the wait's `finally`. `active` goes up when the permit is there, and down
-# in the `finally` around `op`, where the permit is given back too. One `try` can't do both: a permit that wasn't taken
-# must not be given back.
+# `waiting` goes up before the wait, and down in the wait's `finally`. `active` goes up when the permit is there, and
+# down in the `finally` around `op`, where the permit is given back too. One `try` can't do both: a permit that wasn't
+# taken must not be given back.
 # </details>
 #
 # <details><summary>Hint 3: the lines, shuffled</summary>
@@ -739,8 +739,8 @@ predict(
 )
 
 # %% [markdown]
-# **`aiolimiter` limits the rate, not the number in flight.** Eight reports a second sounds like a bound, and each report
-# takes 30 s. How many are in flight after half a minute?
+# **`aiolimiter` limits the rate, not the number in flight.** Eight reports a second sounds like a bound, and each
+# report takes 30 s. How many are in flight after half a minute?
 
 
 # %%
@@ -776,8 +776,8 @@ estimate(
 # | Polly (.NET) | 1,000 | no caller (queue 0) |
 # | SQLAlchemy's connection pool | 5, and 10 more when needed | any number of callers, for 30 s |
 #
-# The first two agree: no queue. A connection pool is a bulkhead too, and you already have one. Look at its limits before
-# you write another.
+# The first two agree: no queue. A connection pool is a bulkhead too, and you already have one. Look at its limits
+# before you write another.
 
 # %% [markdown]
 # ## Questions
@@ -791,8 +791,8 @@ estimate(
 # <details><summary>Ten tenants share twenty permits. Two for each, or one pool?</summary>
 #
 # Walls cost utilisation: at night, a tenant that is alone can use only two of the twenty. Separate what fails in
-# different ways (fast and slow, paid and free, this database and that API), not everything. A middle way is a small share
-# for each tenant, and the rest in common.
+# different ways (fast and slow, paid and free, this database and that API), not everything. A middle way is a small
+# share for each tenant, and the rest in common.
 # </details>
 #
 # <details><summary><code>BulkheadFull</code> reaches your retry loop. Should it try again?</summary>
@@ -813,7 +813,8 @@ estimate(
 # * `tokio::sync::Semaphore` is fair as well. `try_acquire` gives a queue of length 0, and `tokio::time::timeout(wait,
 #   semaphore.acquire())` gives the patience.
 # * A `SemaphorePermit` gives itself back in `drop`, on errors, panics and cancellation (a dropped future). Python's
-#   counterpart is `async with`, or `try` and `finally`. A bare `release()` at the end is the leaked permit of warm-up 2.
+#   counterpart is `async with`, or `try` and `finally`. A bare `release()` at the end is the leaked permit of warm-up
+#   2.
 # * To move a permit into a spawned task, use `acquire_owned` on an `Arc<Semaphore>`.
 # * In a stack of services, the pattern is tower's `ConcurrencyLimit`. Put `LoadShed` before it for a queue of length 0.
 # </details>

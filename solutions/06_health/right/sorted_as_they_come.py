@@ -1,4 +1,4 @@
-# Latencies kept in order all the time; a timer for each request takes it out again
+# Latencies kept in order all the time; a timer for each request removes it again
 from bisect import bisect_left, insort
 
 
