@@ -102,7 +102,7 @@ def check_limit(run, limit, service=None):
 
 
 def crowd(run, service=None):
-    """Return the most calls that ever ran at once, and when so many ran first."""
+    """Return the most calls that ever ran at once, and the first second at which that many ran."""
     changes = []
     for call in run.calls(service):
         changes.append((call.start, 1))

@@ -47,8 +47,8 @@ from prometheus_client import CollectorRegistry, Counter, generate_latest
 #
 # The people on call were awake, no alarm was switched off, and the check was asked every second. For almost nine
 # minutes the check called a service healthy that answered no request at all. Then, for 23 minutes, it called a working
-# service sick. We know two things more: the service gets 100 requests a second, and it had run without a failure since
-# 07:13:20. That is enough to find the culprit.
+# service sick. We also know two more things: the service gets 100 requests a second, and it had run without a failure
+# since 07:13:20. That is enough to find the culprit.
 #
 # ## The idea
 # **Judge the last minute, not the whole life, and let time alone be enough to forget.** In a few lines:
@@ -71,8 +71,8 @@ class RecentFailures:
 
 
 # %% [markdown]
-# Two requests fail, and nothing else ever happens. What share of failures does `RecentFailures` see right away, and
-# what share a minute later? (The clock of a run is virtual, so the minute costs nothing.)
+# Two requests fail, and nothing else ever happens. Here is the share of failures right away, and a minute later. (The
+# clock of a run is virtual, so the minute costs nothing.)
 
 
 # %%
@@ -189,10 +189,10 @@ failed = 10 * 60 * 100
 print(f"no past at all, and an outage of 10 minutes: green again after {19 * failed / 100 / 3600:.1f} hours")
 
 # %% [markdown]
-# Here is the same morning, second by second, as three signals see it: the failures since the start, the failures of the
-# last 60 seconds, and p99 of the last 60 seconds. (p99 is the latency that 99 of 100 requests stay below. Failing
-# requests take 2 s here, because they wait for a database that isn't there.) **When does each signal turn to "not
-# ready", and when back?** Decide before you open the picture.
+# Here is the same morning, second by second, as three signals see it. They are the failures since the start, the
+# failures of the last 60 seconds, and p99 of the last 60 seconds. (p99 is the latency that 99 of 100 requests stay
+# below. Failing requests take 2 s here, because they wait for a database that isn't there.) **When does each signal
+# turn to "not ready", and when back?** Decide before you open the picture.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -308,7 +308,7 @@ explore(
 # too little evidence, the service counts as ready.
 # </details>
 #
-# ## Second finding: the mean is no user's latency
+# ## Second finding: the mean hides the slow requests
 # The lecture's check has a second limit: the average latency must stay below one second. One thing changes: requests
 # don't fail any more, but some are slow.
 
@@ -824,7 +824,7 @@ def make_app(monitor):
 # * The numbers in the body are quotients of totals. A program that collects them can't compute a rate over the last
 #   five minutes. From two counters, each read twice, it can.
 # * A verdict that flips at one limit flaps when the rate is close to that limit. In production the balancer's own rule
-#   (so many consecutive failures) prevents this.
+#   (a number of consecutive failures) prevents this.
 #
 # </details>
 #
@@ -875,7 +875,7 @@ house_app = Starlette(
 )
 
 # %% [markdown]
-# The next cell is no simulation: it starts a server on a free port of this machine, and a client waits real
+# The next cell isn't a simulation: it starts a server on a free port of this machine, and a client waits real
 # milliseconds.
 
 

@@ -20,7 +20,7 @@ BATCH = 500
 
 
 class Plan:
-    """The steps for one monitor. Every batch of requests begins and ends with a quick success, so its ends tell nothing."""
+    """The steps for one monitor. Every batch of requests begins and ends with a quick success, so the ends tell nothing."""
 
     def __init__(self, draw, options=None):
         self.draw = draw
@@ -40,7 +40,7 @@ class Plan:
         return self.step("ask", list(questions))
 
     def requests(self, quick=2, slow=0, failed=0, takes=5.0, well=True):
-        """Record quick successes, slow requests of about `takes` s that went `well` or not, and quick failures, shuffled."""
+        """Record quick successes, slow requests of about `takes` s (`well`: that succeed), and quick failures, shuffled."""
         draw = self.draw
         fast, long = round(draw.uniform(0.008, 0.02), 4), round(takes * draw.uniform(0.9, 1.1), 4)
         inner = [[fast, True]] * (quick - 2) + [[long, well]] * slow + [[fast, False]] * failed
@@ -50,7 +50,7 @@ class Plan:
         return self.told([[fast, True], *inner, [fast, True]], words)
 
     def told(self, requests, words):
-        """Record these requests, [latency, ok] each, in this order; equal neighbours are written once, with their number."""
+        """Record these requests, [latency, ok] each, in this order; equal neighbours are one row with a count."""
         self.wait(self.draw.uniform(0.05, 0.25))
         for start in range(0, len(requests), BATCH):
             rows = [[*one, len(list(same))] for one, same in groupby(requests[start : start + BATCH])]
@@ -199,7 +199,7 @@ def idle(world, silences):
 
 @scenario
 def few(world, cases, before=0):
-    """For each [few, enough, options]: so many requests, nearly all failing, and also `enough` good ones.
+    """For each [few, enough, options]: batches of both sizes that nearly all fail, and `enough` good requests.
 
     Another `before` good requests came earlier than the window.
     """
@@ -216,7 +216,7 @@ def few(world, cases, before=0):
 
 @scenario
 def failures(world, cases):
-    """For each [total, failed, options]: so many requests, some of which fail, quickly."""
+    """For each [total, failed, options]: `total` requests, of which `failed` fail quickly."""
     draw = world.stream("requests")
     plans = [
         Plan(draw, options).requests(quick=total - failed, failed=failed).ask("ready()", "snapshot()")
@@ -327,7 +327,7 @@ def traffic_goes_on(world, cases):
 
 @scenario
 def two_questions(world, cases):
-    """For each [quick, slow, failed]: so many requests; then liveness and readiness, at once and much later."""
+    """For each [quick, slow, failed]: requests of these kinds; then liveness and readiness, at once and much later."""
     draw = world.stream("requests")
     plans = []
     for quick, slow, failed in cases:
@@ -338,7 +338,7 @@ def two_questions(world, cases):
 
 @scenario
 def leaving(world, cases):
-    """For each number: so many good requests, after which half of the monitors begin to drain."""
+    """For each number: that many good requests, after which half of the monitors begin to drain."""
     draw = world.stream("requests")
     plans = []
     for number in cases:
@@ -359,7 +359,7 @@ def leaving(world, cases):
 
 @scenario
 def reports(world, cases):
-    """For each [quick, slow, failed, gap]: three batches of about so many requests, `gap` s apart, with questions after each."""
+    """For each [quick, slow, failed, gap]: three batches of about that size, `gap` s apart, with questions after each."""
     draw = world.stream("requests")
     plans = []
     for quick, slow, failed, gap in cases:

@@ -88,7 +88,7 @@ PLATE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2}
 
 
 def shares(got, step=10):
-    """Return each source's share of the answers, in percent, for each step of so many seconds."""
+    """Return each source's share of the answers, in percent, for each `step` of seconds."""
     counts = [Counter() for _ in range(0, 600, step)]
     for second, source in got:
         counts[int(second / step)][source] += 1
@@ -701,9 +701,9 @@ real_run = await live(five_real_calls(real_world.service("database", moods, late
 #
 # <details><summary>And about the exercise's worked solution?</summary>
 #
-# * **The cache only grows.** The solution keeps one answer for each key that was ever asked for, even when the answer
-#   is far older than `max_stale` and can't be served any more. In production, bound the cache: drop entries older than
-#   `max_stale` now and then, or keep the most recent thousand keys.
+# * **The cache only grows.** The solution keeps an answer for each key forever, even when the answer is far older than
+#   `max_stale` and can't be served any more. In production, bound the cache: drop entries older than `max_stale` now
+#   and then, or keep the most recent thousand keys.
 # * **A listener can spoil the answer.** If `on_degraded` raises, the caller gets that error in place of the old answer.
 #   In production, catch and log what a listener raises: a broken metric must not become an outage.
 # </details>
@@ -741,7 +741,7 @@ predict(
     "How many calls, and how many answers?",
     ["1 and 19", "1 and 0", "2 and 19", "20 and 19"],
     twenty_ask,
-    why="The decorator has one task and a shield for each waiter. An error isn't remembered: the next caller asks again.",
+    why="The decorator has one task, and a shield for each waiter. It keeps no error: the next caller asks again.",
 )
 
 # %% [markdown]
@@ -798,7 +798,7 @@ predict(
 # %% [markdown]
 # <details><summary>For Rust readers</summary>
 #
-# * `Ok(Ok(user))`, `Ok(Err(e))` and `Err(_)` in the listing are the three ways out of `timeout(...)`; in Python two of
+# * `Ok(Ok(user))`, `Ok(Err(e))` and `Err(_)` in the listing are the three ways out of `timeout(...)`. In Python two of
 #   them are exceptions, and `except TimeoutError` also catches a timeout that the database itself raised.
 # * An `enum Served<T> { Fresh(T), Stale { value: T, age: Duration } }` is stronger than a flag: code that uses it must
 #   say what it does with a stale answer.

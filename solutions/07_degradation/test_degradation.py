@@ -91,7 +91,7 @@ def fresh(run, number, call, labels=False):
 
 
 def stale(run, number, call, labels=False):
-    """Check that the get returned, from the cache, what this earlier call answered; with `labels`, also source and age."""
+    """Check that the get returned what this earlier call answered; with `labels`, also source and age."""
     seen, at = ended(run, number)
     old = asked_at(run, number) - call.end
     told = f"get {number}: the primary failed, {call.value!r} is {old:.4g} s old, and the get {words(seen)}"
