@@ -667,7 +667,11 @@ async def nine_calls(query):
 real_world = World()
 real_run = await live(nine_calls(real_world.service("query", latency=0.05)), world=real_world)
 show(
-    slots(occupancy(real_run.timeline), title="Nine calls, three permits: how long on the real clock?"),
+    slots(
+        occupancy(real_run.timeline, tenant=lambda call: "answered"),
+        title="Nine calls, three permits: how long on the real clock?",
+        tenants={"answered": "ok"},
+    ),
     fold="What happens",
 )
 

@@ -486,7 +486,7 @@ show(three_verdicts(repaired_after_a_minute().timeline), fold="What happens")
 # </details>
 #
 # ## Two questions, not one
-# Two different neighbours ask "are you healthy?", and they do different things after a No:
+# Two different neighbours ask "are you healthy?", and they do different things when the answer is No:
 #
 # | | asks | after a No |
 # |---|---|---|

@@ -83,7 +83,7 @@ def night_shift(visit):
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 FRESH, FAILED = COLORS["answered"], COLORS["failed"]
-LOOK = {"fresh": (FRESH, ""), "stale": ("#7B4FA3", ".."), "default": ("#8C5A2B", "xx"), "error": (FAILED, "//")}
+LOOK = {"fresh": (FRESH, ""), "stale": ("#7B4FA3", "-"), "default": ("#8C5A2B", "x"), "error": (FAILED, "/")}
 PLATE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2}
 
 
@@ -200,8 +200,8 @@ show(picture, alt=words, fold="What happens")
 # %% [markdown]
 # <details><summary>What the memory changed</summary>
 #
-# Nine in ten still got a page, the tenth got an honest error, and no user got a lie. And now a dashboard has something
-# to show: the share of answers **by source**. It would have changed colour in second 120.
+# Nine in ten still got a page, the tenth got an honest error, and no user was told a lie. And now a dashboard has
+# something to show: the share of answers **by source**. It would have changed colour in second 120.
 # </details>
 #
 # How old were the oldest answers?
@@ -679,8 +679,11 @@ moods = [ok("one"), hang(), error("ConnectionError"), ok("four"), ok("five")]
 real_run = await live(five_real_calls(real_world.service("database", moods, latency=0.02)), world=real_world)
 
 # %% [markdown]
-# It takes about a second, half of which is the timeout of the second call. The fourth call noticed by itself that the
-# database is back, because each call asks the database first.
+# <details><summary>Where the time went</summary>
+#
+# The cell takes about a second, half of which is the timeout of the second call. The fourth call noticed by itself that
+# the database is back, because each call asks the database first.
+# </details>
 #
 # ## Code review
 #
@@ -765,8 +768,8 @@ predict(
 #
 # <details><summary>Which number would have shown the night of the Guests?</summary>
 #
-# The share of answers by source: fresh, stale, default, error. Count each answer where it is made; later it can't be
-# told any more.
+# The share of answers by source: fresh, stale, default, error. Count each answer where it is made; later nothing shows
+# where it came from.
 # </details>
 #
 # <details><summary>A flag says whether a user may see the admin pages. The database is down. Do you serve an old

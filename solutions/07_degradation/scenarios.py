@@ -51,16 +51,18 @@ async def _(lab, asks, cancel, options, listens):
         options = {**options, "on_degraded": on_degraded}
     fallback = lab.answer("Fallback")(lab.service("primary", "primary"), **options)
 
-    async def get(number, at, key):
-        await asyncio.sleep(at)
+    async def get(key):
         lab.mark("asks", key)
-        until = cancel.get(str(number))
-        if until is not None:
-            asyncio.get_running_loop().call_later(until - at, tasks[number - 1].cancel)
         return said(await fallback.get(key))
 
-    tasks = [lab.start(f"get {number}", get, number, at, key) for number, (at, key) in enumerate(asks, 1)]
-    await asyncio.wait(tasks, timeout=asks[-1][0] + PATIENCE)
+    tasks = []
+    for number, (at, key) in enumerate(asks, 1):
+        await lab.until(at)
+        tasks.append(lab.start(f"get {number}", get, key))
+        until = cancel.get(str(number))
+        if until is not None:
+            asyncio.get_running_loop().call_later(until - at, tasks[-1].cancel)
+    await asyncio.wait(tasks, timeout=PATIENCE)
     for task in tasks:
         task.cancel()
     await asyncio.sleep(1)
