@@ -12,7 +12,7 @@ import anyio
 from aiolimiter import AsyncLimiter
 
 from autograder import check
-from faultlab import World, axes, error, live, mark, ok, play, show, simulate, waiting
+from faultlab import Timeline, World, axes, error, live, mark, ok, play, show, simulate, waiting
 from faultlab.explore import explore
 from faultlab.notebook import start
 from faultlab.raster import Interval, in_flight, occupancy, slots
@@ -121,7 +121,7 @@ def line_length(timeline):
     return list(zip([at for at, _ in changes], accumulate(change for _, change in changes), strict=True))
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 shared = shop(4).timeline
 connections = slots(
     occupancy(shared, tenant=kind_of),
@@ -131,7 +131,8 @@ connections = slots(
     steps={"waiting": line_length(shared)},
 )
 play(
-    shared,
+    # without the two tasks that only send the requests in
+    Timeline(tuple(event for event in shared if event.lane.startswith(("page ", "report ")))),
     view="flow",
     title="One pool of 20: who holds the connections?",
     alt="Pages and reports come to one pool of 20 connections; the reports fill it, and the pages wait.",
@@ -158,7 +159,7 @@ play(
 # means: **give each kind of work its own permits, so that a slow kind can fill only its own pool.** Here are the same
 # twenty connections, ten for each kind:
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 after = shop(4, split=True).timeline
 
 
@@ -183,15 +184,26 @@ show(
 
 # %%
 pages_split, reports_split = shop(30, split=True).value
-print(f"one pool of 20:  pages {pages_served:4.0%}, reports {reports_served:.0%}")
-print(f"two pools of 10: pages {pages_split:4.0%}, reports {reports_split:.0%}")
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+estimate(
+    f"In one pool {reports_served:.0%} of the reports are served. What share is served from a pool of 10, in percent?",
+    lambda: round(100 * reports_split),
+    unit="%",
+    tolerance=0.2,
+    why="The reports lose a little, and most of them were lost anyway: 10 reports a second of 30 seconds each need 300 "
+    "connections.",
+)
 
 # %% [markdown]
-# The pages went from 9 % to 100 % with the same connections, and they use only five of their ten. The reports lose a
-# little. Most of them were lost anyway: 10 reports a second of 30 seconds each would need 300 connections.
+# <details><summary>What the wall is worth</summary>
 #
-# That multiplication is **Little's law**: on average, *in flight = arrivals per second × seconds each stays*. It holds
-# for permits, for queues and for supermarkets. It tells you how many permits a kind of work needs.
+# The pages went from 9 % to 100 % with the same connections, and they use only five of their ten. The reports went from
+# 8 % to 6 %.
+# </details>
+#
+# We counted connections with **Little's law**: on average, *in flight = arrivals per second × seconds each stays*. It
+# holds for permits, for queues and for supermarkets. It tells you how many permits a kind of work needs.
 
 # %% [markdown]
 # ## The lecture's listing

@@ -300,7 +300,7 @@ def test_recovery(run, old=(2, 3, 4), none=5, back=6):
     asks=[[0, "eve"], [0.1, "eve"], [3, "eve"], [3.2, "eve"], [6, "eve"], [6.1, "eve"]],
 )
 def test_shared(runs):
-    """A get for a key shares the call for that key that is already in flight, however the call ends
+    """Gets of one key share the call that is already in flight, however it ends
 
     Hint: keep a dict from key to the task in flight. A get that finds one awaits it. The finished task leaves the dict.
     """
