@@ -358,8 +358,8 @@ for share_slow, slow_ms in ((0.01, 60_000), (0.05, 15_000)):
 
 # %% [markdown]
 # Quick requests can't hide slow ones from a **percentile**: p99 is a place in the sorted latencies, the latency that 99
-# of 100 requests stay below. However quick the others are, that place stays. Why not take the maximum? Of a thousand
-# requests one is always unlucky, and a service shouldn't lose its traffic for one request.
+# of 100 requests stay below. However quick the others are, p99 stays where it is. Why not take the maximum? Of a
+# thousand requests one is always unlucky, and a service shouldn't lose its traffic for one request.
 #
 # ## Third finding: the morning's last minutes
 # So far a person read the verdict. Now a load balancer reads it every five seconds, and sends two requests a second as
@@ -741,7 +741,7 @@ class HealthMonitor:
         ### END SOLUTION
 
     def begin_drain(self) -> None:
-        """Be not ready from now on, whatever the numbers say."""
+        """Say "not ready" from now on, whatever the numbers are."""
         ### BEGIN SOLUTION
         self.draining = True
 
