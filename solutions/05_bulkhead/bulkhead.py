@@ -2,7 +2,7 @@
 # # Bulkhead
 #
 # **How do I contain a slow neighbour?** Two kinds of work share one pool. One of them becomes slow, and suddenly both
-# are. About 25 minutes of reading and trying, and 60 for the exercise.
+# are. Reading and trying things out takes about 25 minutes, the exercise 60.
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 import heapq
@@ -12,7 +12,7 @@ import anyio
 from aiolimiter import AsyncLimiter
 
 from autograder import check
-from faultlab import World, axes, error, live, mark, ok, show, simulate
+from faultlab import Timeline, World, axes, error, live, mark, ok, play, show, simulate, waiting
 from faultlab.explore import explore
 from faultlab.notebook import start
 from faultlab.raster import Interval, in_flight, occupancy, slots
@@ -24,17 +24,18 @@ start()
 import asyncio
 
 # %% [markdown]
-# ## An incident: the page that nobody gets
+# ## An incident: the page that never comes
 #
-# A shop has one database and twenty connections to it. Two kinds of requests use them:
+# A shop has one database and twenty connections to it. Two kinds of request use them:
 #
 # | | how often | holds a connection for |
 # |---|---|---|
 # | product page | 100 times a second | 50 milliseconds |
 # | sales report | 10 times a second | 30 seconds, since this morning |
 #
-# Who gets no connection within a second gives up. In code a connection is a **permit**: taken before the query,
-# given back after it, however it ends. `asyncio.Semaphore(20)` is a box with twenty of them.
+# A request that gets no connection within a second gives up. In code, a connection is a **permit**: a request takes it
+# before the query and gives it back afterwards, however the query ends. `asyncio.Semaphore(20)` is a box with twenty
+# permits.
 
 
 # %%
@@ -48,7 +49,8 @@ async def with_connection(connections, query):
 
 
 # %% [markdown]
-# And the requests: one kind comes `every` so many seconds, and we want to know which share of it is served.
+# And here are the requests. One request of a `kind` arrives every `every` seconds, and the function returns the share
+# that was served.
 
 
 # %%
@@ -87,23 +89,24 @@ def shop(seconds, split=False):
 
 
 # %% [markdown]
-# The pages keep 100 × 0.05 = 5 connections busy. There are twenty. **How many of the pages are served?** (The run
-# covers half a minute of the shop's life; the clock is virtual, so it takes about a second.)
+# On average the pages keep 100 × 0.05 = 5 connections busy, and there are twenty. **What share of the pages is
+# served?** (The run covers half a minute in the shop. The clock is virtual, so you wait about a second.)
 
 # %%
 pages_served, reports_served = shop(30).value
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
-    "Which share of the product pages is served, in percent?",
+    "What share of the product pages is served, in percent?",
     lambda: round(100 * pages_served),
     unit="%",
     tolerance=0.5,
-    why="Nothing is wrong with the pages, nor with the database. They share a pool with somebody slow.",
+    why="Nothing is wrong with the pages or with the database. The pages share a pool with slow reports.",
 )
 
 # %% [markdown]
-# Here are the first four seconds: a row is a connection, a bar is who holds it. **Where do the pages go?**
+# Here are the first four seconds. Above, each request is a dot. Below, each row is a connection, and each bar shows
+# which kind of request holds it. **Where do the pages go?** Think first, then press *Play*.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -112,37 +115,51 @@ def kind_of(call):
 
 
 def line_length(timeline):
-    """How many wait for a permit: as many as have a `timeout` running."""
+    """The number of requests that wait for a permit: those with a `timeout` running."""
     waits = [wait for wait in timeline.pauses("timeout") if wait.end != wait.start]
     changes = sorted([(wait.start, 1) for wait in waits] + [(wait.end, -1) for wait in waits if wait.end is not None])
     return list(zip([at for at, _ in changes], accumulate(change for _, change in changes), strict=True))
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 shared = shop(4).timeline
-show(
-    slots(
-        occupancy(shared, tenant=kind_of),
-        title="One pool of 20, shared",
-        until=4,
-        tenants={"page": "tone0", "report": "tone1"},
-        steps={"waiting": line_length(shared)},
-    ),
-    fold="What happens",
+connections = slots(
+    occupancy(shared, tenant=kind_of),
+    title="One pool of 20: who holds the connections?",
+    until=4,
+    tenants={"page": "tone0", "report": "tone1"},
+    steps={"waiting": line_length(shared)},
+)
+play(
+    # without the two tasks that only send the requests in
+    Timeline(tuple(event for event in shared if event.lane.startswith(("page ", "report ")))),
+    view="flow",
+    title="One pool of 20: who holds the connections?",
+    alt="Pages and reports come to one pool of 20 connections; the reports fill it, and the pages wait.",
+    still=connections,
+    until=4,
+    seconds=12,
+    callers=lambda lane: f"{lane.split()[0]}s",
+    servers=lambda call: "pool",
+    slots=20,
+    waits="timeout",
 )
 
 # %% [markdown]
-# Each report takes a connection and keeps it. After two and a half seconds the reports have all twenty. From then on
-# the pages stand in line for a second and leave, a hundred of them at any time. The pages did nothing wrong, and they
-# wait in the queue of somebody else's trouble.
+# <details><summary>Where the pages went</summary>
+#
+# Each report takes a connection and keeps it. After two and a half seconds the reports hold all twenty. From then on
+# each page waits for a second and gives up, so about a hundred pages are waiting at any time. The pages did nothing
+# wrong: they wait in a queue that the reports have caused.
+# </details>
 #
 # ## The pattern
 #
-# A ship's hull is divided by walls, **bulkheads**: a leak fills one compartment, and the ship stays afloat. For us:
-# **give each kind of work permits of its own, so that the slow kind can only fill its own.** The same twenty
-# connections, ten for each:
+# A ship's hull is divided by walls, **bulkheads**: a leak fills one compartment, and the ship stays afloat. For us this
+# means: **give each kind of work its own permits, so that a slow kind can fill only its own pool.** Here are the same
+# twenty connections, ten for each kind:
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 after = shop(4, split=True).timeline
 
 
@@ -153,7 +170,7 @@ def own_slots(timeline, service):
 show(
     slots(
         own_slots(after, "page") + own_slots(after, "report"),
-        title="Two pools of 10",
+        title="Two pools of 10: who holds the connections?",
         until=4,
         order=[f"pages slot {number}" for number in range(1, 11)],
         tenants={"page": "tone0", "report": "tone1"},
@@ -167,21 +184,32 @@ show(
 
 # %%
 pages_split, reports_split = shop(30, split=True).value
-print(f"one pool of 20:  pages {pages_served:4.0%}, reports {reports_served:.0%}")
-print(f"two pools of 10: pages {pages_split:4.0%}, reports {reports_split:.0%}")
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+estimate(
+    f"In one pool {reports_served:.0%} of the reports are served. What share is served from a pool of 10, in percent?",
+    lambda: round(100 * reports_split),
+    unit="%",
+    tolerance=0.2,
+    why="The reports lose a little, and most of them were lost anyway: 10 reports a second of 30 seconds each need 300 "
+    "connections.",
+)
 
 # %% [markdown]
-# From 9 % to 100 %, with the same connections. Of the pages' ten only five are ever used. The reports lose a little:
-# they were lost anyway, as 10 reports a second of 30 seconds each would need 300 connections.
+# <details><summary>What the wall is worth</summary>
 #
-# That multiplication is **Little's law**: on average, *in progress = arrivals per second × seconds each stays*. It
-# holds for permits, for queues and for supermarkets, and it tells how many permits a kind of work needs.
+# The pages went from 9 % to 100 % with the same connections, and they use only five of their ten. The reports went from
+# 8 % to 6 %.
+# </details>
+#
+# We counted connections with **Little's law**: on average, *in flight = arrivals per second × seconds each stays*. It
+# holds for permits, for queues and for supermarkets. It tells you how many permits a kind of work needs.
 
 # %% [markdown]
 # ## The lecture's listing
 #
-# A semaphore in a class, and one object for each service. (Rust gives a permit back when it goes out of scope;
-# Python's `async with` does the same.)
+# The lecture puts a semaphore into a class and makes one object for each service. (Rust gives a permit back when the
+# permit goes out of scope. In Python, `async with` does this.)
 
 
 # %% lecture="Bulkhead"
@@ -205,7 +233,7 @@ async def lecture_example_bulkheads(query_database, call_external_api):
 
 
 # %% [markdown]
-# It does what it was made for: sixty calls arrive together, and the database never has more than twenty.
+# The listing does what it was made for. Sixty calls arrive together, and at most twenty are in flight to the database:
 
 
 # %%
@@ -220,11 +248,11 @@ def sixty_calls():
     return simulate(together, world=world).timeline
 
 
-print(f"at once, at most: {max(number for _, number in in_flight(sixty_calls())):.0f}")
+print(f"most calls in flight: {max(number for _, number in in_flight(sixty_calls())):.0f}")
 
 # %% [markdown]
-# The lecture's usage, `lecture_example_bulkheads` above, creates the two bulkheads and makes a call through each. Now a
-# hundred requests run that function side by side.
+# The function `lecture_example_bulkheads` above creates two bulkheads and makes a call through each. Now a hundred
+# requests run that function at the same time.
 
 
 # %%
@@ -242,23 +270,23 @@ def hundred_requests():
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
-    "A hundred requests run `lecture_example_bulkheads` at once. How many calls does the database see at once?",
+    "A hundred requests run `lecture_example_bulkheads` at once. How many calls to the database are in flight?",
     [1, 10, 20, 100],
     hundred_requests,
-    why="Each request builds two bulkheads of its own, with 20 permits that it shares with nobody. A bulkhead limits "
-    "only those who share it: make it once, at start-up.",
+    why="Each request builds two bulkheads of its own and shares their permits with no other request. A bulkhead "
+    "limits only the callers that share it: make it once, at start-up.",
 )
 
 # %% [markdown]
 # ## One thing changes: the database becomes slow
 #
-# So the bulkhead is made once and shared. It has 20 permits, 100 requests come each second, and a query takes 50 ms:
-# five in progress. Then, one day, a query takes **two seconds**.
+# So make the bulkhead once and share it. It has 20 permits, 100 requests arrive each second, and a query takes 50 ms:
+# five queries are in flight. Then, one day, a query takes **two seconds**.
 
 
 # %%
 def slow_day(seconds=30, permits=20, takes=2.0, rate=100):
-    """Everybody waits as long as it takes; a mark for each arrival."""
+    """Let requests wait for a permit without any limit, and mark each arrival."""
     world = World()
     database = world.service("database", latency=takes)
 
@@ -294,45 +322,50 @@ predict(
     "After 30 seconds, about how many requests wait in the bulkhead's queue?",
     {"20": 20, "80": 80, "300": 300, "2,700": 2700},
     lambda: round(waiting_at(29.995), -2),
-    why="Little's law backwards: 20 permits / 2 s let 10 requests a second through, and 100 a second come. The other "
-    "90 stay, every second.",
+    why="Use Little's law backwards: 20 permits / 2 s let 10 requests a second through, and 100 arrive. Every second, "
+    "90 more have to wait.",
 )
 estimate(
-    "How long does the last of them wait, in seconds?",
+    "How long does the last request wait, in seconds?",
     lambda: max(starts[name] - arrivals[name] for name in arrivals),
     unit="s",
     tolerance=0.08,
-    why="2,700 before it, 10 served each second. Its user left four minutes ago; the query runs nevertheless.",
+    why="2,700 requests are ahead of it, and 10 are served each second. Its user left four minutes ago; the query runs "
+    "nevertheless.",
 )
 
-# %%
-fig, ax = axes("The lecture's bulkhead, 20 permits, 100 requests a second of 2 s each", "seconds", "waiting")
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+fig, ax = axes("How long does the queue outlive half a minute of requests?", "seconds", "waiting requests")
 ax.plot(range(0, 301, 5), [waiting_at(second) for second in range(0, 301, 5)])
-ax.axvspan(0, 30, color="#E69F00", alpha=0.15, linewidth=0)
-ax.annotate("requests come for 30 s", (38, 2650), fontsize=9)
-ax.annotate("nobody comes any more,\nand the queue is worked off", (165, 1900), fontsize=9)
+ax.axvspan(0, 30, color="#999999", alpha=0.2, linewidth=0)
+ax.annotate("requests arrive for 30 s", (38, 2650), fontsize=9)
+ax.annotate("no request arrives any more,\nand the queue drains", (165, 1900), fontsize=9)
 show(fig, fold="What happens", alt="Waiting requests: up to 2,700 in 30 s, and down to 0 only after 300 s.")
 
 # %% [markdown]
-# The wall holds: the database never sees more than twenty. But the water rises inside. Memory grows, every answer
-# comes too late to be of use, and half a minute of trouble costs five minutes.
+# <details><summary>What the bulkhead couldn't do</summary>
 #
-# A queue smooths a short burst. It can't make a service faster. So two things must be bounded: **how many may wait**,
-# and **for how long**. Whoever doesn't fit hears so at once, while it can still do something else: show yesterday's
-# numbers, or tell the user.
+# The wall holds: the database never has more than twenty queries in flight. But the water rises inside. Memory grows,
+# and every answer comes too late to be of use. Half a minute of trouble costs five minutes.
+# </details>
+#
+# A queue smooths a short burst. It can't make a service faster. So two things need a bound: **how many requests may
+# wait**, and **for how long**. A request that doesn't fit is rejected at once. Then it can still do something else:
+# show yesterday's numbers, or tell the user.
 
 # %% [markdown]
 # ## Your shop: split, queue, patience
 #
-# A smaller shop for experiments: 8 connections; 30 pages a second of 50 ms, and two reports a second of 8 s. To make
-# it quick this one only calculates, without asyncio: each request looks when a permit will be free, and whether it
-# fits. With 0 permits of their own the pages share all eight with the reports.
+# Here is a smaller shop for experiments, with 8 connections. Each second brings 30 pages of 50 ms and two reports of
+# 8 s. To be quick, this shop only calculates, without asyncio: for each request it looks up when a permit will be free,
+# and whether the request fits. With 0 permits of their own, the pages share all eight with the reports.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 def calculated(requests, permits, queue, wait, name=""):
-    """First come, first served. Requests are (arrival, kind, duration); returns who held which slot, the waits as
-    (from, to), and how many of each kind were served."""
+    """Serve requests, each (arrival, kind, duration), in the order in which they arrive.
+
+    Returns which kind held which slot and when, the waits as (from, to), and how many of each kind were served."""
     free = [(0.0, number) for number in range(1, permits + 1)]
     held, waits, happy = [], [], dict.fromkeys((kind for _, kind, _ in requests), 0)
     for at, kind, takes in requests:
@@ -360,7 +393,9 @@ def small_shop(own=0, queue=30, wait=1.0):
     happy = {kind: number for _, _, served_now in found for kind, number in served_now.items()}
     words = f"pages served {happy['page'] / 240:.0%}, reports {happy['report'] / 16:.0%}"
     ends = sorted(change for _, waits, _ in found for a, b in waits for change in ((a, 1), (b, -1)))
-    line = [(0.0, 0.0), *zip([at for at, _ in ends], accumulate(change for _, change in ends), strict=True)]
+    # The line begins as an axis up to 60, the most places in the queue, so that every setting has the same scale.
+    line = [(0.0, 60.0), (0.0, 0.0)]
+    line += zip([at for at, _ in ends], accumulate(change for _, change in ends), strict=True)
     return slots(
         [one for held, _, _ in found for one in held],
         title=words,
@@ -372,14 +407,13 @@ def small_shop(own=0, queue=30, wait=1.0):
 
 
 # %% [markdown]
-# Before you touch anything: **what is the smallest number of permits of their own that gives the pages 100 %?**
-# Little's law has an opinion. Then set the split back to 0 and try to save the pages with `queue` and `patience`
-# alone.
+# Before you move a slider: **how many permits of their own do the pages need to reach 100 %?** Little's law has an
+# opinion. Then set the permits back to 0, and try to save the pages with the queue and the patience alone.
 
 # %%
 explore(
     small_shop,
-    alt="Eight connections as lanes, filled by pages and reports, and below how many wait.",
+    alt="Eight connections as lanes, filled by pages and reports; below them, how many requests wait.",
     labels={"own": "permits for pages", "queue": "places in the queue", "wait": "patience, s"},
     own=(0, 7),
     queue=(0, 60, 5),
@@ -388,35 +422,35 @@ explore(
 )
 
 # %% [markdown]
-# <details><summary>What is to be found</summary>
+# <details><summary>What you should find</summary>
 #
-# 30 × 0.05 = 1.5, so 2 permits are enough, and with them the pages don't even need a queue. Without a split no
-# setting serves more than four pages in five, not even one where reports lose patience before the pages do. A bound
-# protects those who wait; only a wall protects the neighbour.
+# 30 × 0.05 = 1.5, so 2 permits are enough, and with them the pages don't even need a queue. Without a split, no setting
+# serves more than about four pages in five. A bound protects the requests that wait; only a wall protects the
+# neighbour.
 # </details>
 
 # %% [markdown]
 # ## asyncio you need
 #
-# **A semaphore hands out permits first come, first served.** Three tasks, one permit:
+# **A semaphore hands out permits first come, first served.** Here three tasks need the same permit, and each keeps it
+# for a second. (`with waiting(...)` draws the thin bar of a wait, and does nothing else.)
 
 
 # %%
 def line_of(people, permits=1, gives_up=None):
-    """`people` wait in line for a permit; one of them may be cancelled at 0.5 s."""
+    """Let `people` queue for a permit; one of them may be cancelled at 0.5 s."""
     world = World()
     desk = world.service("desk", latency=1.0)
 
     async def person(name, semaphore):
-        mark("waits")
         if name == gives_up:
             asyncio.get_running_loop().call_later(0.5, asyncio.current_task().cancel)
+        with waiting("the permit"):
+            await semaphore.acquire()
         try:
-            async with semaphore:
-                await desk()
-        except asyncio.CancelledError:
-            mark("leaves")
-            raise
+            await desk()
+        finally:
+            semaphore.release()
 
     async def office():
         semaphore = asyncio.Semaphore(permits)
@@ -425,25 +459,29 @@ def line_of(people, permits=1, gives_up=None):
     return simulate(office, world=world).timeline
 
 
-show(line_of(["ann", "ben", "cleo"]), order=["ann", "ben", "cleo"])
+show(line_of(["ann", "ben", "cleo"]), title="Who gets the permit next?")
 
 # %% [markdown]
 # **A cancelled waiter leaves the queue.** `acquire()` is an `await` like any other: a cancellation lands there as
-# `CancelledError`, the place in line is free, and no permit was taken. So none may be given back. Ben leaves at 0.5 s:
-# **when is Cleo served?**
+# `CancelledError`. The waiter's place is free again. It took no permit, so it must not give one back. Ben is cancelled
+# at 0.5 s. **When is Cleo served?**
 
 # %%
-show(line_of(["ann", "ben", "cleo"], gives_up="ben"), order=["ann", "ben", "cleo"], fold="What happens")
+show(
+    line_of(["ann", "ben", "cleo"], gives_up="ben"), title="Ben is cancelled: when is Cleo served?", fold="What happens"
+)
 
 # %% [markdown]
-# **`asyncio.timeout` ends where its block ends**, and raises `TimeoutError`. Two places for one line, and two
-# meanings: a limit for the wait, or for everything. The query takes 2 s, and the permit is free at once:
+# **`asyncio.timeout` covers its block**, and raises `TimeoutError` when the time is up. One line in two places has two
+# meanings: it limits the wait alone, or everything. Both functions have a limit of 1 s. The permit is free at 0.5 s,
+# and the query takes 2 s:
 
 
 # %%
 async def limits_the_wait(semaphore, query):
     async with asyncio.timeout(1):
-        await semaphore.acquire()
+        with waiting("the permit"):
+            await semaphore.acquire()
     try:
         await query()
     finally:
@@ -452,8 +490,12 @@ async def limits_the_wait(semaphore, query):
 
 async def limits_everything(semaphore, query):
     async with asyncio.timeout(1):
-        async with semaphore:
+        with waiting("the permit"):
+            await semaphore.acquire()
+        try:
             await query()
+        finally:
+            semaphore.release()
 
 
 # %%
@@ -461,21 +503,26 @@ def both_limits():
     world = World()
     query = world.service("query", latency=2.0)
 
+    async def limited(each):
+        semaphore = asyncio.Semaphore(0)
+        asyncio.get_running_loop().call_later(0.5, semaphore.release)
+        await each(semaphore, query)
+
     async def side_by_side():
         both = (limits_the_wait, limits_everything)
-        tasks = [asyncio.create_task(each(asyncio.Semaphore(1), query), name=each.__name__) for each in both]
+        tasks = [asyncio.create_task(limited(each), name=each.__name__) for each in both]
         await asyncio.gather(*tasks, return_exceptions=True)
 
     return simulate(side_by_side, world=world).timeline
 
 
-show(both_limits(), order=["limits_the_wait", "limits_everything"], until=2.5)
+show(both_limits(), title="A limit of 1 s: what does it cover?", order=["limits_the_wait"], until=3)
 
 # %% [markdown]
-# ### Warm-up 2: mend a leaked permit
+# ### Warm-up 2: fix a leaked permit
 #
-# This one works in every demonstration. After a bad afternoon the service hangs, with an idle database. Mend it,
-# run it and the folded cell after it: that one says whether it is well.
+# This function works in every demonstration. After a bad afternoon the service hangs, although the database is idle.
+# Fix the function and run its cell. Then run the folded cell below, which checks it.
 
 
 # %%
@@ -503,46 +550,48 @@ def afternoon():
 
     run = simulate(three_calls, world=world, catch=True)
     if isinstance(run.error, TimeoutError):
-        return "one call failed, one was cancelled, and after that the next ones wait for ever."
+        return "one call failed, one was cancelled, and then the next calls wait forever."
     busy = max(number for _, number in in_flight(run.timeline))
-    return "" if run.error is None and busy == 2 else f"two permits, at most {busy:g} calls at once, {run.error!r}"
+    return "" if run.error is None and busy == 2 else f"of two permits at most {busy:g} were used ({run.error!r})."
 
 
 _ = mended(
     afternoon,
-    well="Mended: the permit comes back on every way out.",
+    well="Fixed: the permit comes back on every way out.",
     hint="Three ways lead out of `await query()`: a result, an error, a cancellation. What covers all three?",
 )
 
 # %% [markdown]
 # ## Exercise: a bulkhead with a bounded queue
 #
-# Write `Bulkhead(max_concurrent, *, max_queue=0, max_wait=None)` with `await bulkhead.run(op)`. This is its whole
+# Write `Bulkhead(max_concurrent, *, max_queue=0, max_wait=None)` with `await bulkhead.run(op)`. This is the whole
 # contract:
 #
-# * **Permits.** `run(op)` awaits `op()`, a fresh awaitable at each call, with a permit. At most `max_concurrent` run
-#   at once; the others wait, first come, first served: nobody who comes later overtakes.
-# * **Result.** What `op` returns comes back; what it raises comes out unchanged. A `TimeoutError` of `op` is its own.
-# * **A full queue.** When no permit is free and `max_queue` callers already wait, `run` raises `BulkheadFull` at
-#   once, and `op` isn't called. `max_queue=0`: nobody waits.
-# * **Patience.** Whoever has waited `max_wait` seconds gets `BulkheadFull`; `None` means no limit. It covers the wait
-#   alone: `op` may take as long as it likes.
-# * **Every way out.** The permit comes back when `op` returns, fails, or is cancelled. A cancelled waiter leaves the
-#   queue, and a cancellation always goes on.
-# * **Numbers.** `active`: how many run now; `waiting`: how many wait.
+# * **Permits.** `run(op)` takes a permit and awaits `op()`, which gives a fresh awaitable at each call. At most
+#   `max_concurrent` calls run at once; the others wait. Permits go to the callers in the order in which they came: a
+#   later caller never overtakes.
+# * **Result.** `run` returns what `op` returns and raises what `op` raises, unchanged. That includes a `TimeoutError`
+#   that `op` raises.
+# * **A full queue.** When no permit is free and `max_queue` callers already wait, `run` raises `BulkheadFull` at once,
+#   without calling `op`. With `max_queue=0` no caller ever waits.
+# * **Patience.** A caller that has waited `max_wait` seconds gets `BulkheadFull`; `None` means no limit. The limit
+#   covers the wait alone: `op` may take as long as it likes.
+# * **Every way out.** The permit comes back when `op` returns, fails or is cancelled. A cancelled waiter leaves the
+#   queue, and a cancellation always propagates.
+# * **Numbers.** `active`: how many calls run now; `waiting`: how many callers wait.
 # * **Instances** share nothing.
 #
-# **Promised**: `max_concurrent` is at least 1, `max_queue` at least 0, `max_wait` positive. Only what it does is
-# looked at: a semaphore, a queue of futures or an installed library are all welcome.
+# **Promised**: `max_concurrent` is at least 1, `max_queue` at least 0, `max_wait` positive. The tests look only at what
+# your class does: a semaphore, a queue of futures and an installed library are all welcome.
 
 
 # %% exercise="bulkhead"
 class BulkheadFull(Exception):
-    """There is no permit, and no place in the queue."""
+    """No permit is free, and the queue has no place."""
 
 
 class Bulkhead:
-    """At most `max_concurrent` calls at once; at most `max_queue` more wait, each for at most `max_wait` seconds."""
+    """Run at most `max_concurrent` calls at once; let `max_queue` more wait, each for at most `max_wait` seconds."""
 
     def __init__(self, max_concurrent: int, *, max_queue: int = 0, max_wait: float | None = None):
         self.active = 0
@@ -578,15 +627,16 @@ class Bulkhead:
 # %% [markdown]
 # <details><summary>Hint 1: in which order</summary>
 #
-# Four steps: is there room at all? wait for a permit; run; give back. Write down for each what must be undone when it
-# fails. The first one has no `await`, so nobody can slip in between the question and the answer.
+# There are four steps: check that there is room, wait for a permit, run `op`, give the permit back. For each step,
+# write down what must be undone when it fails. The first step has no `await`, so no other task can run between the
+# check and what follows from it.
 # </details>
 #
 # <details><summary>Hint 2: two counters, two <code>try</code></summary>
 #
-# `waiting` goes up before the wait and down in the `finally` of the wait. `active` goes up when the permit is there,
-# and down in the `finally` around `op`, together with the permit. One `try` can't do both: what wasn't taken mustn't
-# be given back.
+# `waiting` goes up before the wait, and down in the wait's `finally`. `active` goes up when the permit is there, and
+# down in the `finally` around `op`, where the permit is given back too. One `try` can't do both: a permit that wasn't
+# taken must not be given back.
 # </details>
 #
 # <details><summary>Hint 3: the lines, shuffled</summary>
@@ -614,8 +664,8 @@ class Bulkhead:
 # %% [markdown]
 # ## On the real clock
 #
-# Nothing so far depended on the virtual clock. Nine real calls of 50 ms, three at a time, through the lecture's
-# bulkhead: **how long will the cell take?**
+# Nothing so far depended on the virtual clock. Now nine real calls of 50 ms go through the lecture's bulkhead, three at
+# a time. **How long will the cell take?**
 
 
 # %%
@@ -628,29 +678,36 @@ async def nine_calls(query):
 
 real_world = World()
 real_run = await live(nine_calls(real_world.service("query", latency=0.05)), world=real_world)
-show(slots(occupancy(real_run.timeline), title="Three permits, on the real clock"), fold="What happens")
+show(
+    slots(
+        occupancy(real_run.timeline, tenant=lambda call: "answered"),
+        title="Nine calls, three permits: how long on the real clock?",
+        tenants={"answered": "ok"},
+    ),
+    fold="What happens",
+)
 
 # %% [markdown]
 # ## Code review
 #
 # <details><summary>What else would you say about the lecture's listing?</summary>
 #
-# * **An error that can't happen.** `acquire` fails only when the semaphore was closed, and nobody closes it. So
+# * **An error that can't happen.** `acquire` fails only when the semaphore was closed, and no code closes it. So
 #   "Failed to acquire permit" is never returned, and the service never sheds load.
 # * **A result in a result.** `execute` returns `Result<T, String>`, and `T` is itself a result. The `.unwrap()` in the
-#   example opens the outer one, the permit's; the inner one, the database's, is dropped without a look.
-# * **One after the other.** The example awaits the database and then the API, so its concurrency is 1 all the time.
-#   The limits of 20 and 10 are never met.
-# * **No way to look inside.** How many run, how many wait, how many were turned away: these three numbers are what one
-#   wants on a dashboard, as a full queue is the first sign of a slow neighbour.
+#   example opens only the outer result, the permit's. The inner one, the database's, is dropped without a look.
+# * **One after the other.** The example awaits the database and then the API, so only one call runs at a time. It never
+#   reaches the limits of 20 and 10.
+# * **No way to look inside.** A dashboard should show how many calls run, how many wait and how many were rejected. A
+#   full queue is the first sign of a slow neighbour.
 # </details>
 
 # %% [markdown]
 # ## What practitioners use
 #
-# **`anyio.CapacityLimiter`** is a semaphore that knows who borrowed its permits. (It has neither a bounded queue nor
-# a patience: `acquire_on_behalf_of_nowait` and `move_on_after` are the parts to build them from.) One caller may hold
-# one permit only, so a nested call, with which a semaphore may wait for itself for ever, is an error here:
+# **`anyio.CapacityLimiter`** is a semaphore that knows which task borrowed each permit. (It has no bounded queue and no
+# patience; you can build both from `acquire_on_behalf_of_nowait` and `move_on_after`.) A task may hold only one permit.
+# With a plain semaphore, a nested call can make a task wait forever for itself. Here it is an error:
 
 
 # %%
@@ -668,8 +725,8 @@ async def borrow_twice():
 _ = simulate(borrow_twice())
 
 # %% [markdown]
-# **`asyncio.Semaphore` is fair.** The regular comes back the moment it is served, while two others wait. Does it get
-# the permit that it has just given back?
+# **Is `asyncio.Semaphore` fair?** A regular customer comes back the moment it has been served, while two others wait.
+# Does it get the permit that it has just given back?
 
 
 # %%
@@ -695,13 +752,13 @@ predict(
         "regular, ann, regular, ben, regular": ["regular", "ann", "regular", "ben", "regular"],
     },
     lambda: simulate(regular_and_others()).value,
-    why="While somebody waits, the semaphore counts as locked for all newcomers. Many home-made ones, with a "
-    "`Condition` or a loop that asks again and again, let the regular overtake.",
+    why="`asyncio.Semaphore` is fair: while a task waits, the semaphore is locked for all newcomers. Many home-made "
+    "ones, with a `Condition` or a loop that asks again and again, let the regular overtake.",
 )
 
 # %% [markdown]
-# **`aiolimiter` limits the rate, not the number in progress.** Eight a second sounds like a bound. Each report takes
-# 30 s: how many are in progress after half a minute?
+# **`aiolimiter` limits the rate, not the number in flight.** Eight reports a second sounds like a bound, and each
+# report takes 30 s. How many are in flight after half a minute?
 
 
 # %%
@@ -721,61 +778,61 @@ def rate_limited(seconds=29):
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
-    "Reports in progress after 29 s, with AsyncLimiter(8, 1)?",
+    "How many reports are in flight after 29 s, with AsyncLimiter(8, 1)?",
     lambda: max(number for _, number in in_flight(rate_limited())),
     tolerance=0.1,
-    why="Eight in a first burst, then one every 1/8 s, and none of them ends: Little's law again, 8 × 30. A rate "
-    "protects a service that bills by the call; a bulkhead protects whoever waits.",
+    why="Eight start in a first burst, then one every 1/8 s, and none of them ends: Little's law again, 8 × 30. A rate "
+    "limit suits a service that bills by the call; only a bulkhead bounds what is in flight.",
 )
 
 # %% [markdown]
-# Defaults, from the libraries' own sources and documentation:
+# These are the defaults in the libraries' own sources and documentation:
 #
-# | | at once | may wait |
+# | | calls at once | waiting |
 # |---|---|---|
 # | resilience4j (Java) | 25 | no time at all (`maxWaitDuration` 0) |
-# | Polly (.NET) | 1,000 | nobody (queue 0) |
-# | SQLAlchemy's pool of connections | 5, and 10 more at need | any number, for 30 s |
+# | Polly (.NET) | 1,000 | no caller (queue 0) |
+# | SQLAlchemy's connection pool | 5, and 10 more when needed | any number of callers, for 30 s |
 #
-# The first two agree on the queue. A pool of connections is a bulkhead too, and the one you have already: look at its
-# limits before you write another.
+# The first two agree: no queue. A connection pool is a bulkhead too, and you already have one. Look at its limits
+# before you write another.
 
 # %% [markdown]
 # ## Questions
 #
 # <details><summary>Your pages need 100 × 0.05 = 5 permits on average. Why not give them exactly five?</summary>
 #
-# Five is the average. Arrivals come in bursts, and queries are sometimes slow: with five, every burst waits. Something
-# like twice the average leaves room, and a short queue takes the rest.
+# Five is the average. Arrivals come in bursts, and queries are sometimes slow. With five permits, every burst waits.
+# About twice the average leaves room, and a short queue takes the rest.
 # </details>
 #
-# <details><summary>Ten tenants, twenty permits. Two for each, or one pool?</summary>
+# <details><summary>Ten tenants share twenty permits. Two for each, or one pool?</summary>
 #
-# Walls cost utilisation: a tenant alone at night can use only two of twenty. Separate what fails in different ways
-# (fast and slow, paid and free, this database and that API), not everything. A middle way is a small share for each
-# and a common rest.
+# Walls cost utilisation: at night, a tenant that is alone can use only two of the twenty. Separate what fails in
+# different ways (fast and slow, paid and free, this database and that API), not everything. A middle way is a small
+# share for each tenant, and the rest in common.
 # </details>
 #
 # <details><summary><code>BulkheadFull</code> reaches your retry loop. Should it try again?</summary>
 #
-# It says that too much is under way already, and a retry adds to that. If at all, then late and rarely; better is
-# another answer, from a cache or an honest 503 with `Retry-After`.
+# The error says that too much is in flight already, and a retry adds to that. If you retry at all, do it late and
+# rarely. Another answer is better: one from a cache, or an honest 503 with `Retry-After`.
 # </details>
 #
-# <details><summary>Where in the queue belongs a request whose user has left?</summary>
+# <details><summary>A user leaves while the request waits. Where in the queue does the request belong?</summary>
 #
-# Nowhere. Cancel it when the user goes, and the queue shortens by itself; that is why a cancelled waiter must leave.
+# Nowhere. Cancel the request when its user leaves, and the queue gets shorter by itself. That is why a cancelled waiter
+# must leave the queue.
 # </details>
 
 # %% [markdown]
 # <details><summary>For Rust readers</summary>
 #
-# * `tokio::sync::Semaphore` is fair as well. `try_acquire` is the queue of length 0; `tokio::time::timeout(wait,
-#   semaphore.acquire())` is the patience.
+# * `tokio::sync::Semaphore` is fair as well. `try_acquire` gives a queue of length 0, and `tokio::time::timeout(wait,
+#   semaphore.acquire())` gives the patience.
 # * A `SemaphorePermit` gives itself back in `drop`, on errors, panics and cancellation (a dropped future). Python's
-#   counterpart is `async with`, or `try` and `finally`; a bare `release()` at the end is the leaked permit of warm-up
+#   counterpart is `async with`, or `try` and `finally`. A bare `release()` at the end is the leaked permit of warm-up
 #   2.
-# * To move a permit into a spawned task take `acquire_owned` on an `Arc<Semaphore>`.
-# * In a stack of services the pattern is tower's `ConcurrencyLimit`, with `LoadShed` before it for a queue of length
-#   0.
+# * To move a permit into a spawned task, use `acquire_owned` on an `Arc<Semaphore>`.
+# * In a stack of services, the pattern is tower's `ConcurrencyLimit`. Put `LoadShed` before it for a queue of length 0.
 # </details>

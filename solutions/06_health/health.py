@@ -1,8 +1,8 @@
 # %% [markdown] lecture="Health Checks and Monitoring"
 # # Health
 #
-# *Am I healthy **now**?* A service is asked this every few seconds, and what it answers decides whether it gets
-# traffic. About 30 minutes of reading and trying, and 75 for the exercise.
+# *Am I healthy **now**?* A service is asked this every few seconds, and its answer decides whether it gets
+# traffic. Reading and trying things out takes about 30 minutes, the exercise 75.
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 import math
@@ -19,10 +19,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
 from autograder import check
-from faultlab import World, axes, live, mark, show, simulate
+from faultlab import COLORS, World, axes, live, mark, show, simulate
 from faultlab.explore import explore
 from faultlab.notebook import start
-from faultlab.raster import Interval, raster, slots
+from faultlab.raster import Interval, slots
 from faultlab.warmup import estimate, mended, predict
 
 start()
@@ -36,7 +36,7 @@ from prometheus_client import CollectorRegistry, Counter, generate_latest
 
 # %% [markdown]
 # ## The case
-# A small service with a database behind it. What the people on call wrote down afterwards:
+# A small service has a database behind it. Afterwards, the people on call wrote down what happened:
 #
 # | clock | what happened |
 # |---|---|
@@ -45,13 +45,13 @@ from prometheus_client import CollectorRegistry, Counter, generate_latest
 # | 10:10:00 | the database is back, and every request works again |
 # | 10:33:20 | the health check says 200 again |
 #
-# Nobody slept, no alarm was switched off, and the check was asked every second. For almost nine minutes it called a
-# service healthy that answered nobody, and then for 23 minutes it called a working service sick. We know the
-# service's traffic, 100 requests a second, and that it had run without a failure since 07:13:20. That is enough to
-# find out who did it.
+# The people on call were awake, no alarm was switched off, and the check was asked every second. For almost nine
+# minutes the check called a service healthy that answered no request at all. Then, for 23 minutes, it called a working
+# service sick. We also know two more things: the service gets 100 requests a second, and it had run without a failure
+# since 07:13:20. That is enough to find the culprit.
 #
 # ## The idea
-# **Judge the last minute, not the whole life; and let time alone be enough to forget.** In a few lines:
+# **Judge the last minute, not the whole life, and let time alone be enough to forget.** In a few lines:
 
 
 # %%
@@ -71,8 +71,8 @@ class RecentFailures:
 
 
 # %% [markdown]
-# Two requests fail, and nothing else ever happens. What does it say right away, and what a minute later? (The clock
-# of a run is virtual, so the minute costs nothing.)
+# Two requests fail, and nothing else ever happens. Here is the share of failures right away, and a minute later. (The
+# clock of a run is virtual, so the minute costs nothing.)
 
 
 # %%
@@ -89,8 +89,8 @@ simulate(two_failures()).value
 
 # %% [markdown]
 # ## The suspect
-# The service on duty that morning had a check like the lecture's: four numbers that only grow, a success rate, an
-# average, and a verdict.
+# The service of that morning had a check like the lecture's: four numbers that only grow, a success rate, an average
+# and a verdict.
 
 
 # %% lecture="ServiceMetrics"
@@ -115,7 +115,8 @@ class LectureServiceMetrics:
 
 
 # %% [markdown]
-# The verdict is an HTTP answer: 200 or 503, with its reasons as JSON. A machine reads the status, a person the body.
+# The verdict is an HTTP answer: 200 or 503, with its reasons as JSON. A machine reads the status, a person reads the
+# body.
 
 
 # %% lecture="health_check; HealthResponse"
@@ -135,7 +136,8 @@ def lecture_health_check(metrics):
 
 
 # %% [markdown]
-# It does what it was written for. A young service, a hundred requests, two of them failed; then five more fail:
+# The check does what it was written for. A young service has answered a hundred requests, and two of them failed. Then
+# five more fail:
 
 # %%
 young = LectureServiceMetrics()
@@ -148,12 +150,12 @@ print(*lecture_health_check(young))
 
 # %% [markdown]
 # ## First finding: a long good life
-# One thing changes: the service isn't young. It has answered a million requests well. Now all of them fail.
+# One thing changes: the service isn't young. It has answered a million requests well, and now every request fails.
 
 
 # %%
 def minutes_unseen(good, a_second=100):
-    """How long every request fails before the lecture's check, asked every second, says 503."""
+    """Minutes in which every request fails before the lecture's check, asked every second, says 503."""
     old = LectureServiceMetrics()
     old.total_requests = old.successful_requests = good
     seconds = 0
@@ -164,18 +166,19 @@ def minutes_unseen(good, a_second=100):
     return seconds / 60
 
 
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
-    "A million good requests, then every one fails, 100 a second. After how many minutes does the check say 503?",
+    "After a million good requests every request fails, 100 a second. After how many minutes does the check say 503?",
     lambda: minutes_unseen(1_000_000),
     unit="minutes",
     tolerance=0.1,
-    why="The rate must fall to 95 %, so for 19 good requests one must fail: 52,632 failures on a million. That is 8.8 "
-    "minutes of nobody being answered, and it is the gap in the log.",
+    why="The rate must fall to 95 %, so there must be one failure for every 19 successes: 52,632 for a million. "
+    "For 8.8 minutes no request is answered: that is the gap in the log.",
 )
 
 # %% [markdown]
-# The better the past, the longer the blindness. And afterwards the failures weigh as long: each one needs 19
-# successes.
+# The better the past, the longer the check is blind. Afterwards the failures weigh just as long, because each failure
+# needs 19 successes:
 
 # %%
 for hours in (1, 24, 24 * 30):
@@ -186,15 +189,15 @@ failed = 10 * 60 * 100
 print(f"no past at all, and an outage of 10 minutes: green again after {19 * failed / 100 / 3600:.1f} hours")
 
 # %% [markdown]
-# The same morning, second by second, as three signals see it: the success rate since the start, the success rate of
-# the last 60 seconds, and p99 of the last 60 seconds (the latency that 99 of 100 requests stay below; failing
-# requests take 2 s here, because they wait for a database that isn't there). Before you open the picture: when does
-# each of them turn?
+# Here is the same morning, second by second, as three signals see it. They are the failures since the start, the
+# failures of the last 60 seconds, and p99 of the last 60 seconds. (p99 is the latency that 99 of 100 requests stay
+# below. Failing requests take 2 s here, because they wait for a database that isn't there.) **When does each signal
+# turn to "not ready", and when back?** Decide before you open the picture.
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def morning(good=10_000, outage=600, after=1_900, window=60):
-    """Second by second, from 5 minutes before the outage: the success rates, and p99 in seconds."""
+    """The success rates, and p99 in seconds, for each second from 5 minutes before the outage."""
     worked = numpy.ones(good + outage + after)
     worked[good : good + outage] = 0
     sums = numpy.concatenate([[0], numpy.cumsum(worked)])
@@ -205,17 +208,18 @@ def morning(good=10_000, outage=600, after=1_900, window=60):
 
 
 def ribbon(name, verdicts):
-    """A lane of "ready" and "not ready" from a verdict for each second."""
+    """Draw a verdict for each second as a lane of "ready" and "not ready"."""
     turns = [0, *(numpy.flatnonzero(numpy.diff(verdicts)) + 1).tolist(), len(verdicts)]
     word = ("not ready", "ready")
     return [Interval(name, word[int(verdicts[begin])], begin, end) for begin, end in pairwise(turns)]
 
 
-COLORS = {"ready": "ok", "not ready": "failed", "answers": "ok", "fails": "cancelled"}
+LOOK = {"ready": "ok", "not ready": "failed", "is there": "ok", "is away": "world"}
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 since_start, recent, slowest = morning()
-truth = [Interval("the service", *one) for one in [("answers", 0, 300), ("fails", 300, 900), ("answers", 900, 2800)]]
+parts = [("is there", 0, 300), ("is away", 300, 900), ("is there", 900, 2800)]
+truth = [Interval("the database", *one) for one in parts]
 lanes_of_three = [
     *ribbon("since the start", since_start > 0.95),
     *ribbon("last 60 s", recent > 0.95),
@@ -224,37 +228,40 @@ lanes_of_three = [
 show(
     slots(
         [*truth, *lanes_of_three],
-        title="Three signals over one outage",
-        order=["the service", "since the start", "last 60 s", "p99, last 60 s"],
-        tenants=COLORS,
+        title="One outage, three signals: when does each one turn?",
+        order=["the database", "since the start", "last 60 s", "p99, last 60 s"],
+        tenants=LOOK,
         steps={
-            "success rate since the start": list(enumerate(since_start.tolist())),
-            "success rate, last 60 s": list(enumerate(recent.tolist())),
+            "failed %, all time": list(enumerate((100 - 100 * since_start).round(1).tolist())),
+            "failed %, last 60 s": list(enumerate((100 - 100 * recent).tolist())),
         },
     ),
     fold="What happens",
 )
 
 # %% [markdown]
-# The outage lasts from minute 5 to minute 15. The window's rate turns after 3 seconds and is back a minute after the
-# repair. The rate since the start hardly moves: its line, from 100 % down to 94.3 %, *is* the outage. Case closed,
-# as far as the nine minutes go. The culprit is the denominator.
+# <details><summary>Which denominator did it</summary>
 #
-# Why not a window of two seconds, then? Here is a quiet service, two requests a second, of which one in a hundred
-# fails anyway; from 400 s to 520 s a third of them fails. Find settings that notice within 15 seconds and never raise
-# a false alarm. Which of the two sliders below the window was worth more?
+# The outage lasts from minute 5 to minute 15. The window's rate turns after 3 seconds and is back a minute after the
+# repair. The rate since the start hardly moves: it goes from 0 to 5.7 %, and its limit is 5 %. That line *is* the
+# outage. So the nine minutes are solved. The culprit is the denominator, the requests of a whole life.
+# </details>
+#
+# Why not use a window of two seconds, then? Here is a quiet service with two requests a second. One request in a
+# hundred fails anyway, and from 400 s to 520 s a third of them fail. Find settings that notice the trouble within 15
+# seconds and never raise a false alarm. Which of the two sliders below the window was worth more?
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def quiet_outcomes():
-    """(instant, went well) of two requests a second; the second one of all fails, and a third of them in the outage."""
+    """(instant, went well) for two requests a second: the second of all fails, and a third of those in the trouble."""
     draw = random.Random(4)
     found = [(t / 2, draw.random() >= (0.33 if 400 <= t / 2 < 520 else 0.01)) for t in range(1, 1800)]
     return [found[0], (1.0, False), *found[2:]]
 
 
 def quiet_service(window=300, min_samples=1, limit=5):
-    """What a check with these settings says of each second."""
+    """Draw what a check with these settings says at each second."""
     outcomes, verdicts, shares = quiet_outcomes(), [], []
     for second in range(900):
         seen = [well for _, well in outcomes[max(0, 2 * (second - window)) : 2 * second]]
@@ -264,28 +271,29 @@ def quiet_service(window=300, min_samples=1, limit=5):
     return verdict_picture(verdicts, shares, window)
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def verdict_picture(verdicts, shares, window):
-    """Ribbons of the truth and of the check, with the false alarms counted in the title."""
+    """Draw the service and the check as lanes; the title counts the false alarms."""
     checked = ribbon("the check", numpy.array(verdicts))
     alarms = [one.start for one in checked if one.tenant == "not ready"]
     false = sum(not 400 <= at <= 520 + window for at in alarms)
     noticed = [at - 400 for at in alarms if 400 <= at <= 520]
     found = f"noticed after {noticed[0]} s" if noticed else "not noticed"
-    parts = [("answers", 0, 400), ("fails", 400, 520), ("answers", 520, 900)]
-    truth = [Interval("the service", *one) for one in parts]
+    stages = [("1 % fail", 0, 400), ("33 % fail", 400, 520), ("1 % fail", 520, 900)]
+    truth = [Interval("the service", *one) for one in stages]
     return slots(
         [*truth, *checked],
         title=f"{found}; false alarms: {false}",
         order=["the service", "the check"],
-        tenants=COLORS,
-        steps={"failed, %": shares},
+        tenants=LOOK | {"1 % fail": "ok", "33 % fail": "world"},
+        steps={"failed %, window": shares},
     )
 
 
+# %%
 explore(
     quiet_service,
-    alt="A service of two requests a second with an outage in the middle, and a check's verdict over it.",
+    alt="A service of two requests a second with trouble in the middle, and below it a check's verdict.",
     labels={"window": "window, s", "min_samples": "requests needed", "limit": "limit, %"},
     window=(10, 300, 10),
     min_samples=(1, 60),
@@ -293,46 +301,53 @@ explore(
 )
 
 # %% [markdown]
-# A short window notices soon and believes little: at two requests a second ten seconds are twenty requests, and one
-# failure among them is 5 %. So a verdict needs a *smallest number of requests* (`min_samples`). With fewer there is
-# nothing to say, and a service of which one can say nothing bad is ready.
+# <details><summary>What you should find</summary>
 #
-# ## Second finding: the mean is nobody
-# The lecture's check has a second limit, an average latency below one second. One thing changes: requests don't
-# fail any more, some are slow.
+# A short window notices trouble soon, but it sees few requests. At two requests a second, ten seconds are twenty
+# requests, and one failure among them is 5 %. So a verdict needs a *smallest number of requests* (`min_samples`). With
+# too little evidence, the service counts as ready.
+# </details>
+#
+# ## Second finding: the mean hides the slow requests
+# The lecture's check has a second limit: the average latency must stay below one second. One thing changes: requests
+# don't fail any more, but some are slow.
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
     "980 requests take 10 ms, 20 take 5 s. What is their mean, in milliseconds?",
     lambda: statistics.mean([10] * 980 + [5000] * 20),
     unit="ms",
-    why="Well below any limit, although one user in fifty waits for five seconds, and nobody at all waits 110 ms.",
+    why="The mean is far below the limit, although one user in fifty waits five seconds. No user at all waits 110 ms.",
 )
 
 # %% [markdown]
-# Where do the mean and p99 lie among the requests? The axis is logarithmic, or one half of the picture would be
-# empty.
+# **Where do the mean and p99 lie among the requests?** (The axis is logarithmic; otherwise half of the picture would be
+# empty.)
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 draw_minute = random.Random(6)
 one_minute = [draw_minute.lognormvariate(math.log(0.010), 0.3) for _ in range(980)]
 one_minute += [draw_minute.lognormvariate(math.log(5.0), 0.15) for _ in range(20)]
 in_order = sorted(one_minute)
 
-fig, ax = axes("A thousand requests of one minute", "latency, s (logarithmic)", "requests")
-ax.hist(one_minute, bins=numpy.geomspace(0.003, 12, 60), color="#56B4E9")
+fig, ax = axes("A thousand requests: where are the mean and p99?", "latency, seconds (logarithmic)", "requests")
+ax.hist(one_minute, bins=numpy.geomspace(0.003, 12, 60), color=COLORS["answered"])
 ax.set_xscale("log")
-for name, value, color, style in (
-    ("mean", statistics.mean(one_minute), "#D55E00", "--"),
-    ("p99", in_order[989], "#0072B2", "-"),
-    ("limit", 1.0, "#000000", ":"),
+for name, value, style in (
+    ("mean", statistics.mean(one_minute), "--"),
+    ("limit", 1.0, ":"),
+    ("p99", in_order[989], "-"),
 ):
-    ax.axvline(value, color=color, linestyle=style, label=f"{name} {value:.2g} s")
-ax.legend(loc="upper center")
-show(fig, alt="A tall hill at 10 ms, a flat one at 5 s; the mean stands between them at 0.1 s, p99 in the flat hill.")
+    ax.axvline(value, color=COLORS["ink"], linestyle=style)
+    ax.text(value * 0.93, 180, f"{name}\n{value:.2g} s", ha="right", va="top", fontsize=10)
+show(
+    fig,
+    alt="A tall hill at 10 ms, a flat one at 5 s; the mean stands between them at 0.1 s, p99 in the flat hill.",
+    fold="What happens",
+)
 
 # %% [markdown]
-# The lecture's check on two worse minutes. Both are called healthy:
+# The lecture's check calls two worse minutes healthy too:
 
 # %%
 for share_slow, slow_ms in ((0.01, 60_000), (0.05, 15_000)):
@@ -342,20 +357,20 @@ for share_slow, slow_ms in ((0.01, 60_000), (0.05, 15_000)):
     print(f"{share_slow:.0%} take {slow_ms / 1000:.0f} s:", *lecture_health_check(minute))
 
 # %% [markdown]
-# A **percentile** can't be talked round like that: p99 is a place in the sorted latencies, the one that 99 of 100
-# stay below. The other 98 may be as quick as they like. Why not the maximum? Because of a thousand requests one is
-# always unlucky, and a service shouldn't be sent home for it.
+# Quick requests can't hide slow ones from a **percentile**: p99 is a place in the sorted latencies, the latency that 99
+# of 100 requests stay below. However quick the others are, p99 stays where it is. Why not take the maximum? Of a
+# thousand requests one is always unlucky, and a service shouldn't lose its traffic for one request.
 #
-# ## Third finding: the check keeps a healed service out
-# So far somebody read the verdict. Now a load balancer reads it, every five seconds, and sends two requests a second
-# as long as it is 200. The backend is away from 30 s to 60 s. Three services stand side by side: one asks the
-# lecture's check, one has a window but throws old requests away only when a *new one* is recorded, one has the window
-# from the top of this page.
+# ## Third finding: the morning's last minutes
+# So far a person read the verdict. Now a load balancer reads it every five seconds, and sends two requests a second as
+# long as the verdict is "ready". The backend is away from 30 s to 60 s. Three services stand side by side. The first
+# asks the lecture's check. The second has a window, but throws old requests away only when a *new one* is recorded. The
+# third has the window from the top of this page.
 
 
 # %%
 class ForgetsWhenRecording(RecentFailures):
-    """Old requests go when a new one comes; who asks sees what is left."""
+    """Throws old requests away when a new one is recorded, and not when the share is asked for."""
 
     def add(self, went_well):
         super().add(went_well)
@@ -366,8 +381,9 @@ class ForgetsWhenRecording(RecentFailures):
         return [well for _, well in self.seen].count(False) / max(1, len(self.seen))
 
 
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 class SinceTheStart(LectureServiceMetrics):
-    """The lecture's metrics, asked the same way."""
+    """The lecture's metrics, with the methods of `RecentFailures`."""
 
     def add(self, went_well):
         self.record_request(10, went_well)
@@ -378,7 +394,7 @@ class SinceTheStart(LectureServiceMetrics):
 
 # %%
 async def balanced(name, backend, health, seconds):
-    """Ask the check every five seconds; while it says ready, send two requests a second."""
+    """Ask the check every five seconds, and while it says ready, send two requests a second."""
     ready = None
     for turn in range(2 * seconds):
         if turn % 10 == 0 and ready != (verdict := health.share() <= 0.05):
@@ -393,8 +409,13 @@ async def balanced(name, backend, health, seconds):
         await asyncio.sleep((turn + 1) / 2 - asyncio.get_running_loop().time())
 
 
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 async def three_services(backend, seconds=180):
-    kinds = {"since the start": SinceTheStart, "when recording": ForgetsWhenRecording, "when asked": RecentFailures}
+    kinds = {
+        "1 since the start": SinceTheStart,
+        "2 when recording": ForgetsWhenRecording,
+        "3 when asked": RecentFailures,
+    }
     async with asyncio.TaskGroup() as group:
         for name, kind in kinds.items():
             group.create_task(balanced(name, backend, kind(), seconds), name=name)
@@ -407,69 +428,86 @@ def repaired_after_a_minute():
     return simulate(three_services(backend), world=world)
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def comes_back():
-    """What becomes of the second service, the one that forgets when recording."""
-    calls = repaired_after_a_minute().timeline.calls(lane="when recording")
+    """When the second service, which forgets only when recording, gets traffic again."""
+    calls = repaired_after_a_minute().timeline.calls(lane="2 when recording")
     later = [call.start for call in calls if call.start > 60]
     return "never" if not later else "at once" if later[0] < 70 else "after the window"
 
 
 predict(
-    "The window is 60 s, and old requests are thrown away when a new one is recorded. The backend is back at 60 s. "
-    "When does this service get traffic again?",
+    "The second service has a window of 60 s and throws old requests away when a new one is recorded. The backend is "
+    "back at 60 s. When does this service get traffic again?",
     {
         "within ten seconds: the next request works": "at once",
         "when the failures are 60 s old": "after the window",
         "never": "never",
     },
     comes_back,
-    why="Not ready means no traffic, no traffic means nothing is recorded, and nothing recorded means nothing is "
-    "forgotten. The check keeps alive the very thing that it reports.",
+    why="Not ready means no traffic. Without traffic no request is recorded, and without a record no request is "
+    "forgotten. The check itself keeps the healed service out.",
 )
+
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+def three_verdicts(timeline, seconds=180):
+    """The verdicts of the three checks, and how many requests each service gets in five seconds."""
+    lanes = list(dict.fromkeys(turn.lane for turn in timeline.marks("state")))
+    verdicts, traffic = [], {}
+    for lane in lanes:
+        turns = [(turn.value, turn.at) for turn in timeline.marks("state", lane=lane)]
+        for (word, at), (_, end) in pairwise([*turns, ("", seconds)]):
+            verdicts.append(Interval(lane, word, at, end))
+        starts = [call.start for call in timeline.calls(lane=lane)]
+        traffic[f"to {lane[0]}: requests per 5 s"] = [
+            (at, sum(at <= start < at + 5 for start in starts)) for at in range(0, seconds, 5)
+        ]
+    return slots(
+        verdicts,
+        title="The backend is back at 60 s: which services are, too?",
+        order=lanes,
+        tenants=LOOK,
+        steps=traffic,
+        timeline=timeline,
+    )
+
 
 # %%
-show(
-    raster(
-        repaired_after_a_minute().timeline,
-        title="Three health checks behind a load balancer",
-        state="state",
-        states={"ready": "ok", "not ready": "failed"},
-        height=60,
-        bin=5,
-    ),
-    fold="What happens",
-)
+show(three_verdicts(repaired_after_a_minute().timeline), fold="What happens")
 
 # %% [markdown]
-# Only the third one comes back. Its window runs empty while nobody calls; an empty window says nothing, so it is
-# ready and gets traffic, and that traffic finds out. (If the backend were still away, the next check would turn it
-# out again: a try each minute, like a circuit breaker's probe.) So the window slides *whenever somebody looks*, not
-# only when something comes.
+# <details><summary>What keeps the other two out</summary>
+#
+# Only the third service comes back. While it gets no requests, its window runs empty. An empty window is no evidence,
+# so the service is ready and gets traffic, and the traffic shows whether the backend is back. (If the backend were
+# still away, the next check would say "not ready" again: one try a minute, like a circuit breaker's probe.) So the
+# window must slide *whenever the check is asked*, not only when a request is recorded.
+# </details>
 #
 # ## Two questions, not one
-# "Are you healthy?" is asked by two different neighbours, and they do different things with a No:
+# Two different neighbours ask "are you healthy?", and they do different things when the answer is No:
 #
 # | | asks | after a No |
 # |---|---|---|
-# | **liveness**, `/livez` | whoever can restart the process | kills it |
+# | **liveness**, `/livez` | the supervisor, which can restart the process | kills the process |
 # | **readiness**, `/readyz` | the load balancer | sends the traffic elsewhere |
 #
 # | what is wrong | `/livez` | `/readyz` |
 # |---|---|---|
 # | the database is away | 200: a restart won't bring it back | 503 |
 # | one request in fifty takes 5 s | 200 | 503 |
-# | the process leaves and finishes its last requests | 200: don't kill it now | 503 |
+# | the process shuts down and finishes its last requests | 200: don't kill it now | 503 |
 # | the event loop is stuck in an endless loop | no answer at all, which is a No | no answer |
 #
-# What if one check answers both? Twenty processes ask their database in `/livez`, and the database is away for ten
-# minutes. Kubernetes asks every 10 s and kills after 3 failures in a row (its defaults for `periodSeconds` and
-# `failureThreshold`); starting again takes 20 s.
+# What happens if one check answers both? Twenty processes ask their database in `/livez`, and the database is away for
+# ten minutes. Kubernetes asks every 10 s and kills a process after 3 consecutive failures (its defaults for
+# `periodSeconds` and `failureThreshold`). A process takes 20 s to start again.
 
 
 # %%
 def restarts(processes=20, outage=600, every=10, failures=3, starting=20):
-    """How often processes are killed whose liveness depends on something that is away."""
+    """How many processes are killed while their liveness depends on something that is away."""
     killed, now = 0, 0
     while now + every * failures <= outage:
         now += every * failures
@@ -478,26 +516,25 @@ def restarts(processes=20, outage=600, every=10, failures=3, starting=20):
     return killed
 
 
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
     "How many processes are killed in these ten minutes?",
     restarts,
-    why="3 × 10 s until the kill and 20 s to start make rounds of 50 s: twelve of them, with all twenty processes in "
-    "each. None was sick. Each came back with cold caches and empty connection pools, and asked for the database at "
-    "the same moment as the others.",
+    why="3 × 10 s until the kill and 20 s to start make rounds of 50 s. In each of the twelve rounds, all twenty "
+    "processes are killed. No process was sick. Each one came back with cold caches and empty connection pools, and "
+    "asked for the database at the same moment as the others.",
 )
 
 # %% [markdown]
 # ## asyncio you need
-# **1. What is the time?** `asyncio.get_running_loop().time()`: seconds that only ever grow. `datetime.now()` is a
-# date, and may jump. Inside a run the loop's clock is the virtual one.
+# **An ASGI app is one coroutine function with three arguments.** The server calls it once for each request:
 #
-# **2. An ASGI app is one coroutine function with three arguments.** The server calls it once for each request:
+# * `scope` is a dict with what is known already: `scope["path"]`, `scope["method"]`, the headers.
+# * `receive` is a coroutine function: `await receive()` gives the next piece of the request's body.
+# * `send` is a coroutine function: `await send(...)` takes the answer in two messages, first the status, then the body.
 #
-# * `scope`, a dict: what is known already (`scope["path"]`, `scope["method"]`, headers)
-# * `receive`, a coroutine function: `await receive()` gives the next piece of the request's body
-# * `send`, a coroutine function: `await send(...)` takes the answer in two messages, first the status, then the body
-#
-# That is all there is; Starlette and FastAPI are built on it. Here is an app, and what a server does for one GET:
+# Starlette and FastAPI are built on just this. Here is an app, and what a server does for one GET. **When does the
+# server learn the status?**
 
 
 # %%
@@ -510,7 +547,7 @@ async def hello_app(scope, receive, send):
 
 
 async def get_by_hand(asgi_app, path):
-    """GET a path of an ASGI app, without a server: the status and the body."""
+    """GET a path of an ASGI app without a server; return the status and the body."""
     answer = []
 
     async def receive_one():
@@ -531,15 +568,15 @@ async def one_get():
 
 
 run_of_get = simulate(one_get())
-show(run_of_get.timeline, title="One GET: the app sleeps in between, so that one can see the order", order=["app"])
+show(run_of_get.timeline, title="One GET, and an app that sleeps twice: when does the server learn what?")
 print(*run_of_get.value)
 
 # %% [markdown]
 # ## Warm-ups
-# **A percentile by hand.** Of `n` sorted latencies the 95th percentile is the one in place `ceil(0.95 * n)`, counted
-# from one. (There are other definitions; they differ by a place or less.)
+# **A percentile by hand.** Of `n` sorted latencies, the 95th percentile is the one in place `ceil(0.95 * n)`, counted
+# from one. (There are other definitions, which differ by a place or less.)
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 twenty = [12, 9, 11, 480, 10, 14, 8, 13, 10, 11, 9, 12, 300, 10, 11, 9, 13, 12, 10, 11]
 
 estimate(
@@ -547,13 +584,13 @@ estimate(
     lambda: sorted(twenty)[math.ceil(0.95 * len(twenty)) - 1],
     unit="ms",
     tolerance=0.01,
-    why="Place 19 of 20 in the sorted list. In the order of arrival place 19 is 10 ms: forgetting to sort is the "
-    "mistake that no error message tells you of.",
+    why="It is place 19 of 20 in the sorted list. In the order of arrival, place 19 is 10 ms: if you forget to sort, "
+    "no error message tells you.",
 )
 
 # %% [markdown]
-# **ASGI with gaps.** `/tea` is a 418 with the body `short and stout`, any other path is a 404 with the body `no`.
-# Fill in the four gaps (`...`), run the cell, and then the one below it.
+# **ASGI with gaps.** `/tea` is a 418 with the body `short and stout`; any other path is a 404 with the body `no`. Fill
+# in the four gaps (`...`) and run the cell. Then run the folded cell below, which checks it.
 
 
 # %%
@@ -563,7 +600,7 @@ async def tea_app(scope, receive, send):
     await send({"type": ..., "body": ...})
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def tea_trial():
     for path, right in (("/tea", (418, "short and stout")), ("/coffee", (404, "no"))):
         kinds = []
@@ -579,16 +616,16 @@ def tea_trial():
     return ""
 
 
-_ = mended(tea_trial, hint="The path is in `scope`; a message says in `type` what it is; a body is bytes: `b'no'`.")
+_ = mended(tea_trial, hint="The path is in `scope`. A message says in `type` what it is. A body is bytes: `b'no'`.")
 
 # %% [markdown]
-# **Whose ribbon is it?** A window of 60 s. At 10 s fifteen of forty-five requests fail, and after that nobody calls.
-# Asked at 40 s, at 65 s and at 75 s, a check says not ready, *ready*, ready. What is its mistake?
+# **Which check is it?** A check has a window of 60 s. At 10 s, fifteen of forty-five requests fail; after that no
+# request comes. At 40 s, 65 s and 75 s the check says not ready, *ready*, ready. What is its mistake?
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def whose_ribbon():
-    """Three windows over the same burst at 10 s, asked three times."""
+    """Ask three windows three times about the same burst at 10 s."""
 
     def slides(now):
         return now - 10 < 60
@@ -605,15 +642,15 @@ def whose_ribbon():
 
 
 predict(
-    "Not ready at 40 s, ready at 65 s, ready at 75 s: what is in this check?",
+    "Not ready at 40 s, ready at 65 s, ready at 75 s: which window does this check have?",
     {
-        "a sliding window, and that is right": "slides",
-        "a window that is emptied at every full minute": "tumbles",
-        "a window that never forgets without traffic": "never",
+        "a sliding one, and that is right": "slides",
+        "one that is emptied at every full minute": "tumbles",
+        "one that never forgets without traffic": "never",
     },
     whose_ribbon,
     why="At 65 s the failures are 55 s old, so a sliding window still has them. A window that is emptied at every "
-    "full minute hides whatever happens just before.",
+    "full minute forgets a burst just before it within seconds.",
 )
 
 # %% [markdown] lecture="Exercise 3: Health Monitoring"
@@ -622,7 +659,7 @@ predict(
 # ```python
 # class HealthMonitor:
 #     def __init__(self, *, window=60.0, min_samples=20, max_error_rate=0.05, max_p99=1.0)
-#     def record(self, latency: float, ok: bool) -> None      # a request is over: seconds, went well
+#     def record(self, latency: float, ok: bool) -> None      # a request is over: seconds, whether it went well
 #     def snapshot(self) -> dict                              # count, error_rate, p50, p95, p99
 #     def ready(self) -> bool
 #     def begin_drain(self) -> None
@@ -630,21 +667,22 @@ predict(
 # def make_app(monitor)                                       # an ASGI app
 # ```
 #
-# **Window.** Everything is about the last `window` seconds, and slides also when nothing comes. `count` is the number
-# of requests, `error_rate` a share (0.05), percentiles are in seconds and in any definition in common use; of an
-# empty window they are `None` or 0. A monitor that never saw a request is ready.
+# **Window.** Every number is about the last `window` seconds. The window also slides when no request comes. `count` is
+# the number of requests and `error_rate` is a share (0.05). Percentiles are in seconds, by any definition in common
+# use; for an empty window they are `None` or 0. A monitor that never saw a request is ready.
 #
-# **Readiness.** Fewer than `min_samples` requests in the window: ready. Else ready if, and only if, the error rate is
-# at most `max_error_rate` and p99 at most `max_p99`.
+# **Readiness.** With fewer than `min_samples` requests in the window, the monitor is ready. Otherwise it is ready if,
+# and only if, the error rate is at most `max_error_rate` and p99 is at most `max_p99`.
 #
-# **Endpoints.** `/livez` answers 200, always. `/readyz` answers 200 or 503; its body is JSON, with `ready` and all
-# that `snapshot()` has. After `begin_drain()` the monitor is not ready, for good. `/metrics` is a page in Prometheus'
-# text format with `requests_total{outcome="ok"}` and `requests_total{outcome="error"}`, which count from the
-# monitor's creation and never go down. Any other path is a 404.
+# **Endpoints.** `/livez` always answers 200. `/readyz` answers 200 or 503; its body is JSON, with `ready` and
+# everything that `snapshot()` has. After `begin_drain()` the monitor is never ready again. `/metrics` is a page in
+# Prometheus' text format with `requests_total{outcome="ok"}` and `requests_total{outcome="error"}`. These counters
+# start at 0 when the monitor is created and never go down. Any other path is a 404.
 #
-# Time is the loop's. A request takes no time to record. The app gets `http` scopes only, and no lifespan events. Bare
-# ASGI and Starlette are both fine. A window may also move in steps, of up to five seconds. One thing about counters: a
-# name can be registered only once in a registry, and there may be more than one monitor, so give each its own:
+# Use the event loop's clock, `asyncio.get_running_loop().time()`: a date (`datetime.now()`) may jump. The tests call
+# `record` when the request has finished. The app gets `http` scopes only, and no lifespan events; bare ASGI and
+# Starlette are both fine. The window may also move in steps of up to five seconds. A registry takes each counter's name
+# only once, and there may be several monitors, so give each monitor its own registry:
 #
 # ```python
 # registry = CollectorRegistry()
@@ -658,7 +696,7 @@ predict(
 
 # %% exercise="health"
 class HealthMonitor:
-    """Healthy *now*: error rate and percentiles of the last `window` seconds."""
+    """Judge the health *now*: error rate and percentiles of the last `window` seconds."""
 
     def __init__(self, *, window=60.0, min_samples=20, max_error_rate=0.05, max_p99=1.0):
         ### BEGIN SOLUTION
@@ -671,7 +709,7 @@ class HealthMonitor:
         ### END SOLUTION
 
     def record(self, latency: float, ok: bool) -> None:
-        """One more request is over: it took `latency` seconds and went well or not."""
+        """Record a request that is over: it took `latency` seconds, and it went well or not."""
         ### BEGIN SOLUTION
         self._requests.labels("ok" if ok else "error").inc()
         self._recent.append((asyncio.get_running_loop().time(), latency, ok))
@@ -679,7 +717,7 @@ class HealthMonitor:
         ### END SOLUTION
 
     def snapshot(self) -> dict:
-        """count, error_rate, p50, p95, p99 of the window."""
+        """Return count, error_rate, p50, p95 and p99 of the window."""
         ### BEGIN SOLUTION
         self._forget()
         count = len(self._recent)
@@ -692,7 +730,7 @@ class HealthMonitor:
         ### END SOLUTION
 
     def ready(self) -> bool:
-        """Whether this service should get traffic now."""
+        """Return whether this service should get traffic now."""
         ### BEGIN SOLUTION
         if self.draining:
             return False
@@ -703,7 +741,7 @@ class HealthMonitor:
         ### END SOLUTION
 
     def begin_drain(self) -> None:
-        """Not ready from now on, whatever the numbers say."""
+        """Say "not ready" from now on, whatever the numbers are."""
         ### BEGIN SOLUTION
         self.draining = True
 
@@ -715,7 +753,7 @@ class HealthMonitor:
 
 
 def make_app(monitor):
-    """An ASGI app: GET /livez, /readyz and /metrics; anything else is a 404."""
+    """Return an ASGI app: GET /livez, /readyz and /metrics; anything else is a 404."""
     ### BEGIN SOLUTION
 
     async def app(scope, receive, send):
@@ -739,16 +777,17 @@ def make_app(monitor):
 # %% [markdown]
 # <details><summary>Hint 1</summary>
 #
-# Keep the requests themselves, each as `(instant, latency, ok)`, in a `deque`: new ones at the right end. A small
-# method that throws away what is older than the window at the left end is called by `record` *and* by `snapshot`.
+# Keep the requests themselves, each as `(instant, latency, ok)`, in a `deque`, and append new ones at the right end.
+# Write a small method that throws away, at the left end, what is older than the window. Call it in `record` *and* in
+# `snapshot`.
 #
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# `ready` is a ladder: draining? no. Too few? yes. Else the two limits, both read from one `snapshot()`. A percentile
-# is `sorted(latencies)[int(share * count)]`. The app is one `async def app(scope, receive, send)`
-# inside `make_app` that picks a status and a body by `scope["path"]`, and then sends two messages.
+# `ready` is a ladder. Draining? Not ready. Too few requests? Ready. Otherwise compare both limits with the same
+# `snapshot()`. A percentile is `sorted(latencies)[int(share * count)]`. The app is one `async def app(scope, receive,
+# send)` inside `make_app`: it picks a status and a body by `scope["path"]`, and then sends two messages.
 #
 # </details>
 #
@@ -772,27 +811,31 @@ def make_app(monitor):
 # ## Afterwards
 # <details><summary>Code review: what else is wrong in the listing</summary>
 #
-# * One failure of one request is a success rate of 0 %: a service that has just started is sent home by its first
-#   unlucky request. There is no smallest number.
-# * A request that an open circuit breaker refuses counts as a failure that took 0 ms. The worse things go, the better
-#   the average gets. Count refusals apart, or leave their latency out.
-# * A user who asks for something that doesn't exist counts as a failure of the service. Count what *you* did wrong.
+# * One failure of one request is a success rate of 0 %. There is no smallest number of requests, so a service that has
+#   just started loses its traffic after its first unlucky request.
+# * A request that an open circuit breaker rejects counts as a failure that took 0 ms: the worse things go, the better
+#   the average gets. Which recording is right depends on the signal. The success rate that users see counts a rejection
+#   as a failure, because the user got no answer. Latencies leave rejections out: no work took 0 ms. Readiness leaves
+#   them out too. Otherwise the service stays "not ready" as long as its own breaker rejects, although it could still
+#   answer from a cache. The service in 09 records every rejection as a failure of 0 s, and in 11 you see what follows.
+# * A request for something that doesn't exist counts as a failure of the service. Count only what *your* service did
+#   wrong.
 # * One endpoint serves liveness and readiness.
-# * The numbers in the body are the totals' quotients. Whoever collects them can't compute a rate over five minutes
-#   from them; from two counters, read twice, one can.
-# * A verdict that flips at one limit flaps when the rate is close to it. In production the balancer's own rule (so
-#   many failures in a row) takes care of that.
+# * The numbers in the body are quotients of totals. A program that collects them can't compute a rate over the last
+#   five minutes. From two counters, each read twice, it can.
+# * A verdict that flips at one limit flaps when the rate is close to that limit. In production the balancer's own rule
+#   (a number of consecutive failures) prevents this.
 #
 # </details>
 #
 # ## What practitioners use
-# **prometheus-client** keeps the counters and prints the page; **Starlette** has the routes; **uvicorn** serves them.
-# Percentiles are rarely computed in the process: a histogram counts how many requests stayed below each of a few
-# limits, and the monitoring system computes p99 over all processes from these counts. Averages of percentiles mean
-# nothing; sums of counts do.
+# **prometheus-client** keeps the counters and prints the page, **Starlette** has the routes, and **uvicorn** serves
+# them. Percentiles are rarely computed in the process. A histogram counts how many requests stayed below each of a few
+# limits, and the monitoring system computes p99 over all processes from these counts. An average of percentiles means
+# nothing; a sum of counts does.
 #
-# First, why the exercise insisted on a registry of one's own. The library's default registry is one for the whole
-# process:
+# First, see why the exercise insists on a registry for each monitor. The library's default registry belongs to the
+# whole process:
 
 # %%
 try:
@@ -802,7 +845,7 @@ except ValueError as error:
     print(type(error).__name__, error)
 
 # %% [markdown]
-# Now the real thing: a histogram, Starlette's routes, and the library's own page mounted at `/metrics`.
+# Now the real thing: a histogram, Starlette's routes, and the library's own page at `/metrics`.
 
 # %%
 from prometheus_client import Histogram, make_asgi_app
@@ -832,22 +875,24 @@ house_app = Starlette(
 )
 
 # %% [markdown]
-# And this cell is no simulation: a server on a free port of this machine, a client, real milliseconds.
+# The next cell isn't a simulation: it starts a server on a free port of this machine, and a client waits real
+# milliseconds.
 
 
 # %%
 async def over_a_socket(asgi_app, paths):
-    """Serve an ASGI app on a loopback port and GET these paths from it."""
+    """Serve an ASGI app on a loopback port, GET these paths, and stop the server whatever happens."""
     server = uvicorn.Server(uvicorn.Config(asgi_app, port=0, log_level="error", lifespan="off"))
     serving = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", follow_redirects=True) as client:
-        answers = [await client.get(path) for path in paths]
-    server.should_exit = True
-    await serving
-    return answers
+    try:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", follow_redirects=True) as client:
+            return [await client.get(path) for path in paths]
+    finally:
+        server.should_exit = True
+        await serving
 
 
 answers = (await live(over_a_socket(house_app, ["/livez", "/work", "/work", "/work?slow=1", "/metrics"]))).value
@@ -855,57 +900,58 @@ print(*(answer.status_code for answer in answers))
 print(*(line for line in answers[-1].text.splitlines() if "bucket" in line), sep="\n")
 
 # %% [markdown]
-# Three requests: two below 50 ms, all below 100 ms. The counts are cumulative, each bucket holds the ones below it
-# too. Once your own app passes, look at it the same way, in a new cell:
-# `monitor = HealthMonitor()` and then `(await over_a_socket(make_app(monitor), ["/readyz", "/metrics"]))[0].json()`.
-# The real clock is then the loop's too.
+# Of three requests two took less than 50 ms, and all three less than 100 ms. The counts are cumulative: each bucket
+# also holds the requests of the buckets below it. Once your own app passes, look at it the same way in a new cell:
+# `monitor = HealthMonitor()`, and then `(await over_a_socket(make_app(monitor), ["/readyz", "/metrics"]))[0].json()`.
+# There the event loop's clock is the real one.
 #
 # ## Questions
-# <details><summary>Is it liveness or readiness: the database is down; a coroutine computes for ever; the process
+# <details><summary>Is it liveness or readiness: the database is down; a coroutine computes forever; the process
 # drains?</summary>
 #
-# Readiness; liveness (nobody else will end it); readiness.
+# Readiness; liveness (nothing but a restart will end the coroutine); readiness.
 #
 # </details>
 #
 # <details><summary>Why does a service with an empty window answer "ready", and not "I don't know"?</summary>
 #
-# The load balancer understands two words. With "not ready" a fresh service would never get its first request, and a
-# healed one never its next. "Ready" costs at most `min_samples` bad answers.
+# The load balancer understands only two words. With "not ready", a fresh service would never get its first request, and
+# a healed one would never get its next. "Ready" costs at most `min_samples` bad answers.
 #
 # </details>
 #
-# <details><summary>All twenty processes share one database, and it goes away. All say 503 at the same moment. What
-# does the load balancer do?</summary>
+# <details><summary>All twenty processes share one database, and the database goes away. All say 503 at the same moment.
+# What does the load balancer do?</summary>
 #
-# It has nobody left. Many balancers then send traffic to everybody ("panic mode" in Envoy), because an answer from a
-# sick service beats none. Some teams therefore keep shared dependencies out of readiness altogether, and let the
-# requests fail quickly. There is no answer that is right everywhere; there is one that you have thought about.
+# It has no ready process left. Some balancers then send traffic to every process (Envoy's "panic mode", AWS' "fail
+# open"), because an answer from a sick service beats none. A Kubernetes Service doesn't: without a ready process it has
+# no endpoints, and connections fail. Some teams therefore keep shared dependencies out of readiness altogether, and let
+# the requests fail quickly. No answer is right everywhere, so decide before it happens.
 #
 # </details>
 #
-# One page needs answers from 100 services, and each of them takes a second or more for one request in a hundred.
+# One page needs answers from 100 services. Each service takes a second or more for one request in a hundred.
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
-    "What share of the pages takes a second or more, in per cent?",
+    "What share of the pages takes a second or more, in percent?",
     lambda: 100 * (1 - 0.99**100),
     unit="%",
-    why="1 - 0.99^100: two pages of three (Dean and Barroso, The Tail at Scale, 2013). The tail of a part is the "
-    "everyday life of the whole.",
+    why="It is 1 - 0.99^100, two pages in three (Dean and Barroso, The Tail at Scale, 2013). What is rare for a part "
+    "is common for the whole.",
 )
 
 # %% [markdown]
 # <details><summary>For Rust readers</summary>
 #
-# * The lecture's counters are four separate atomics with `Ordering::Relaxed`. Each is exact, but a reader can see a
-#   total that already counts a request whose success isn't there yet. In asyncio there is no such moment: between two
-#   awaits nobody else runs.
-# * A window can't be built from four atomics. In Rust one would take a `Mutex<VecDeque<(Instant, Duration, bool)>>`,
-#   held for nanoseconds and never across an `.await`, or a ring of atomic slots.
-# * `as_millis()` cuts off: a request of 0.9 ms counts as 0. Keep a `Duration`, and convert when you print.
+# * The lecture's counters are four separate atomics with `Ordering::Relaxed`. Each one is exact, but a reader can see a
+#   total that already counts a request whose success isn't counted yet. In asyncio there is no such moment: between two
+#   awaits no other task runs.
+# * A window can't be built from four atomics. In Rust, use a `Mutex<VecDeque<(Instant, Duration, bool)>>`, held for
+#   nanoseconds and never across an `.await`, or use a ring of atomic slots.
+# * `as_millis()` truncates: a request of 0.9 ms counts as 0. Keep a `Duration`, and convert when you print.
 # * `State<Arc<ServiceMetrics>>` in a router whose state is `AppState` doesn't compile without `FromRef`.
-# * `Instant` is the loop's `time()`; `SystemTime` is `datetime.now()`, with the same trap.
+# * `Instant` corresponds to the loop's `time()`, and `SystemTime` to `datetime.now()`, with the same trap.
 # * A tower service is what an ASGI app is: one async function from a request to a response, wrapped in layers.
 #
 # </details>

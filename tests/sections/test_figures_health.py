@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from autograder.authoring.worked import solution_notebook
 from autograder.notebook.answer import read_cells
 from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
@@ -72,8 +74,8 @@ def test_only_the_sliding_window_comes_back(names):
     """Behind a load balancer, only the check that forgets when asked gets traffic after the repair."""
     timeline = names["repaired_after_a_minute"]().timeline
     last = {lane: max(call.start for call in timeline.calls(lane=lane)) for lane in timeline.lanes if lane}
-    assert last["since the start"] < 40 and last["when recording"] < 40
-    assert last["when asked"] > 170
+    assert last["1 since the start"] < 40 and last["2 when recording"] < 40
+    assert last["3 when asked"] > 170
 
 
 def test_settings_without_a_false_alarm_exist(names):
@@ -81,3 +83,33 @@ def test_settings_without_a_false_alarm_exist(names):
     start, found = names["quiet_service"](), names["quiet_service"](window=40, min_samples=20)
     assert "noticed after 35 s; false alarms: 1" in start.title
     assert "false alarms: 0" in found.title and int(found.title.split()[2]) <= 15
+
+
+def test_the_server_stops_when_the_client_raises():
+    """A path that the client can't ask for ends in its error, and leaves no server running."""
+    cells = [CodeCell(cell.source, False, n) for n, cell in enumerate(read_cells(notebook(HEALTH)))]
+    names, errors = run_notebook(cells, ["over_a_socket", "house_app"])
+    assert {kind for _, kind, _ in errors} <= {"SimulationError"}  # one cell serves on a real socket
+
+    async def asked() -> int:
+        with pytest.raises(TypeError):
+            await names["over_a_socket"](names["house_app"], [None])
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(asked()) == 1
+
+
+def test_rejections_keep_a_service_unready():
+    """A breaker's rejections, recorded as failures of 0 s, make the average better and the service unready."""
+    cells = [CodeCell(cell.source, False, n) for n, cell in enumerate(read_cells(solution_notebook(HEALTH)))]
+    found, errors = run_notebook(cells, ["HealthMonitor"])
+    assert not errors
+
+    async def verdicts(rejections: int) -> tuple[bool, float]:
+        monitor = found["HealthMonitor"]()
+        for latency, ok in [*[(0.1, True)] * 30, *[(0.0, False)] * rejections]:
+            monitor.record(latency, ok)
+        return monitor.ready(), monitor.snapshot()["p50"]
+
+    assert asyncio.run(verdicts(0)) == (True, 0.1)
+    assert asyncio.run(verdicts(70)) == (False, 0.0)

@@ -35,7 +35,7 @@ class Bulkhead:
             return self.tokens.get_nowait()
         self.waiting += 1
         try:
-            # Only who holds the gate, the first in the line, asks for a token: nobody overtakes.
+            # Only the holder of the gate, the first in line, asks for a token, so no caller overtakes.
             async with asyncio.timeout(self.max_wait), self.gate:
                 return await self.tokens.get()
         except TimeoutError:

@@ -1,4 +1,4 @@
-# Numbered tickets: who holds one of the lowest is called when permits are free
+# Numbered tickets: when permits are free, the holders of the lowest numbers are called
 class BulkheadFull(Exception):
     pass
 

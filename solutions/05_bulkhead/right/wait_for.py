@@ -1,4 +1,4 @@
-# wait_for around the semaphore, and counters that are set before anybody waits
+# wait_for around the semaphore, and counters that are set before the wait
 class BulkheadFull(Exception):
     pass
 

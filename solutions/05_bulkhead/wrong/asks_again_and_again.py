@@ -1,4 +1,4 @@
-# Waits by asking every 10 ms, so that chance decides who is next, and free permits lie idle
+# Waits by asking every 10 ms: chance decides which caller is next, and free permits lie idle
 # fails: limit, fifo
 class BulkheadFull(Exception):
     pass

@@ -1,4 +1,4 @@
-# Waits with time.sleep, and stops everybody
+# Waits with time.sleep, which stops every task
 # fails: limit, fifo
 class BulkheadFull(Exception):
     pass

@@ -1,4 +1,4 @@
-# Turns everybody away
+# Rejects every caller
 # fails: limit, fifo, full, max_wait, op_timeout, permit_returns, cancelled_waiter, independent, chaos
 class BulkheadFull(Exception):
     pass

@@ -1,4 +1,4 @@
-# The counters belong to the class: each bulkhead counts the callers of all
+# The counters belong to the class: each bulkhead counts the callers of all bulkheads
 # fails: independent
 class BulkheadFull(Exception):
     pass

@@ -4,7 +4,7 @@ from collections import deque
 
 
 class BulkheadFull(Exception):
-    """There is no permit, and no place in the queue."""
+    """No permit is free, and the queue has no place."""
 
 
 class Bulkhead:

@@ -1,4 +1,4 @@
-# Looks whether there is room, lets others run, and only then takes the place
+# Checks that there is room, lets other tasks run, and only then takes the place
 # fails: full, chaos
 class BulkheadFull(Exception):
     pass

@@ -1,4 +1,4 @@
-# max_wait goes on while op runs, and cuts it off
+# max_wait keeps counting while op runs, and cuts op off
 # fails: max_wait
 class BulkheadFull(Exception):
     pass

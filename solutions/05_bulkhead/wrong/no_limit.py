@@ -1,4 +1,4 @@
-# Runs everything that comes, at once
+# Runs every call that comes, at once
 # fails: limit, fifo, full, chaos
 class BulkheadFull(Exception):
     pass

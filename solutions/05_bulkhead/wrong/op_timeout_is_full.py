@@ -1,4 +1,4 @@
-# Takes a TimeoutError of op for its own, and says BulkheadFull
+# Treats a TimeoutError of op as its own, and raises BulkheadFull
 # fails: op_timeout
 class BulkheadFull(Exception):
     pass

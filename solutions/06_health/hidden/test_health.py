@@ -1,4 +1,4 @@
-"""The behaviours of ../test_health.py once more, with other values and interleavings."""
+"""Test the behaviours of ../test_health.py again, with other values and interleavings."""
 
 from pathlib import Path
 from runpy import run_path
@@ -10,7 +10,7 @@ visible = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "test_healt
 
 
 def as_visible(test):
-    """Title and hint are those of the visible test."""
+    """Give this test the title and the hint of the visible one."""
     test.__doc__ = getattr(visible, test.__name__).__doc__
     return test
 

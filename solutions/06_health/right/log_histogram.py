@@ -51,7 +51,7 @@ class HealthMonitor:
 
 
 def make_app(monitor):
-    """An ASGI app: GET /livez, /readyz and /metrics; anything else is a 404."""
+    """Return an ASGI app: GET /livez, /readyz and /metrics; anything else is a 404."""
 
     async def app(scope, receive, send):
         path, kind = scope["path"], b"application/json"

@@ -1,4 +1,4 @@
-# A collector that is asked when somebody scrapes; numpy for the percentiles; Starlette with coroutines
+# A collector that runs at each scrape; numpy for the percentiles; Starlette with coroutines
 import time
 
 import numpy

@@ -1,4 +1,4 @@
-# Latencies kept in order all the time; a timer for each request takes it out again
+# Latencies kept in order all the time; a timer for each request removes it again
 from bisect import bisect_left, insort
 
 
@@ -40,7 +40,7 @@ class HealthMonitor:
 
 
 def make_app(monitor):
-    """An ASGI app: GET /livez, /readyz and /metrics; anything else is a 404."""
+    """Return an ASGI app: GET /livez, /readyz and /metrics; anything else is a 404."""
 
     async def app(scope, receive, send):
         path, kind = scope["path"], b"application/json"

@@ -1,4 +1,4 @@
-# statistics.quantiles, and Starlette with functions that are no coroutines
+# statistics.quantiles, and Starlette with plain functions
 import statistics
 
 from prometheus_client import make_asgi_app

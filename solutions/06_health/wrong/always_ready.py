@@ -1,4 +1,4 @@
-# It is ready whatever happens: a check that can't fail
+# Is ready whatever happens: a check that can't fail
 # fails: idle, percentiles, recovers_without_traffic, history_does_not_mask, recovers_with_traffic, window_is_time, min_samples, error_rate, one_outlier, tail, liveness, drain, body_and_counters
 class HealthMonitor:
     def __init__(self, *, window=60.0, min_samples=20, max_error_rate=0.05, max_p99=1.0):
@@ -18,7 +18,7 @@ class HealthMonitor:
 
 
 def make_app(monitor):
-    """An ASGI app: GET /livez, /readyz and /metrics; anything else is a 404."""
+    """Return an ASGI app: GET /livez, /readyz and /metrics; anything else is a 404."""
     async def app(scope, receive, send):
         path, kind = scope["path"], b"application/json"
         status, body = 200, b"{}"

@@ -1,4 +1,4 @@
-# An exponential average never says how many, and never forgets without traffic
+# An exponential average has no count, and never forgets without traffic
 # fails: recovers_without_traffic, body_and_counters
 class HealthMonitor:
     def __init__(self, *, window=60.0, min_samples=20, max_error_rate=0.05, max_p99=1.0):
@@ -23,7 +23,7 @@ class HealthMonitor:
 
 
 def make_app(monitor):
-    """An ASGI app: GET /livez, /readyz and /metrics; anything else is a 404."""
+    """Return an ASGI app: GET /livez, /readyz and /metrics; anything else is a 404."""
     async def app(scope, receive, send):
         path, kind = scope["path"], b"application/json"
         status, body = 200, b"{}"

@@ -1,4 +1,4 @@
-"""The behaviours of ../test_degradation.py once more, with other values and interleavings."""
+"""Test the behaviours of ../test_degradation.py again, with other values and interleavings."""
 
 from pathlib import Path
 from runpy import run_path
@@ -12,7 +12,7 @@ LIARS = 0.25
 
 
 def as_visible(test):
-    """Title, hint and step are those of the visible test."""
+    """Give this test the title, the hint and the step of the visible one."""
     same = getattr(visible, test.__name__)
     test.__doc__ = same.__doc__
     step = next(mark.args[0] for mark in same.pytestmark if mark.name == "step")

@@ -2,7 +2,7 @@ import time
 
 
 class Fallback:
-    """Only the primary's call is shared: each caller looks into the cache, and reports, for itself."""
+    """Shares only the primary's call: each caller looks into the cache and reports by itself."""
 
     def __init__(self, primary, *, primary_timeout=0.5, max_stale=300.0, on_degraded=None):
         self._primary, self._timeout, self._max_stale = primary, primary_timeout, max_stale

@@ -1,5 +1,5 @@
 class Fallback:
-    """A record and an event for each call: whoever waits for the event takes what the call wrote down."""
+    """Keeps a record and an event for each call: a waiter takes what the call wrote into the record."""
 
     def __init__(self, primary, *, primary_timeout=0.5, max_stale=300.0, on_degraded=lambda served: None):
         self.primary, self.primary_timeout = primary, primary_timeout

@@ -1,5 +1,5 @@
 class Fallback:
-    """A future for each waiting caller; the call itself runs in the background, and tells them all."""
+    """Gives each waiting caller a future; the call runs in the background and sets them all."""
 
     def __init__(self, primary, *, primary_timeout=0.5, max_stale=300.0, on_degraded=lambda served: None):
         self.primary, self.limit, self.max_stale, self.on_degraded = primary, primary_timeout, max_stale, on_degraded

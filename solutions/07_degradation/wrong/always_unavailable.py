@@ -1,4 +1,4 @@
-# Always unavailable: safe, and of no use
+# Always raises Unavailable: safe, and of no use
 # fails: primary, cached, reported, not_found, unavailable, recovery, shared, cancelled
 class Fallback:
     def __init__(self, primary, **options):

@@ -1,4 +1,4 @@
-# Answers the same to everybody, and asks nobody
+# Gives every caller the same answer and never asks the primary
 # fails: primary, cached, reported, not_found, unavailable, recovery, shared, cancelled
 class Fallback:
     def __init__(self, primary, **options):
