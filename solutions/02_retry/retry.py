@@ -8,10 +8,10 @@
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 from collections import deque
+from functools import partial
 
 from autograder import check
-from faultlab import World, axes, error, hang, live, mark, ok, show, simulate
-from faultlab.explore import explore
+from faultlab import World, axes, error, hang, live, mark, ok, play, show, simulate
 from faultlab.lanes import compare, lanes
 from faultlab.notebook import start
 from faultlab.raster import raster
@@ -82,10 +82,15 @@ def herd_picture(name, timeline, bin=0.1, **options):
     return raster(timeline, bin=bin, height=340, title=summary(name, timeline), **options)
 
 
+def play_herd(run, title, alt, until, width=720, height=300, **options):
+    """The herd as it unfolds: requests between the clients and the service, and the picture of all calls below."""
+    still = partial(raster, bin=0.1, width=width, height=height, title=title, until=until)
+    play(run, title=title, alt=alt, until=until, view="flow", still=still, who="clients", **options)
+
+
 # %% [markdown]
 # A hundred clients, a hundred calls a second: by that arithmetic the last client is served after one second. **What do
-# you expect?** In the picture behind the question each client is a row and each call a dot. Below the dots stands how
-# many calls arrive in each tenth of a second.
+# you expect?** Answer first, then press *Play*.
 
 # %%
 waves = herd(insist)
@@ -99,10 +104,21 @@ estimate(
     why="Nine and a half seconds, although nobody did anything wrong. All refused clients wait together and come back "
     "together: ten are served, the others are refused together again. Between two waves the service has nothing to "
     "do. It is idle for nine tenths of the time, and it still refuses most of its calls.",
-    picture=lambda said: herd_picture("A pause of one second", waves),
+)
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+play_herd(
+    waves,
+    "A pause of one second: when is the last client served?",
+    "A hundred clients call a service that takes ten calls in a tenth of a second. Each refused client comes back after "
+    "a second.",
+    until=12.0,
 )
 
 # %% [markdown]
+# Each request is a dot on its way from the clients to the service and back. In the picture below it, each client is a
+# row and each call a dot; at the bottom stands how many calls arrive in each tenth of a second.
+#
 # This is the **thundering herd**. A real service suffers more than ours: refusing a call costs it work too, and a wave
 # may knock it over again. Remember the picture: by the middle of this notebook you will dissolve the herd with one
 # slider.
@@ -487,13 +503,17 @@ def herd_by(recipe="exponential", clients=100, base=0.1, cap=2.0):
                 pause = pause_by(recipe, n, pause, base, cap)
             await asyncio.sleep(pause)
 
-    return herd_picture(recipe.capitalize(), herd(client, clients), until=6.0)
+    return herd(client, clients)
 
 
 # %%
-explore(
+play_herd(
     herd_by,
-    alt="The first 6 s of the herd: each call as a dot, and how many calls arrive in each tenth of a second.",
+    "The first six seconds: what becomes of the waves?",
+    "The first six seconds of a herd, with the recipe and the numbers that the sliders say.",
+    until=6.0,
+    width=560,
+    height=220,
     labels={"base": "base (s)", "cap": "cap (s)"},
     recipe=RECIPES,
     clients=(10, 200, 10),
@@ -502,7 +522,7 @@ explore(
 )
 
 # %% [markdown]
-# Things to find with the sliders:
+# Press *Play* after each move: the setting before plays beside the new one. Things to find:
 #
 # * Go from *exponential* to *full*. What becomes of the waves?
 # * Choose *the lecture's*. Are the holes gone?
@@ -511,7 +531,8 @@ explore(
 
 # %%
 for recipe in ("full", "the lecture's", "none"):
-    show(herd_by(recipe), fold=f"What happens with the recipe {recipe!r}", table=False)
+    picture = herd_picture(recipe.capitalize(), herd_by(recipe), until=6.0)
+    show(picture, fold=f"What happens with the recipe {recipe!r}", table=False)
 
 # %% [markdown]
 # ## What it costs
@@ -1092,9 +1113,6 @@ else:
 
 
 # %%
-from functools import partial
-
-
 def calls_below(layers, retries):
     world = World()
     call = world.service("database", lambda call: error("ConnectionError"))
