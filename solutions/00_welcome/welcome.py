@@ -519,16 +519,16 @@ look_at_the_shop()
 # %% [markdown]
 # ## How the exercises work
 #
-# The notebooks 01 to 10 each have an exercise: a contract in words, a cell with an empty function or class, and a cell
-# with `check("...")` below it.
+# The notebooks 01 to 10 have an exercise each. It consists of a contract in words, a cell with an empty function or
+# class, and a cell with `check("...")` below it.
 #
-# * **The check** runs your function in many small worlds, on the virtual clock, and says for each promise of the
-#   contract whether it was kept. Where a promise was broken, it says what was seen, with times, and draws your run. A
+# * **The check** runs your function in many small worlds, on the virtual clock. For each promise of the contract it says
+#   whether it was kept. Where a promise was broken, it says what was seen, with times, and draws your run. A
 #   check takes a second or so, costs nothing, and you may run it as often as you like.
 # * **Grading** checks the same promises with other numbers. A function that keeps the contract passes; a function that
 #   was fitted to the numbers of the check doesn't.
-# * **Hints** are folded below the exercise, in layers: where to begin, then the idea, at last the lines of a solution in
-#   the wrong order. Opening one costs no points.
+# * **Hints** are folded below the exercise, in layers. They say where to begin, then the idea, and at last they show the
+#   lines of a solution in the wrong order. Opening one costs no points.
 # * **Predictions** aren't graded either. Choose an answer before you look: you will remember a wrong guess that surprised
 #   you.
 #

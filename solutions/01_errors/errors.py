@@ -343,8 +343,8 @@ show(
 # ## asyncio you need: one of many fails
 #
 # `asyncio.TaskGroup` runs several coroutines side by side and waits for all of them. When one fails, it cancels the others,
-# waits until they are gone, and raises an **`ExceptionGroup`**: a bag with every error that came up, even if there is only
-# one.
+# waits until they are gone, and raises an **`ExceptionGroup`**. This is a bag with every error that came up, even if there
+# is only one.
 
 
 # %%
@@ -419,8 +419,8 @@ predict(
 # | `CancelledError` | stays as it is | no | none | no | info |
 #
 # "Again" means that the same request may be sent again; if it changes something, it must be idempotent too (notebook 02).
-# What a breaker counts is the subject of notebook 03, log levels are that of 08: below status 500 the client made the
-# mistake, from 500 on we did.
+# What a breaker counts is the subject of notebook 03. Log levels are the subject of 08: below status 500 the client made
+# the mistake, from 500 on we did.
 
 # %% [markdown]
 # ## Exercise: `get_user` and `get_users`
@@ -468,9 +468,9 @@ class DeadlineExceeded(ServiceError):
 #
 # **`get_user(db, user_id)`** returns `{"id": ..., "name": ...}` from `SELECT id, name FROM users WHERE id = ?`.
 #
-# * The id is passed as a parameter. No row is `NotFound("user", user_id)`.
-# * Only a positive `int` is an id. Anything else (`True`, `2.0` and `"7"` too) is `InvalidInput`, before the database is
-#   asked.
+# * The id is passed as a parameter. If there is no row, raise `NotFound("user", user_id)`.
+# * Only a positive `int` is an id. Anything else (`True`, `2.0` and `"7"` too) raises `InvalidInput`, before the database
+#   is asked.
 # * A `TimeoutError` becomes `DeadlineExceeded`; a `ConnectionError` or a `sqlite3.OperationalError` becomes `Unavailable`.
 #   The new error is raised `from` the original, and a note on one of the two carries the id.
 # * Everything else propagates as it is: bugs (`KeyError`, `sqlite3.IntegrityError`) and cancellation.
@@ -560,10 +560,10 @@ for kind in (httpx2.TimeoutException, httpx2.ConnectError, sqlalchemy.exc.Timeou
 #
 # <details><summary>Code review: what else to say about the two listings</summary>
 #
-# * `NetworkError(String)` keeps a text and throws away the error that it came from: nobody can later ask whether the
+# * `NetworkError(String)` keeps a text and throws away the error that it came from. Later nobody can ask whether the
 #   connection was reset or the name unknown.
-# * `Timeout` exists twice, as a kind of our own and inside the library's error: one fact under two names, and callers will
-#   look for only one of them.
+# * `Timeout` exists twice, as a kind of our own and inside the library's error. That is one fact under two names, and callers
+#   will look for only one of them.
 # * The text of a database error can contain SQL and values. Log it, but don't send it to a client.
 # * `NotFound` is declared, but no line of the listing ever raises it.
 # </details>

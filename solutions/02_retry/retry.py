@@ -116,8 +116,8 @@ play_herd(
 )
 
 # %% [markdown]
-# Each request is a dot on its way from the clients to the service and back. In the picture below it, each client is a
-# row and each call a dot; at the bottom stands how many calls arrive in each tenth of a second.
+# Above, each request is a dot on its way from the clients to the service and back. Below, each client is a row and each
+# call a dot. The bars at the bottom count the calls in each tenth of a second.
 #
 # This is the **thundering herd**. A real service suffers more than ours: refusing a call costs it work too, and a wave
 # may knock it over again. Remember the picture: by the middle of this notebook you will dissolve the herd with one
@@ -226,9 +226,11 @@ predict(
     "The service is dead, and `max_retries` is 3. How often is it called?",
     [2, 3, 4, 5],
     dead_calls,
-    why="A first try and three retries. Many an off-by-one mistake begins with this name; "
+    why="A first try and three retries. Many off-by-one mistakes begin with this name; "
     "in the exercise the number is called `max_attempts` and counts every call.",
-    picture=lambda said: lanes(two_callers(lecture_example), title="The lecture's backoff: 0.1 s, 0.2 s, 0.4 s"),
+    picture=lambda said: lanes(
+        two_callers(lecture_example), title="The lecture's backoff: how often is each service called?"
+    ),
 )
 
 # %% [markdown]
@@ -310,7 +312,7 @@ def not_there():
 
 
 predict(
-    "How often does the service have to say so?",
+    "How often does the service answer that there is no such user?",
     [1, 2, 3, 4],
     lambda: len(not_there().calls()),
     why="`except Exception` treats every error as transient. The service answers the same question four times, and "
@@ -396,7 +398,7 @@ jittered = five_clients(lambda service: lecture_retry_with_jitter(service, 3))
 show(jittered, title="The lecture's jitter: how far do five clients drift apart?", table=False)
 
 # %% [markdown]
-# They drift apart, and more so with each attempt. One thing stays: after a failure *nobody* comes back before the
+# They drift apart, and more so with each attempt. One thing doesn't change: after a failure *nobody* comes back before the
 # full exponential pause is over. For two thirds of the time until the last possible return, nobody can arrive.
 #
 # ### Is this real?
@@ -510,7 +512,7 @@ def herd_by(recipe="exponential", clients=100, base=0.1, cap=2.0):
 play_herd(
     herd_by,
     "The first six seconds: what becomes of the waves?",
-    "The first six seconds of a herd, with the recipe and the numbers that the sliders say.",
+    "The first six seconds of a herd, with the recipe and the numbers that the sliders set.",
     until=6.0,
     width=560,
     height=220,
@@ -532,7 +534,7 @@ play_herd(
 # %%
 for recipe in ("full", "the lecture's", "none"):
     picture = herd_picture(recipe.capitalize(), herd_by(recipe), until=6.0)
-    show(picture, fold=f"What happens with the recipe {recipe!r}", table=False)
+    show(picture, fold=f"What happens with the recipe: {recipe}", table=False)
 
 # %% [markdown]
 # ## What it costs
@@ -541,8 +543,8 @@ for recipe in ("full", "the lecture's", "none"):
 # clients that have read the same version only the first may write; the others must read again. The simulation behind
 # it is public ([Exponential Backoff and
 # Jitter](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), 2015; code:
-# aws-samples/aws-arch-backoff-simulator). The folded cell holds the same model with its numbers: each message takes
-# about 10 ms (normally distributed, deviation 2 ms), base 5 ms, cap 2 s. (Its first ceiling is twice the base, because
+# aws-samples/aws-arch-backoff-simulator). The folded cell holds the same model with its numbers. Each message takes
+# about 10 ms (normally distributed, deviation 2 ms); the base is 5 ms and the cap 2 s. (Its first ceiling is twice the base, because
 # that model counts failures from one, where we count from zero.)
 
 
@@ -661,7 +663,7 @@ predict(
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 def growth_chart():
     fig, ax = axes("When is the last client done?", "clients", "seconds (logarithmic)", height=3.8)
-    colors = ("#888888", "#222222", "#AA4499", "#56B4E9", "#0072B2", "#8A6D00")
+    colors = ("#6B6B6B", "#222222", "#AA4499", "#117A93", "#0072B2", "#7A5F00")
     for recipe, color in zip(RECIPES, colors, strict=True):
         seconds = [CONTENDED[recipe][clients][1] for clients in CROWDS]
         ax.plot(CROWDS, seconds, marker="o", markersize=4, color=color)
@@ -701,13 +703,12 @@ for recipe, (calls, seconds) in PUBLISHED.items():
     print(f"{recipe:14} {calls:>9,} {seconds:>6.1f} s {own_calls:>9,.0f} {own_seconds:>6.1f} s")
 
 # %% [markdown]
-# Read such numbers with care. The time is that of the *last* client. Which of full and decorrelated is quicker
-# depends on the crowd: from 140 clients on it is full. And the trouble here is contention for one record, not an
+# Read such numbers with care. The time is the one at which the *last* client is done. Which of full and
+# decorrelated is quicker depends on the crowd: from 140 clients on it is full. And the trouble here is contention for one record, not an
 # overloaded server.
 #
 # Some overload feeds on its own retries. Against that, jitter alone doesn't help at all. The last notebook shows the
-# collapse and its cure, a **retry budget**: a client may spend only a small share of its calls on retries, say one in
-# ten.
+# collapse and its cure, a **retry budget**: only a small share of a client's calls may be retries, say one in ten.
 
 # %% [markdown]
 # ## Two limits from outside
@@ -840,7 +841,7 @@ show(
 
 # %% [markdown]
 # **2. To cancel is to raise, and a retry must not catch it.** A cancelled task gets a `CancelledError` at the `await`
-# where it stands: in the service's call or in the pause. It is not an `Exception`, so `except Exception` lets it pass.
+# where it waits: in the service's call or in the pause. It is not an `Exception`, so `except Exception` lets it pass.
 # But an `except:` without a class, or `except BaseException`, treats it as one more failure:
 
 
@@ -1196,7 +1197,7 @@ print("3 retries in each of 5 layers:", calls_below(layers=5, retries=3))
 #
 # </details>
 #
-# <details><summary>Full jitter may draw a pause of nearly nothing. Isn't that a hot loop?</summary>
+# <details><summary>Full jitter may draw a pause of almost zero. Isn't that a hot loop?</summary>
 #
 # It happens now and then, for one client, once: its next draw is another one. The pauses of a crowd fill the time
 # evenly, and the service notices only the crowd. If you need a minimum pause, use equal jitter; it costs time.
@@ -1208,7 +1209,7 @@ print("3 retries in each of 5 layers:", calls_below(layers=5, retries=3))
 #
 # In production use a library. [tenacity](https://tenacity.readthedocs.io) can do everything and must be told
 # everything: its bare `@retry` never gives up, never pauses, and wraps the error. [stamina](https://stamina.hynek.me)
-# is built on tenacity and has good defaults: 10 attempts, 45 s in all, and it insists on being told which errors to
+# is built on tenacity and has good defaults, 10 attempts and 45 s in all. It insists on being told which errors to
 # retry. Both run on the virtual clock as they are:
 
 # %%
@@ -1300,7 +1301,7 @@ for kind in (httpx2.ConnectError, httpx2.ReadTimeout):
 # * **The exponent isn't limited.** In Rust `100 * 2_u64.pow(attempt - 1)` overflows at attempt 59: a panic in a debug
 #   build. In a release build it wraps around, and from attempt 63 on the pause is 0 ms, a hot loop. No real caller
 #   waits that long, but a test with a paused clock does. In Python `0.1 * 2 ** 1100` raises `OverflowError`.
-# * **It logs at every attempt.** In an outage that is one line for each attempt of each request, just when the
+# * **It logs at every attempt.** In an outage every attempt of every request writes a line, just when the
 #   machine has no time for it. Count retries instead, and log once at the end.
 # * **Nothing limits all callers together.** Each call is polite, a thousand of them aren't. To limit them all you need
 #   a retry budget (the last notebook) or a circuit breaker (the next one).
@@ -1313,14 +1314,14 @@ for kind in (httpx2.ConnectError, httpx2.ReadTimeout):
 # <details><summary><strong>For Rust readers</strong></summary>
 #
 # * `FnMut() -> Fut` makes a fresh future for each attempt; Python's counterpart is the function `op`. A Python
-#   coroutine starts only when it is awaited, as a future does only when it is polled; but a task, once made, runs by
+#   coroutine starts only when it is awaited, as a future does only when it is polled. A task, once made, runs by
 #   itself.
 # * `let mut rng = rand::thread_rng()` is held across `.await`. `ThreadRng` isn't `Send`, so neither is the future,
 #   and `tokio::spawn` rejects it. Draw the number in a block of its own before the `.await`, or pass in a `StdRng`.
 # * `Result<T, E>` with any `E` has no way to say "don't try this again". Take a predicate `Fn(&E) -> bool`, or a
 #   trait; in Python the classes in `retry_on` do it.
-# * Dropping a Rust future is like cancelling in Python, with one difference: the drop runs no further line of the
-#   function, while `CancelledError` passes through `except` and `finally`, and can be swallowed there.
+# * Dropping a Rust future is like cancelling in Python, with one difference. The drop runs no further line of the
+#   function; `CancelledError` propagates through `except` and `finally`, and can be swallowed there.
 # * `tokio::time::pause()` is Rust's virtual clock. The tests of this notebook would work there too.
 #
 # </details>
