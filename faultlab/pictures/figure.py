@@ -22,23 +22,22 @@ What a notebook's author needs::
 
     explore(run_herd, alt="...", clients=(1, 100), jitter=["none", "full"])   # sliders around a pure function
 
-`show` displays HTML (an <svg> with aria-label, or an <img> with alt) and returns nothing. matplotlib is imported where
+`show` displays HTML (an <svg> with aria-label) and returns nothing. matplotlib is imported where
 it is used: a picture of a timeline doesn't need it.
 """
 
 from __future__ import annotations
 
 import re
-from base64 import b64encode
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from faultlab.pictures.facts import table_html
 from faultlab.pictures.lanes import lanes
-from faultlab.pictures.sheet import Sheet, with_words
-from faultlab.pictures.svg import svg
-from faultlab.pictures.words import escaped, fill, safe, table_html
+from faultlab.pictures.sheet import GRID, INK, PALE, STYLES, Sheet, with_words
+from faultlab.pictures.svg import framed, svg
+from faultlab.pictures.words import fill, safe
 from faultlab.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -46,7 +45,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 144
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLORS = {
+    "answered": STYLES["ok"].fill,
+    "failed": STYLES["failed"].fill,
+    "attempt": STYLES["attempt"].fill,
+    "waiting": STYLES["sleep"].fill,
+    "fault": STYLES["world"].fill,
+    "ink": INK,
+    "pale": PALE,
+}
+"""What colours mean, in a chart as in every other picture: `ax.plot(..., color=COLORS["answered"])`."""
+
+PALETTE = ("#7B4FA3", "#8C5A2B", "#1B8AA6", "#B8559A", "#8A8A00", "#34407F", INK)
+"""Colours without a meaning, for lines to compare."""
 
 
 def show(
@@ -87,7 +98,7 @@ def rendered(
         return Markup(relabelled), words
     if not alt.strip():
         raise ValueError('a chart can\'t describe itself: show(figure, alt="what is to be seen, in a sentence")')
-    return _img(picture, alt), alt
+    return Markup(chart_svg(picture, alt)), alt
 
 
 def tables(sheet: Sheet, *, limit: int = 300) -> Markup:
@@ -141,10 +152,57 @@ def axes(title: str = "", x: str = "", y: str = "", *, width: float = 7.2, heigh
     ax.set_xlabel(x, fontsize=10)
     ax.set_ylabel(y, fontsize=10)
     ax.tick_params(labelsize=9)
-    ax.grid(True, color="#E3E3E3", linewidth=0.8)
+    ax.grid(True, color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
     return fig, ax
+
+
+def label_lines(ax: Axes) -> None:
+    """Write each line's label beside its right end, instead of a legend; labels keep their order and never touch.
+
+    ax: its lines and the ends of its axes are drawn already.
+
+    >>> fig, ax = axes("Pauses", "attempt", "seconds")
+    >>> _ = ax.plot([1, 2, 3], [1, 2, 4], label="doubling"), ax.plot([1, 2, 3], [1, 1, 1], label="always the same")
+    >>> label_lines(ax)
+    >>> show(fig, alt="One pause doubles, one stays at a second.")
+    One pause doubles, one stays at a second.
+    """
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+    lines = [line for line in ax.get_lines() if not str(line.get_label()).startswith("_")]
+    bottom, top = ax.bbox.y0, ax.bbox.y1
+    last = max(ax.get_xlim())
+    ends = []
+    for line in lines:
+        points: Any = line.get_xydata()
+        end: Any = ax.transData.transform(max((point for point in points if point[0] <= last), key=lambda one: one[0]))
+        ends.append((min(max(float(end[1]), bottom), top), line))
+    ends.sort(key=lambda end: -end[0])
+    room = 13 * ax.figure.dpi / 72
+    places = _apart([end for end, _ in ends], room)
+    for place, (_, line) in zip(places, ends, strict=True):
+        y = (place - bottom) / (top - bottom)
+        key: dict[str, Any] = {
+            "color": line.get_color(),
+            "linestyle": line.get_linestyle(),
+            "linewidth": 2,
+            "clip_on": False,
+        }
+        ax.plot([1.015, 1.05], [y, y], transform=ax.transAxes, label="_key", **key)
+        ax.text(1.06, y, str(line.get_label()), transform=ax.transAxes, va="center", fontsize=9, color=INK)
+
+
+def _apart(places: list[float], room: float) -> list[float]:
+    """Falling places, moved as little as it takes to lie so far from each other."""
+    moved = list(places)
+    for _ in range(50):
+        for index in range(len(moved) - 1):
+            missing = room - (moved[index] - moved[index + 1])
+            if missing > 1e-6:
+                moved[index] += missing / 2
+                moved[index + 1] -= missing / 2
+    return moved
 
 
 # --- display ---------------------------------------------------------------------------------------------------------
@@ -165,16 +223,10 @@ def _relabelled(markup: str, alt: str) -> tuple[str, str]:
     return markup[: found.start(1)] + safe(alt, 2000) + markup[found.end(1) :], alt
 
 
-def _img(fig: Figure, alt: str) -> Markup:
-    data = BytesIO()
-    # Without the version of matplotlib in it, the same figure is the same bytes on this machine next month.
-    fig.savefig(data, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
-    width, height = (round(inches * 96) for inches in fig.get_size_inches())
-    return fill(
-        '<img alt="{}" width="{}" height="{}" style="background:#FFFFFF;max-width:none" '
-        'src="data:image/png;base64,{}">',
-        escaped(alt, 2000),
-        width,
-        height,
-        Markup(b64encode(data.getvalue()).decode("ascii")),
-    )
+def chart_svg(fig: Figure, alt: str) -> str:
+    """A matplotlib figure as an SVG element, with its words for who can't see it."""
+    from faultlab.pictures.chart import chart_shapes
+
+    width, height, body = chart_shapes(fig)
+    title = next((ax.get_title(loc="left") or ax.get_title() for ax in fig.axes), "")
+    return framed(width, height, body, title, alt)

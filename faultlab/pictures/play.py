@@ -21,7 +21,7 @@ from faultlab.pictures.sheet import Sheet, with_words
 from faultlab.pictures.words import fill
 from faultlab.timeline import Call, Timeline
 
-NARROW = 560
+NARROW = 480
 """The width of one of two pictures side by side, in pixels."""
 MOST = 60_000
 """Events of a run that is played; of a longer one the still picture is shown."""

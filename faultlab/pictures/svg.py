@@ -1,8 +1,9 @@
 """A sheet as SVG: one self-contained string, readable on light and dark pages, and for who can't see it.
 
-It holds no script, style sheet, id, reference or font of its own, so that several can stand on a page and a strict page
-may show them. Hatching is drawn line by line for the same reason. It has a width and a height and no viewBox
-(nbgrader's feedback lowercases that attribute). Equal sheets give equal bytes.
+It holds no script, id, reference or font of its own, so that several can stand on a page and a strict page may show
+them; its style sheet (see `theme.py`) is about dark pages alone, and may be taken away. Hatching is drawn line by line
+for the same reason. It has a width and a height and no viewBox (nbgrader's feedback lowercases that attribute). Equal
+sheets give equal bytes.
 """
 
 from __future__ import annotations
@@ -26,10 +27,9 @@ from faultlab.pictures.sheet import (
     is_plain,
     measure,
 )
-from faultlab.pictures.words import describe, safe, table_html
+from faultlab.pictures.theme import dark_style
+from faultlab.pictures.words import safe
 from faultlab.timeline import Timeline
-
-__all__ = ["compare_svg", "describe", "svg", "table_html"]
 
 
 def svg(picture: Timeline | Sheet, *, alt: str | None = None, **layout: Any) -> str:
@@ -39,11 +39,17 @@ def svg(picture: Timeline | Sheet, *, alt: str | None = None, **layout: Any) -> 
     """
     sheet = lanes(picture, **layout) if isinstance(picture, Timeline) else picture
     body = "".join([_PAINTERS[type(shape)](shape) for shape in sheet.shapes])
-    size = f'width="{sheet.width}" height="{sheet.height}"'
+    return framed(sheet.width, sheet.height, body, sheet.title, alt or sheet.alt)
+
+
+def framed(width: int, height: int, body: str, title: str, alt: str) -> str:
+    """SVG elements on paper of a size in pixels, as one element with its words."""
+    size = f'width="{width}" height="{height}"'
+    body = f'<rect {size} fill="#FFFFFF"/>{body}'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{safe(alt or sheet.alt, 2000)}" '
-        f'font-family="{FONT}" style="background:#FFFFFF"><title>{safe(sheet.title or "Picture")}</title>'
-        f'<rect {size} fill="#FFFFFF"/>{body}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="faultlab" {size} role="img" '
+        f'aria-label="{safe(alt, 2000)}" font-family="{FONT}">'
+        f"<title>{safe(title or 'Picture')}</title>{dark_style(body)}{body}</svg>"
     )
 
 
@@ -55,7 +61,6 @@ def compare_svg(own: Timeline, intended: Timeline, *, alt: str | None = None, **
 def _bar(bar: Bar) -> str:
     style = STYLES[bar.style]
     look = f'fill="{style.fill}"' + (f' stroke="{style.stroke}" stroke-width="1.5"' if style.stroke else "")
-    look += f' fill-opacity="{style.opacity}"' if style.opacity < 1 else ""
     x, y, width, height = bar[:4]
     if style.stroke:
         x, y, width, height = x + 0.75, y + 0.75, max(width - 1.5, 1.0), height - 1.5
@@ -69,8 +74,11 @@ def _hatch(bar: Bar, style: Style) -> str:
     if not style.hatch:
         return ""
     path = "".join([f"M{_n(x0)} {_n(y0)}L{_n(x1)} {_n(y1)}" for x0, y0, x1, y1 in hatching(bar)])
-    light = "#FFFFFF" if style.opacity == 1 else style.fill
-    return f'<path d="{path}" stroke="{light}" stroke-width="1.4" pointer-events="none"/>' if path else ""
+    return (
+        f'<path d="{path}" stroke="{style.stroke or "#FFFFFF"}" stroke-width="1.4" pointer-events="none"/>'
+        if path
+        else ""
+    )
 
 
 def _dots(dots: Dots) -> str:
