@@ -12,7 +12,7 @@ import time
 import warnings
 from collections import Counter
 
-from faultlab import World, axes, hang, live, mark, play, show, simulate
+from faultlab import COLORS, World, axes, hang, label_lines, live, mark, play, show, simulate
 from faultlab.lanes import lanes
 from faultlab.notebook import start
 from faultlab.warmup import estimate, mended, predict
@@ -108,17 +108,13 @@ predict(
 def evening_figure():
     title = "The cable is out for ten seconds: when is the service back?"
     fig, ax = axes(title, "seconds", "requests a second", width=7.8)
-    ax.axvspan(30, 40, color="#F8E8C4")
+    ax.axvspan(30, 40, color=COLORS["fault"])
     ax.text(35, 632, "cable out", ha="center", fontsize=9)
-    ax.axhline(300, color="#555555", linewidth=0.8, linestyle=":")
-    ax.text(119, 308, "the database can answer 300", ha="right", fontsize=9)
-    for counts, color, dashes, words, place in (
-        (asked, "#0072B2", "-", "asked", 568),
-        (good, "#009E73", "--", "answered in time", 8),
-    ):
-        ax.plot(counts, color=color, linestyle=dashes, drawstyle="steps-post")
-        ax.text(119, place, words, ha="right", fontsize=9, fontweight="bold", color=color)
+    ax.plot([0, 120], [300, 300], color=COLORS["pale"], linewidth=0.8, linestyle=":", label="the database can do")
+    ax.plot(asked, color=COLORS["attempt"], linestyle="-", drawstyle="steps-post", label="asked")
+    ax.plot(good, color=COLORS["answered"], linestyle="--", drawstyle="steps-post", label="answered in time")
     ax.set(ylim=(-12, 680), xlim=(0, 120))
+    label_lines(ax)
     return fig
 
 

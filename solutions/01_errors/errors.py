@@ -10,7 +10,7 @@
 import asyncio
 
 from autograder import check
-from faultlab import World, axes, error, live, ok, show, simulate
+from faultlab import COLORS, World, axes, error, live, ok, show, simulate
 from faultlab.lanes import lanes
 from faultlab.notebook import start
 from faultlab.warmup import arrange, predict
@@ -314,7 +314,7 @@ def chain():
     fig, ax = axes("What does one error know about others?", width=7.2, height=3.0)
     ax.axis("off")
     ax.set(xlim=(0, 1), ylim=(0, 1))
-    look = {"boxstyle": "round,pad=0.5", "fc": "white", "ec": "#0072B2"}
+    look = {"boxstyle": "round,pad=0.5", "fc": "white", "ec": COLORS["pale"]}
     boxes = {
         name: ax.text(x, y, words, ha="center", va="center", fontsize=10, bbox=look)
         for name, (x, y, words) in BOXES.items()
@@ -322,7 +322,7 @@ def chain():
     fig.draw_without_rendering()  # now the boxes have their sizes, and arrows can end at their edges
     for start_at, end_at, words, (x, y, side) in ARROWS:
         ends = {"patchA": boxes[start_at].get_bbox_patch(), "patchB": boxes[end_at].get_bbox_patch()}
-        arrow = {"arrowstyle": "-|>", "color": "#222222", "shrinkA": 1, "shrinkB": 1, **ends}
+        arrow = {"arrowstyle": "-|>", "color": COLORS["ink"], "shrinkA": 1, "shrinkB": 1, **ends}
         ax.annotate("", BOXES[end_at][:2], BOXES[start_at][:2], arrowprops=arrow)
         ax.text(x, y, words, fontsize=9, ha=side, va="center")
     return fig

@@ -11,7 +11,7 @@ from collections import deque
 from functools import partial
 
 from autograder import check
-from faultlab import World, axes, error, hang, live, mark, ok, play, show, simulate
+from faultlab import COLORS, World, axes, error, hang, label_lines, live, mark, ok, play, show, simulate
 from faultlab.lanes import compare, lanes
 from faultlab.notebook import start
 from faultlab.raster import raster
@@ -268,26 +268,23 @@ def waited(retries, cap=float("inf")):
     return sum(min(cap, 0.1 * 2**number) for number in range(retries))
 
 
-LOOKS = (
-    (float("inf"), "o--", "#555555", {3: "0.7 s", 10: "102 s", 20: "no cap: 29 h"}),
-    (2.0, "s-", "#0072B2", {20: "cap 2 s: 33 s"}),
-)
-
-
-# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def wait_chart(numbers=range(1, 21)):
     fig, ax = axes("How long does a caller wait on a dead service?", "retries", "all pauses together", height=3.4)
-    for cap, look, color, words in LOOKS:
-        ax.plot(numbers, [waited(number, cap) for number in numbers], look, color=color)
-        for number, word in words.items():
-            place, side = ((8, 0), "left") if number == 20 else ((-8, 6), "right")
-            style = {"textcoords": "offset points", "fontsize": 9, "ha": side, "va": "center", "color": color}
-            ax.annotate(word, (number, waited(number, cap)), place, **style)
+    for name, cap, marker in (("no cap", float("inf"), "o"), ("cap 2 s", 2.0, "s")):
+        ax.plot(numbers, [waited(number, cap) for number in numbers], marker=marker, label=name)
+    for number, cap, words, place in (
+        (3, 2.0, "0.7 s", (-8, 6)),
+        (10, float("inf"), "102 s", (-8, 6)),
+        (20, float("inf"), "29 h", (-8, 4)),
+        (20, 2.0, "33 s", (0, -16)),
+    ):
+        look = {"textcoords": "offset points", "fontsize": 9, "ha": "right"}
+        ax.annotate(words, (number, waited(number, cap)), place, **look)
     ax.set_yscale("log")
     ax.set_yticks([0.1, 1, 10, 60, 600, 3600, 36000], ["0.1 s", "1 s", "10 s", "1 min", "10 min", "1 h", "10 h"])
     ax.minorticks_off()
     ax.set_xticks([1, 3, 5, 10, 15, 20])
-    ax.set_xlim(0.4, 23.5)
+    label_lines(ax)
     return fig
 
 
@@ -471,9 +468,9 @@ def pause_chart():
     rng = random.Random(5)
     for row, recipe in enumerate(reversed(RECIPES)):
         pauses = [third_pause(recipe, rng) for _ in range(500)]
-        ax.scatter(pauses, [row + rng.uniform(-0.28, 0.28) for _ in pauses], s=3, color="#0072B2", alpha=0.6)
+        ax.scatter(pauses, [row + rng.uniform(-0.28, 0.28) for _ in pauses], s=3, color=COLORS["waiting"])
     ax.set_yticks(range(6), RECIPES[::-1])
-    ax.axvline(0.4, color="#222222", linewidth=1)
+    ax.axvline(0.4, color=COLORS["ink"], linewidth=1)
     ax.annotate("doubled pause", (0.4, 5.45), (5, 0), textcoords="offset points", fontsize=9)
     ax.set(xlim=(-0.02, 1.6), ylim=(-0.5, 5.8))
     return fig
@@ -610,7 +607,7 @@ def cost_chart():
     fig, ax = axes(title, "calls in all", "last client done after", height=3.6)
     for recipe in RECIPES:
         calls, seconds = CONTENDED[recipe][100]
-        ax.plot(calls, seconds, marker="o", markersize=8, linestyle="none", color="#0072B2")
+        ax.plot(calls, seconds, marker="o", markersize=8, linestyle="none", color=COLORS["ink"])
         words, left = f"{recipe}: {calls:,.0f} calls, {seconds:.1f} s", recipe in LEFT_OF_DOT
         look = {"textcoords": "offset points", "fontsize": 9, "ha": "right" if left else "left", "va": "center"}
         ax.annotate(words, (calls, seconds), (-9 if left else 9, 0), **look)
@@ -663,18 +660,14 @@ predict(
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 def growth_chart():
     fig, ax = axes("When is the last client done?", "clients", "seconds (logarithmic)", height=3.8)
-    colors = ("#6B6B6B", "#222222", "#AA4499", "#117A93", "#0072B2", "#7A5F00")
-    for recipe, color in zip(RECIPES, colors, strict=True):
+    for recipe in RECIPES:
         seconds = [CONTENDED[recipe][clients][1] for clients in CROWDS]
-        ax.plot(CROWDS, seconds, marker="o", markersize=4, color=color)
-        lift = {"equal": 6, "full": -1, "decorrelated": -12}.get(recipe, 0)
-        look = {"textcoords": "offset points", "fontsize": 9, "va": "center", "color": color}
-        ax.annotate(f"{recipe}: {seconds[-1]:.1f} s", (CROWDS[-1], seconds[-1]), (8, lift), **look)
+        ax.plot(CROWDS, seconds, marker="o", markersize=4, label=f"{recipe}: {seconds[-1]:.1f} s")
     ax.set_yscale("log")
     ax.set_yticks([0.2, 0.5, 1, 2, 5, 10, 20, 50], ["0.2", "0.5", "1", "2", "5", "10", "20", "50"])
     ax.minorticks_off()
     ax.set_xticks(CROWDS)
-    ax.set_xlim(5, 122)
+    label_lines(ax)
     return fig
 
 
@@ -1141,9 +1134,15 @@ def retry_tree(layers=3, tries=4):
     for layer, row in enumerate(places):
         for child, x in enumerate(row):
             if layer:
-                ax.plot((places[layer - 1][child // tries], x), (1 - layer, -layer), color="#999999", lw=0.7, ls="-")
+                ax.plot(
+                    (places[layer - 1][child // tries], x), (1 - layer, -layer), color=COLORS["pale"], lw=0.7, ls="-"
+                )
         ax.scatter(
-            row, [-layer] * len(row), s=(60, 40, 22, 10)[layer], color="#D55E00" if layer else "#0072B2", zorder=3
+            row,
+            [-layer] * len(row),
+            s=(60, 40, 22, 10)[layer],
+            color=COLORS["failed" if layer else "attempt"],
+            zorder=3,
         )
         ax.text(-0.02, -layer, names[layer], ha="right", va="center", fontsize=10)
         ax.text(1.02, -layer, f"{len(row)}", ha="left", va="center", fontsize=10, fontweight="bold")
@@ -1244,27 +1243,25 @@ def ten_attempts(caller, seed):
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
-LIBRARIES = {  # how a caller calls, where its dots stand, and how they look
-    "stamina": (by_stamina, -0.38, "o", "#0072B2"),
-    "tenacity, full jitter": (by_tenacity, 0.06, "x", "#555555"),
+LIBRARIES = {  # how a caller calls, where its dots stand, and their shape
+    "stamina": (by_stamina, -0.38, "o"),
+    "tenacity, full jitter": (by_tenacity, 0.06, "x"),
 }
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 def library_chart(callers=40):
     fig, ax = axes("Do the callers of two libraries form a herd?", "pause after attempt", "seconds", height=3.6)
-    for name, (caller, shift, marker, color) in LIBRARIES.items():
+    for name, (caller, shift, marker) in LIBRARIES.items():
         points = [
             (n + shift + 0.32 * seed / callers, pause)
             for seed in range(callers)
             for n, pause in enumerate(ten_attempts(caller, seed), 1)
         ]
-        ax.scatter(*zip(*points, strict=True), s=9, marker=marker, color=color, lw=0.9, label=name)
-    for line in range(1, 9):
-        ax.axvline(line + 0.5, color="#E3E3E3", lw=0.8)
+        ax.scatter(*zip(*points, strict=True), s=9, marker=marker, lw=0.9, label=name)
     ax.grid(False, axis="x")
     ax.set(xlim=(0.5, 9.5), ylim=(-0.2, 5.9), xticks=range(1, 10))
-    ax.annotate("40 callers, one pause", (6.66, 5.0), (-6, 8), textcoords="offset points", fontsize=9, color="#0072B2")
+    ax.annotate("40 callers, one pause", (6.66, 5.0), (-6, 8), textcoords="offset points", fontsize=9)
     ax.legend(frameon=False, loc="upper left")
     return fig
 
