@@ -268,6 +268,7 @@ def waited(retries, cap=float("inf")):
     return sum(min(cap, 0.1 * 2**number) for number in range(retries))
 
 
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def wait_chart(numbers=range(1, 21)):
     fig, ax = axes("How long does a caller wait on a dead service?", "retries", "all pauses together", height=3.4)
     for name, cap, marker in (("no cap", float("inf"), "o"), ("cap 2 s", 2.0, "s")):
