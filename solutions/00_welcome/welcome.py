@@ -264,7 +264,7 @@ play(
 )
 
 # %% [markdown]
-# ### Warm-up 1: who finishes first?
+# ### Warm-up 1: who arrives first?
 #
 # Ada sleeps once, Bob three times, and Cleo's task is created later.
 
@@ -531,8 +531,7 @@ look_at_the_shop()
 # Change the cells, break them, run them again. The Stop button ends a cell that waits forever. When a notebook is in a
 # muddle: *Run, Restart Kernel and Run All Cells*.
 #
-# **The route that we recommend** is the order of the numbers, 00 to 11. It is the lecture's order too. Where a notebook
-# builds on an earlier one, it says so.
+# **The route that we recommend** is the order of the numbers, 00 to 11. It is the lecture's order too.
 #
 # <details><summary>For Rust readers: Tokio and asyncio</summary>
 #
