@@ -584,9 +584,9 @@ def contended(recipe, clients, trials):
 
 
 CROWDS = (10, 25, 50, 75, 100)
-TRIALS = {10: 60, 100: 5}  # a mean of few clients needs more of them
+TRIALS = {10: 40}  # a mean of few clients needs more of them
 CONTENDED = {
-    recipe: {clients: contended(recipe, clients, TRIALS.get(clients, 12)) for clients in CROWDS} for recipe in RECIPES
+    recipe: {clients: contended(recipe, clients, TRIALS.get(clients, 5)) for clients in CROWDS} for recipe in RECIPES
 }
 
 
