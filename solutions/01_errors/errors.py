@@ -340,7 +340,7 @@ show(
 # * `__notes__`: lines that were added on the way.
 
 # %% [markdown]
-# ## asyncio you need: one of many fails
+# ## asyncio you need: one of several tasks fails
 #
 # `asyncio.TaskGroup` runs several coroutines side by side and waits for all of them. When one fails, it cancels the others,
 # waits until they are gone, and raises an **`ExceptionGroup`**. This is a bag with every error that came up, even if there

@@ -396,8 +396,9 @@ jittered = five_clients(lambda service: lecture_retry_with_jitter(service, 3))
 show(jittered, title="The lecture's jitter: how far do five clients drift apart?", table=False)
 
 # %% [markdown]
-# They drift apart, and more so with each attempt. One thing doesn't change: after a failure *nobody* comes back before the
-# full exponential pause is over. For two thirds of the time until the last possible return, nobody can arrive.
+# They drift apart, and more so with each attempt. One thing doesn't change: after a failure *nobody* comes back
+# before the full exponential pause is over. So two thirds of the longest possible pause are a hole, in which the
+# service waits for its clients.
 #
 # ### Is this real?
 #
@@ -538,12 +539,12 @@ for recipe in ("full", "the lecture's", "none"):
 # ## What it costs
 #
 # The best-known measurement of this comes from Amazon. Many clients want to change one record in a database. Of all
-# clients that have read the same version only the first may write; the others must read again. The simulation behind
-# it is public ([Exponential Backoff and
+# clients that have read the same version only the first may write; the others must read again. The simulation
+# behind it is public ([Exponential Backoff and
 # Jitter](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), 2015; code:
 # aws-samples/aws-arch-backoff-simulator). The folded cell holds the same model with its numbers. Each message takes
-# about 10 ms (normally distributed, deviation 2 ms); the base is 5 ms and the cap 2 s. (Its first ceiling is twice the base, because
-# that model counts failures from one, where we count from zero.)
+# about 10 ms (normally distributed, deviation 2 ms); the base is 5 ms and the cap 2 s. (Its first ceiling is twice
+# the base, because that model counts failures from one, where we count from zero.)
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -698,8 +699,8 @@ for recipe, (calls, seconds) in PUBLISHED.items():
 
 # %% [markdown]
 # Read such numbers with care. The time is the one at which the *last* client is done. Which of full and
-# decorrelated is quicker depends on the crowd: from 140 clients on it is full. And the trouble here is contention for one record, not an
-# overloaded server.
+# decorrelated is quicker depends on the crowd: from 140 clients on it is full. And the trouble here is contention
+# for one record, not an overloaded server.
 #
 # Some overload feeds on its own retries. Against that, jitter alone doesn't help at all. The last notebook shows the
 # collapse and its cure, a **retry budget**: only a small share of a client's calls may be retries, say one in ten.
@@ -872,8 +873,8 @@ show(two_cancelled(), title="Cancelled at 0.5 s, while the service doesn't answe
 #
 # ### Warm-up 2: a shuffled loop
 #
-# These lines are a retry with exponential backoff and a cap, without jitter. It doubles in another way than the
-# lecture.
+# These lines are a retry with exponential backoff and a cap, without jitter. The pause doubles in a different way from
+# the lecture's.
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 LOOP = [
