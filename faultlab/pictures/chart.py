@@ -25,15 +25,15 @@ PIXELS = 96
 Point = tuple[float, float]
 
 
-def chart_shapes(fig: Figure) -> tuple[int, int, str]:
-    """The width and the height of a figure in pixels, and what is on it as SVG elements."""
+def chart_elements(fig: Figure) -> tuple[int, int, list[str]]:
+    """A figure's width and height in pixels, and what is on it, from back to front, as SVG elements."""
     painter = _Painter(fig)
     dpi, fig.dpi = fig.dpi, PIXELS
     try:
         fig.draw(painter)
     finally:
         fig.dpi = dpi
-    return round(painter.width), round(painter.height), "".join(painter.parts)
+    return round(painter.width), round(painter.height), painter.parts
 
 
 class _Painter(RendererBase):

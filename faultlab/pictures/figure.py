@@ -56,7 +56,7 @@ COLORS = {
 }
 """What colours mean, in a chart as in every other picture: `ax.plot(..., color=COLORS["answered"])`."""
 
-PALETTE = ("#7B4FA3", "#8C5A2B", "#1B8AA6", "#B8559A", "#8A8A00", "#34407F", INK)
+PALETTE = ("#7B4FA3", "#8C5A2B", "#9E2A4F", "#B8559A", "#8A8A00", "#34407F", INK)
 """Colours without a meaning, for lines to compare."""
 
 
@@ -80,8 +80,11 @@ def show(
     """
     markup, words = rendered(picture, alt, table=table, **layout)
     if fold:
-        markup, words = fill("<details><summary>{}</summary>{}</details>", fold, markup), fold
-    display_html(fill('<div style="overflow-x:auto">{}</div>', markup), words)
+        markup, words = (
+            fill('<details><summary>{}</summary><div class="faultlab-fit">{}</div></details>', fold, markup),
+            fold,
+        )
+    display_html(fill('<div class="faultlab-fit" style="overflow-x:auto">{}</div>', markup), words)
 
 
 def rendered(
@@ -225,8 +228,11 @@ def _relabelled(markup: str, alt: str) -> tuple[str, str]:
 
 def chart_svg(fig: Figure, alt: str) -> str:
     """A matplotlib figure as an SVG element, with its words for who can't see it."""
-    from faultlab.pictures.chart import chart_shapes
+    from faultlab.pictures.chart import chart_elements
 
-    width, height, body = chart_shapes(fig)
-    title = next((ax.get_title(loc="left") or ax.get_title() for ax in fig.axes), "")
-    return framed(width, height, body, title, alt)
+    return framed(*chart_elements(fig), chart_title(fig), alt)
+
+
+def chart_title(fig: Figure) -> str:
+    """The words above a chart."""
+    return next((ax.get_title(loc="left") or ax.get_title() for ax in fig.axes), "")

@@ -22,6 +22,7 @@ from faultlab.pictures.figure import tables
 from faultlab.pictures.moments import Moment
 from faultlab.pictures.sheet import Sheet, clean
 from faultlab.pictures.svg import svg
+from faultlab.pictures.words import fill
 
 ELEMENT = "faultlab-player1"
 """The element's name. Another form of its data gets another number, so that no script misreads an older page."""
@@ -32,6 +33,7 @@ CHARACTERS = 3_000_000
 TITLE = 22
 """Height of a still picture's title in pixels, which the player shows in its own place."""
 
+_TOO_MUCH = Markup("<p>There is too much in this run to play it.</p>")
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&#39;"}
 
 
@@ -80,17 +82,20 @@ def player_html(
         "runs": [run.data for run in runs],
     }
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    stills = "".join(
-        f'<div slot="still-{number}" style="overflow-x:auto">{svg(run.still)}</div>{tables(run.still) if table else ""}'
+    stills = Markup().join(
+        fill('<div slot="still-{}" style="overflow-x:auto">{}</div>', number, Markup(svg(run.still)))
+        + (tables(run.still) if table else "")
         for number, run in enumerate(runs)
     )
     if len(text) > CHARACTERS:
         return Markup().join(still_html(run.still, table=table) for run in runs)
     for character, escape in _ESCAPES.items():
         text = text.replace(character, escape)
-    return Markup(
-        f"<{ELEMENT} class='faultlab' style='display:block' data-lm-suppress-shortcuts='true' data-run='{text}'>"
-        f"{stills}</{ELEMENT}>"
+    return fill(
+        "<{0} class='faultlab' style='display:block' data-lm-suppress-shortcuts='true' data-run='{1}'>{2}</{0}>",
+        ELEMENT,
+        Markup(text),
+        stills,
     )
 
 
@@ -107,7 +112,7 @@ def script() -> str:
 
 def script_html() -> Markup:
     """The script as markup. Several on a page do no harm: it defines itself once."""
-    return Markup(f"<script>{script()}</script>")
+    return fill("<script>{}</script>", Markup(script()))
 
 
 def script_hash() -> str:
@@ -117,8 +122,4 @@ def script_hash() -> str:
 
 def still_html(sheet: Sheet, *, table: bool = True) -> Markup:
     """A still picture with its table, for a run that can't be played, and a line that says why."""
-    return (
-        Markup(svg(sheet))
-        + (tables(sheet) if table else "")
-        + Markup("<p>There is too much in this run to play it.</p>")
-    )
+    return Markup(svg(sheet)) + (tables(sheet) if table else "") + _TOO_MUCH

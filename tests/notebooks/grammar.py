@@ -52,9 +52,8 @@ def _of_sheet(sheet: Sheet) -> Iterator[str]:
 
 
 def _has_unit(texts: Iterable[Text]) -> bool:
-    return any(text.text in UNITS for text in texts) or any(
-        text.anchor == "middle" and "," in text.text for text in texts
-    )
+    middles = [text.text for text in texts if text.anchor == "middle" and not text.halo]
+    return any(words in UNITS or re.search("[a-z]", words) for words in middles)
 
 
 def _lane_order(sheet: Sheet) -> Iterator[str]:

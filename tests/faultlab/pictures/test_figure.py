@@ -53,7 +53,9 @@ def test_show_a_chart(displayed):
     ax.plot([0, 1], [0, 1])
     show(fig, alt='It "grows" & grows')
     (bundle,) = displayed
-    found = re.search(r'width="(\d+)" height="(\d+)" role="img" aria-label="([^"]*)"', bundle["text/html"])
+    found = re.search(
+        r'width="(\d+)" height="(\d+)" viewBox="0 0 691 307" role="img" aria-label="([^"]*)"', bundle["text/html"]
+    )
     assert found and found.groups() == ("691", "307", "It &quot;grows&quot; &amp; grows")
 
 

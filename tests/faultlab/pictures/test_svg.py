@@ -37,13 +37,13 @@ def drawn(timeline: Timeline) -> list[str]:
 
 
 def test_parses(busy):
-    """Every picture is well-formed XML with a role, a label, a title and a fixed size, and no viewBox."""
+    """Every picture is well-formed XML with a role, a label, a title, and a size that can shrink."""
     for markup in drawn(busy):
         root = ElementTree.fromstring(markup)
         assert root.tag == f"{SVG}svg" and root.get("role") == "img" and root.get("aria-label")
         assert root.find(f"{SVG}title") is not None
         assert int(root.get("width") or 0) == 720 and int(root.get("height") or 0) > 60
-        assert "viewbox" not in markup.lower()
+        assert root.get("viewBox") == f"0 0 720 {root.get('height')}"
 
 
 @pytest.mark.parametrize("name", NASTY)
@@ -60,7 +60,7 @@ def test_inert(name, pen):
         assert not any(key.startswith("on") or key in ("href", "id") for key in keys)
         assert {element.get("class") for element in root.iter()} == {"faultlab", None}
         (rules,) = [str(element.text) for element in root.iter(f"{SVG}style")]
-        assert not re.sub(r"[\w.#:;,(){}\[\]=\" -]", "", rules) and "evil" not in rules and "alert" not in rules
+        assert not re.sub(r"[\w.#:;,(){}\[\]=>%\" -]", "", rules) and "evil" not in rules and "alert" not in rules
         assert not re.search(
             r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff]", markup
         )
@@ -89,7 +89,7 @@ def test_same_bytes(busy):
 
 def test_same_bytes_on_every_python(busy):
     """Made by another Python on another day. When the picture is changed on purpose, change them too."""
-    assert hashlib.sha256("".join(drawn(busy)).encode()).hexdigest()[:16] == "186f83c96989606f"
+    assert hashlib.sha256("".join(drawn(busy)).encode()).hexdigest()[:16] == "bd87565d939a7e61"
 
 
 def test_failed_is_hatched(busy):
