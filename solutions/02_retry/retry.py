@@ -1,18 +1,18 @@
 # %% [markdown]
 # # Retry
 #
-# **When do I try again?** A call has failed. Perhaps the next one works: that costs a line or two. But you are never
-# alone: whatever you do, everybody else who was hit by the same failure does it too, at the same moment.
+# **When do I try again?** A call has failed. Perhaps the next one works, and trying costs a line or two. But you are
+# never alone: everybody else who was hit by the same failure tries again too, at the same moment.
 #
 # About 35 minutes to read, 40 for the exercise.
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 from collections import deque
+from functools import partial
 
 from autograder import check
-from faultlab import World, axes, error, hang, live, mark, ok, show, simulate
-from faultlab.explore import explore
-from faultlab.lanes import compare
+from faultlab import COLORS, World, axes, error, hang, label_lines, live, mark, ok, play, show, simulate
+from faultlab.lanes import compare, lanes
 from faultlab.notebook import start
 from faultlab.raster import raster
 from faultlab.warmup import arrange, estimate, predict
@@ -27,13 +27,13 @@ import time
 # %% [markdown]
 # ## An incident: a hundred clients come back together
 #
-# A payment service restarts. It is back after a moment, and it is quick: it takes ten calls in any tenth of a second,
-# a hundred a second in all. Whatever comes on top of that it refuses at once.
+# A payment service restarts. It is back after a moment, and it is quick: it answers ten calls in any tenth of a
+# second, a hundred a second in all. It refuses every further call at once.
 
 
 # %%
 def crowded(limit=10, window=0.1):
-    """Answers `limit` calls in any `window` seconds, and refuses the others."""
+    """Answer `limit` calls in any `window` seconds, and refuse the others."""
     answered = deque(maxlen=limit)
 
     def script(call):
@@ -46,8 +46,8 @@ def crowded(limit=10, window=0.1):
 
 
 # %% [markdown]
-# A hundred clients lost their connection in the restart. Each of them does the sensible thing: wait a second, try
-# again, until it works.
+# A hundred clients lost their connection in the restart. Each client does the sensible thing: it waits a second and
+# tries again, until it gets an answer.
 
 
 # %%
@@ -59,7 +59,9 @@ async def insist(service):
             await asyncio.sleep(1)
 
 
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def herd(client, clients=100):
+    """The timeline of so many clients that call the crowded service at the same moment."""
     world = World()
     service = world.service("payments", crowded(), latency=0.05)
 
@@ -71,26 +73,55 @@ def herd(client, clients=100):
     return simulate(main, world=world).timeline
 
 
-# %% [markdown]
-# A hundred clients, a hundred calls a second. By that arithmetic the last one is served after one second. **What do
-# you expect to see?** Each client is a row, each call a dot; below, how many calls arrive in each tenth of a second.
-
-
-# %%
 def summary(name, timeline):
     return f"{name}: {len(timeline.calls()):,} calls, the last client is served after {timeline.duration:.1f} s"
 
 
-waves = herd(insist)
-show(raster(waves, bin=0.1, title=summary("A pause of one second", waves)), fold="What happens")
+def herd_picture(name, timeline, bin=0.1, **options):
+    """Each client is a row and each call a dot; below, the calls that arrive in each `bin` seconds."""
+    return raster(timeline, bin=bin, height=340, title=summary(name, timeline), **options)
+
+
+def play_herd(run, title, alt, until, width=720, height=300, **options):
+    """The herd as it unfolds: requests between the clients and the service, and the picture of all calls below."""
+    still = partial(raster, bin=0.1, width=width, height=height, title=title, until=until)
+    play(run, title=title, alt=alt, until=until, view="flow", still=still, who="clients", **options)
+
 
 # %% [markdown]
-# Nine and a half seconds, although nobody did anything wrong. All who were refused together wait together and come
-# back together: ten get in, the others are refused *together* again. Between two waves the service has nothing to do.
-# It is idle nine tenths of the time, and it still refuses most of its calls.
+# A hundred clients, a hundred calls a second: by that arithmetic the last client is served after one second. **What do
+# you expect?** Answer first, then press *Play*.
+
+# %%
+waves = herd(insist)
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+estimate(
+    "After how many seconds is the last of the hundred clients served?",
+    lambda: waves.duration,
+    unit="s",
+    tolerance=0.1,
+    why="Nine and a half seconds, although nobody did anything wrong. All refused clients wait together and come back "
+    "together: ten are served, the others are refused together again. Between two waves the service has nothing to "
+    "do. It is idle for nine tenths of the time, and it still refuses most of its calls.",
+)
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+play_herd(
+    waves,
+    "A pause of one second: when is the last client served?",
+    "A hundred clients call a service that takes ten calls in a tenth of a second. Each refused client comes back after "
+    "a second.",
+    until=12.0,
+)
+
+# %% [markdown]
+# Above, each request is a dot on its way from the clients to the service and back. Below, each client is a row and each
+# call a dot. The bars at the bottom count the calls in each tenth of a second.
 #
-# This is the **thundering herd**. A real service does worse than ours: a refusal costs it work too, and a wave may
-# knock it over again. Keep the picture in mind; by the middle of this notebook you will dissolve it with one slider.
+# This is the **thundering herd**. A real service suffers more than ours: refusing a call costs it work too, and a wave
+# may knock it over again. Remember the picture: by the middle of this notebook you will dissolve the herd with one
+# slider.
 
 # %% [markdown] lecture="Retry Patterns"
 # ## The pattern
@@ -112,8 +143,8 @@ async def try_again(operation, attempts=4, pause=0.3):
 
 
 # %% [markdown]
-# To watch it we need a service that fails a few times and then works, and callers beside each other, a lane for each.
-# What a caller gets in the end, a result or an error, is written into its lane.
+# To watch it we need a service that fails a few times and then works, and callers side by side, a lane for each. What
+# a caller gets in the end, a result or an error, is written into its lane.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -134,25 +165,25 @@ def flaky(world, failures, latency=0.05, name="service"):
     return world.service(name, [error("ConnectionError")] * failures, latency=latency)
 
 
-# %%
 def two_callers(caller):
     world = World()
     lucky, unlucky = flaky(world, failures=2, name="flaky"), flaky(world, failures=99, name="dead")
     return simulate(beside_each_other({"lucky": caller(lucky), "unlucky": caller(unlucky)}), world=world).timeline
 
 
-show(two_callers(try_again), title="Two failures, then an answer; and a service that is dead")
+# %%
+show(two_callers(try_again), title="Two failures and then an answer, or a dead service: what do the callers get?")
 
 # %% [markdown]
-# Most failures of a network are over in a moment, so a second attempt costs little and saves much. Two numbers are
-# left to choose, and everything in this notebook is about them: **how many** attempts, and **how long** the pauses.
+# Most network failures are over in a moment, so a second attempt costs little and saves much. Two numbers are left to
+# choose, and everything in this notebook is about them: **how many** attempts, and **how long** the pauses.
 
 # %% [markdown] lecture="Simple Retry with Exponential Backoff"
 # ## The lecture's first listing: exponential backoff
 #
-# If the service isn't well after 0.1 s, it may need 0.2 s; if not then, 0.4 s. The pause doubles after every failure,
-# and so the pressure on a service in trouble falls quickly. The listing, in Python (what it prints goes to a log
-# here):
+# If the service hasn't recovered after 0.1 s, it may need 0.2 s; if not then, 0.4 s. The pause doubles after every
+# failure, so the pressure on a struggling service falls quickly. Here is the listing in Python. What it prints goes to
+# a log here:
 
 # %% lecture="retry_with_backoff"
 import logging
@@ -184,34 +215,33 @@ async def lecture_example(fetch_from_unreliable_api):
 # ### Warm-up 1: count the calls
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def dead_calls():
     world = World()
     simulate(lecture_example(flaky(world, failures=99)), world=world, catch=True)
     return len(world.timeline().calls())
 
 
-# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
     "The service is dead, and `max_retries` is 3. How often is it called?",
     [2, 3, 4, 5],
     dead_calls,
-    why="A first try and three retries. Many an off-by-one mistake begins with this name; "
+    why="A first try and three retries. Many off-by-one mistakes begin with this name; "
     "in the exercise the number is called `max_attempts` and counts every call.",
+    picture=lambda said: lanes(
+        two_callers(lecture_example), title="The lecture's backoff: how often is each service called?"
+    ),
 )
 
-# %%
-show(two_callers(lecture_example), title="The lecture's backoff: 0.1 s, 0.2 s, 0.4 s", fold="What happens")
-
 # %% [markdown]
-# It does what it was meant to do. Now one thing in its world changes at a time.
+# The listing does what it was meant to do. Now we change one thing in its world at a time.
 #
 # ### More retries
 #
 # Somebody raises `max_retries` from 3 to 20, to be on the safe side.
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def hours_until_told(retries):
     world = World()
     dead = world.service("dead", lambda call: error("ConnectionError"))
@@ -219,18 +249,17 @@ def hours_until_told(retries):
     return run.timeline.duration / 3600
 
 
-# %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
     "Twenty retries on a dead service: after how many hours does the caller hear of it?",
     lambda: hours_until_told(20),
     unit="hours",
     tolerance=0.2,
-    why="Twenty doublings make a million of 0.1 s. To find it out took no time: the clock here is virtual.",
+    why="Twenty doublings turn 0.1 s into a million times as much. Finding out took no time: the clock here is virtual.",
 )
 
 # %% [markdown]
-# A **cap** ends the doubling: no pause is longer than, say, 2 s. How much is that worth? The vertical axis is
-# logarithmic: on it, doubling again and again is a straight line.
+# A **cap** ends the doubling: no pause is longer than, say, 2 s. **How long does the caller wait then?** The vertical
+# axis is logarithmic, so doubling without end is a straight line.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -239,18 +268,24 @@ def waited(retries, cap=float("inf")):
     return sum(min(cap, 0.1 * 2**number) for number in range(retries))
 
 
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def wait_chart(numbers=range(1, 21)):
-    fig, ax = axes("All pauses together, on a dead service", "retries", "", height=3.4)
-    ax.plot(numbers, [waited(number) for number in numbers], marker="o", label="no cap")
-    ax.plot(numbers, [waited(number, 2.0) for number in numbers], marker="s", label="cap 2 s")
+    fig, ax = axes("How long does a caller wait on a dead service?", "retries", "all pauses together", height=3.4)
+    for name, cap, marker in (("no cap", float("inf"), "o"), ("cap 2 s", 2.0, "s")):
+        ax.plot(numbers, [waited(number, cap) for number in numbers], marker=marker, label=name)
+    for number, cap, words, place in (
+        (3, 2.0, "0.7 s", (-8, 6)),
+        (10, float("inf"), "102 s", (-8, 6)),
+        (20, float("inf"), "29 h", (-8, 4)),
+        (20, 2.0, "33 s", (0, -16)),
+    ):
+        look = {"textcoords": "offset points", "fontsize": 9, "ha": "right"}
+        ax.annotate(words, (number, waited(number, cap)), place, **look)
     ax.set_yscale("log")
     ax.set_yticks([0.1, 1, 10, 60, 600, 3600, 36000], ["0.1 s", "1 s", "10 s", "1 min", "10 min", "1 h", "10 h"])
     ax.minorticks_off()
     ax.set_xticks([1, 3, 5, 10, 15, 20])
-    for number, words, place in ((3, "0.7 s", (-8, 6)), (10, "102 s", (-8, 6)), (20, "29 h", (-10, 2))):
-        ax.annotate(words, (number, waited(number)), place, textcoords="offset points", fontsize=9, ha="right")
-    ax.annotate(f"{waited(20, 2.0):.0f} s", (20, waited(20, 2.0)), (0, -16), textcoords="offset points", fontsize=9)
-    ax.legend(frameon=False)
+    label_lines(ax)
     return fig
 
 
@@ -258,40 +293,48 @@ show(
     wait_chart(),
     alt="Seconds waited in all against the number of retries, logarithmic. Without a cap it is a straight line: "
     "0.7 s for 3 retries, 102 s for 10, 29 hours for 20. With a cap of 2 s it bends after five and ends at 33 s.",
+    fold="What happens",
 )
 
 # %% [markdown]
 # ### An error that doesn't go away
 #
-# The service is well, but what is asked for doesn't exist. **How often will the service have to say so?**
+# The service is well, but what the caller asks for doesn't exist. Every attempt gets the same answer, "no such user".
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def not_there():
     world = World()
     service = world.service("service", lambda call: error("LookupError", "no such user"), latency=0.05)
     return simulate(beside_each_other({"caller": lecture_example(service)}), world=world).timeline
 
 
-show(not_there(), title="An error that doesn't go away", fold="What happens")
+predict(
+    "How often does the service answer that there is no such user?",
+    [1, 2, 3, 4],
+    lambda: len(not_there().calls()),
+    why="`except Exception` treats every error as transient. The service answers the same question four times, and "
+    "the caller learns 0.7 s late what was known at once.",
+    picture=lambda said: lanes(not_there(), title="How often is the same question asked?"),
+)
 
 # %% [markdown]
-# `except Exception` takes every error for a passing one. The service answers the same question four times, and the
-# caller learns 0.7 s late what was known at once. So a retry must be told *which* errors may be tried again:
+# So a retry must be told *which* errors it may try again:
 #
 # | what came back | again? | because |
 # |---|---|---|
-# | connection refused or lost | yes | the next attempt may find a healthy machine |
-# | timeout | yes, if twice does no harm | perhaps it was only slow; perhaps it *was* done, and the answer got lost |
-# | "too many requests" (429), "unavailable" (503) | yes, but not before it says | the service asks for time |
+# | connection refused | yes | nothing was done; the next attempt may find a healthy machine |
+# | connection lost, or timeout | only if a second execution is harmless | the work may have been done, and only the answer lost |
+# | "too many requests" (429), "unavailable" (503) | yes, but not earlier than the service asks | the service needs time |
 # | "not found" (404), "invalid" (400) | no | the same question has the same answer |
-# | `KeyError`, `TypeError` | no | a bug of ours: let it be seen |
-# | `CancelledError` | never | somebody wants us to stop |
+# | `KeyError`, `TypeError` | no | it is a bug of ours, and should be seen |
+# | `CancelledError` | never | the caller wants us to stop |
 #
-# "If twice does no harm" is the difference between reading a balance and charging a card. An operation that may be
-# done twice without harm is called **idempotent**. Others become so by a key that the client invents once for each
-# payment and sends with every attempt: the server does the work for the first one and repeats the answer for the
-# rest.
+# Reading a balance twice is harmless; charging a card twice isn't. An operation that may be executed twice without
+# harm is called **idempotent**. Other operations become idempotent through a key: the client invents one for each
+# payment and sends it with every attempt. The server does the work for the first attempt and repeats its answer for
+# the others. Without such a key, a server that charges the card and then loses the connection charges it again at
+# every attempt.
 #
 # ### A hundred of them
 #
@@ -300,17 +343,22 @@ show(not_there(), title="An error that doesn't go away", fold="What happens")
 
 # %%
 doubling = herd(lambda service: lecture_retry_with_backoff(service, 20))
-show(raster(doubling, bin=0.5, title=summary("Exponential backoff", doubling)), fold="What happens")
 
-# %% [markdown]
-# They don't: the same ten waves, only ever further apart. Everybody doubles the same number, so everybody comes back
-# at the same instant. What is missing isn't patience but *difference*.
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+predict(
+    "In how many waves do the hundred clients arrive now?",
+    [1, 3, 10, 100],
+    lambda: len({round(call.start, 3) for call in doubling.calls()}),
+    why="The same ten waves, only further and further apart. Everybody doubles the same number, so everybody comes "
+    "back at the same instant. The clients have patience enough; they lack difference.",
+    picture=lambda said: herd_picture("Exponential backoff", doubling, bin=0.5),
+)
 
 # %% [markdown] lecture="Retry with Jitter"
 # ## The lecture's second listing: jitter
 #
-# So let chance decide a part of each pause. That is **jitter**. The lecture adds up to half of the pause on top of
-# it:
+# Clients that come back at different times need different pauses. So let chance decide a part of each pause. That is
+# **jitter**. The lecture adds up to half of the pause on top of it:
 
 
 # %% lecture="retry_with_jitter"
@@ -331,11 +379,11 @@ async def lecture_retry_with_jitter(operation, max_retries):
 
 
 # %% [markdown]
-# Five clients of a service that fails three times for each of them. They start together. **Look where their second
-# attempts lie, and where their fourth.**
+# Here are five clients of a service that fails three times for each of them. They start together. **Compare their
+# second attempts with their fourth attempts.**
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def five_clients(caller):
     world = World()
     service = flaky(world, failures=15)
@@ -343,17 +391,19 @@ def five_clients(caller):
     return simulate(beside_each_other(callers), world=world, seed=4).timeline
 
 
-show(five_clients(lambda service: lecture_retry_with_jitter(service, 3)), title="The lecture's jitter", table=False)
+# %%
+jittered = five_clients(lambda service: lecture_retry_with_jitter(service, 3))
+show(jittered, title="The lecture's jitter: how far do five clients drift apart?", table=False)
 
 # %% [markdown]
-# They drift apart, and more so with each attempt. One thing stays: after a failure *nobody* comes back before the
-# full exponential pause is over. Two thirds of the time in between are a hole in which the service waits for its
-# clients.
+# They drift apart, and more so with each attempt. One thing doesn't change: after a failure *nobody* comes back
+# before the full exponential pause is over. So two thirds of the longest possible pause are a hole, in which the
+# service waits for its clients.
 #
 # ### Is this real?
 #
-# So far a virtual clock has jumped from one instant to the next. Nothing in the lecture's function knows of that.
-# Here the same function waits real tenths of a second, above; the virtual run stands below it.
+# So far a virtual clock has jumped from one instant to the next. Nothing in the lecture's function knows about that
+# clock. Above, the same function waits real tenths of a second; below, it runs on the virtual clock.
 
 
 # %%
@@ -365,19 +415,19 @@ def three_failures():
 world, on_real_clock = three_failures()
 began = time.perf_counter()
 real = await live(on_real_clock, world=world)
-print(f"{real.timeline.duration:.2f} s on the timeline, {time.perf_counter() - began:.2f} s on the clock at the wall")
+print(f"{real.timeline.duration:.2f} s on the timeline, {time.perf_counter() - began:.2f} s of wall-clock time")
 
-# %%
 world, on_virtual_clock = three_failures()
 virtual = simulate(on_virtual_clock, world=world)
 show(compare(real.timeline, virtual.timeline, titles=("on the real clock", "on the virtual clock")), table=False)
 
 # %% [markdown]
-# The pauses differ because chance draws others each time; the real run's are drawn as gaps. All else is the same.
+# The pauses differ because chance draws new ones each time. (On the real clock a pause is drawn as a gap.) Everything
+# else is the same.
 #
 # ## Six recipes for a pause
 #
-# There is more than one way to mix doubling with chance. These six have names; `ceiling` is the doubled and capped
+# There is more than one way to mix doubling with chance. These six have names. `ceiling` is the doubled and capped
 # pause.
 
 
@@ -403,8 +453,8 @@ def pause_by(recipe, n, last, base, cap, rng=random):
 RECIPES = ["none", "exponential", "the lecture's", "equal", "full", "decorrelated"]
 
 # %% [markdown]
-# Look for the holes: **which of them leaves none?** Five hundred pauses after a third failure, where the doubled
-# pause is 0.4 s:
+# The picture shows five hundred pauses after a third failure, where the doubled pause is 0.4 s. **Which recipe leaves
+# no hole between 0 and 0.4 s?**
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -416,13 +466,13 @@ def third_pause(recipe, rng, base=0.1, cap=2.0):
 
 
 def pause_chart():
-    fig, ax = axes("The pause after the third failure", "seconds", "", height=3.0)
+    fig, ax = axes("How long is the pause after the third failure?", "seconds", "recipe", height=3.0)
     rng = random.Random(5)
     for row, recipe in enumerate(reversed(RECIPES)):
         pauses = [third_pause(recipe, rng) for _ in range(500)]
-        ax.scatter(pauses, [row + rng.uniform(-0.28, 0.28) for _ in pauses], s=3, color="#0072B2", alpha=0.6)
+        ax.scatter(pauses, [row + rng.uniform(-0.28, 0.28) for _ in pauses], s=3, color=COLORS["waiting"])
     ax.set_yticks(range(6), RECIPES[::-1])
-    ax.axvline(0.4, color="#222222", linewidth=1)
+    ax.axvline(0.4, color=COLORS["ink"], linewidth=1)
     ax.annotate("doubled pause", (0.4, 5.45), (5, 0), textcoords="offset points", fontsize=9)
     ax.set(xlim=(-0.02, 1.6), ylim=(-0.5, 5.8))
     return fig
@@ -437,11 +487,12 @@ show(
 # %% [markdown]
 # **Full jitter** draws the whole pause, from nothing to the ceiling. Its pauses are on average a good deal *shorter*
 # than the lecture's (half a ceiling against one and a quarter). Shouldn't it then put more pressure on the service?
-# See for yourself. First guess which recipe serves the last client soonest, and which makes the fewest calls. Then
-# move the sliders.
+#
+# See for yourself. First guess which recipe serves the last client soonest, and which one makes the fewest calls. Then
+# move the sliders. The pictures show the first six seconds, whatever the setting.
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def herd_by(recipe="exponential", clients=100, base=0.1, cap=2.0):
     async def client(service):
         n, pause = 0, base
@@ -453,13 +504,17 @@ def herd_by(recipe="exponential", clients=100, base=0.1, cap=2.0):
                 pause = pause_by(recipe, n, pause, base, cap)
             await asyncio.sleep(pause)
 
-    timeline = herd(client, clients)
-    return raster(timeline, bin=0.1, until=max(5.0, timeline.duration), title=summary(recipe.capitalize(), timeline))
+    return herd(client, clients)
 
 
-explore(
+# %%
+play_herd(
     herd_by,
-    alt="Each call of a hundred clients as a dot, and how many arrive in each tenth of a second.",
+    "The first six seconds: what becomes of the waves?",
+    "The first six seconds of a herd, with the recipe and the numbers that the sliders set.",
+    until=6.0,
+    width=560,
+    height=220,
     labels={"base": "base (s)", "cap": "cap (s)"},
     recipe=RECIPES,
     clients=(10, 200, 10),
@@ -468,35 +523,36 @@ explore(
 )
 
 # %% [markdown]
-# Things to find with the sliders:
+# Press *Play* after each move: the setting before plays beside the new one. Things to find:
 #
-# * Go from *exponential* to *full*. The herd dissolves: the waves turn into rain.
-# * Choose *the lecture's*. The waves are softer, and the holes are still there.
+# * Go from *exponential* to *full*. What becomes of the waves?
+# * Choose *the lecture's*. Are the holes gone?
 # * Choose *none*. What does it gain, and what does it cost?
 # * With *full*, make the cap smaller and smaller. What becomes of the number of calls?
 
 # %%
-show(herd_by("full"), fold="A hundred clients with full jitter", table=False)
-show(herd_by("the lecture's"), fold="A hundred clients with the lecture's jitter", table=False)
-show(herd_by("none"), fold="A hundred clients that don't pause at all", table=False)
+for recipe in ("full", "the lecture's", "none"):
+    picture = herd_picture(recipe.capitalize(), herd_by(recipe), until=6.0)
+    show(picture, fold=f"What happens with the recipe: {recipe}", table=False)
 
 # %% [markdown]
 # ## What it costs
 #
-# The best-known measurement of this comes from Amazon. There, many clients want to change one record in a database;
-# of all who have read the same version only the first may write, the others must read again. The simulation behind it
-# is public ([Exponential Backoff and
+# The best-known measurement of this comes from Amazon. Many clients want to change one record in a database. Of all
+# clients that have read the same version only the first may write; the others must read again. The simulation
+# behind it is public ([Exponential Backoff and
 # Jitter](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), 2015; code:
-# aws-samples/aws-arch-backoff-simulator). The same model, with its numbers: each message takes about 10 ms (normally
-# distributed, deviation 2 ms), base 5 ms, cap 2 s.
+# aws-samples/aws-arch-backoff-simulator). The folded cell holds the same model with its numbers. Each message takes
+# about 10 ms (normally distributed, deviation 2 ms); the base is 5 ms and the cap 2 s. (Its first ceiling is twice
+# the base, because that model counts failures from one, where we count from zero.)
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 import heapq
 
 
 def contend(clients, recipe, rng, base=5, cap=2000):
-    """Everybody wants to write one record: calls in all, and when the last write is confirmed (ms)."""
+    """Every client wants to write one record: calls in all, and when the last write is confirmed (ms)."""
 
     def net():
         return abs(rng.gauss(10, 2))
@@ -520,12 +576,8 @@ def contend(clients, recipe, rng, base=5, cap=2000):
     return calls, done
 
 
-# %% [markdown]
-# (Its first ceiling is twice the base: that model counts its failures from one where we count from zero.)
-
-
-# %%
-def contended(recipe, clients, trials=5):
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+def contended(recipe, clients, trials):
     """Calls and seconds, each the mean of a few trials."""
     rng = random.Random(2015)
     runs = [contend(clients, recipe, rng) for _ in range(trials)]
@@ -533,14 +585,18 @@ def contended(recipe, clients, trials=5):
 
 
 CROWDS = (10, 25, 50, 75, 100)
-CONTENDED = {recipe: [contended(recipe, clients) for clients in CROWDS] for recipe in RECIPES}
+TRIALS = {10: 40}  # a mean of few clients needs more of them
+CONTENDED = {
+    recipe: {clients: contended(recipe, clients, TRIALS.get(clients, 5)) for clients in CROWDS} for recipe in RECIPES
+}
+
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
     "A hundred clients, one record: with which recipe is the last client done first?",
     RECIPES,
-    lambda: min(RECIPES, key=lambda recipe: CONTENDED[recipe][-1][1]),
-    why="This server takes any number of calls without getting slower, so who never pauses is never late. "
+    lambda: min(RECIPES, key=lambda recipe: CONTENDED[recipe][100][1]),
+    why="This server takes any number of calls without getting slower, so a client that never pauses is never late. "
     "The price is in the next picture.",
 )
 
@@ -549,10 +605,11 @@ LEFT_OF_DOT = ("none", "exponential", "full")
 
 
 def cost_chart():
-    fig, ax = axes("A hundred clients: work and time", "calls in all", "last client done", height=3.6)
+    title = "A hundred clients: what does each recipe cost, in work and in time?"
+    fig, ax = axes(title, "calls in all", "last client done after", height=3.6)
     for recipe in RECIPES:
-        calls, seconds = CONTENDED[recipe][-1]
-        ax.plot(calls, seconds, marker="o", markersize=8, linestyle="none")
+        calls, seconds = CONTENDED[recipe][100]
+        ax.plot(calls, seconds, marker="o", markersize=8, linestyle="none", color=COLORS["ink"])
         words, left = f"{recipe}: {calls:,.0f} calls, {seconds:.1f} s", recipe in LEFT_OF_DOT
         look = {"textcoords": "offset points", "fontsize": 9, "ha": "right" if left else "left", "va": "center"}
         ax.annotate(words, (calls, seconds), (-9 if left else 9, 0), **look)
@@ -567,39 +624,65 @@ show(
     cost_chart(),
     alt="Calls against the time of the last client, for a hundred clients. None: most calls, 2 s. Exponential: "
     "nearly as many, more than 60 s. The lecture's, equal and full jitter: about 800 calls each, in 10, 7 and 5 s. "
-    "Decorrelated: about 1,000 calls in 4.5 s.",
+    "Decorrelated: about 1,000 calls in 5 s.",
     fold="What happens",
 )
 
 # %% [markdown]
-# * **None finishes first and costs most**: three times the work of full jitter. Work, not time, is what a service in
-#   trouble can't spare.
+# <details><summary>What the picture says about each recipe</summary>
+#
+# * **The recipe `none` finishes first and costs most**: three times the work of full jitter. A struggling service can
+#   spare time, but not work.
 # * **Exponential without jitter** is the worst of both: the herd stays together, and waits.
 # * **The lecture's jitter** makes as few calls as full jitter and needs twice the time. That is its hole.
 # * **Decorrelated** is about as quick as full, for a quarter more calls.
 #
-# And with fewer clients, or more?
+# </details>
+#
+# Does jitter need a crowd? With ten clients every recipe makes forty or fifty calls.
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+TIMES_AS_LONG = {"about as long": 1, "about three times as long": 3, "about eight times as long": 8}
+
+
+def times_as_long(clients=10):
+    ratio = CONTENDED["exponential"][clients][1] / CONTENDED["full"][clients][1]
+    return min(TIMES_AS_LONG.values(), key=lambda known: abs(known - ratio))
+
+
+predict(
+    "Ten clients: how long does the last one wait with exponential backoff, compared with full jitter?",
+    TIMES_AS_LONG,
+    times_as_long,
+    why="Clients that collide and then pause equally long collide again, each time after twice the pause. "
+    "With few clients jitter saves few calls, but much time.",
+)
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 def growth_chart():
-    fig, ax = axes("The work grows with the crowd", "clients", "calls in all", height=3.4)
+    fig, ax = axes("When is the last client done?", "clients", "seconds (logarithmic)", height=3.8)
     for recipe in RECIPES:
-        ax.plot(CROWDS, [calls for calls, _ in CONTENDED[recipe]], marker="o", markersize=4, label=recipe)
-    ax.legend(frameon=False, fontsize=9)
-    ax.set(xlim=(0, 105), ylim=(0, None))
+        seconds = [CONTENDED[recipe][clients][1] for clients in CROWDS]
+        ax.plot(CROWDS, seconds, marker="o", markersize=4, label=f"{recipe}: {seconds[-1]:.1f} s")
+    ax.set_yscale("log")
+    ax.set_yticks([0.2, 0.5, 1, 2, 5, 10, 20, 50], ["0.2", "0.5", "1", "2", "5", "10", "20", "50"])
+    ax.minorticks_off()
+    ax.set_xticks(CROWDS)
+    label_lines(ax)
     return fig
 
 
 show(
     growth_chart(),
-    alt="Calls against the number of clients. At 10 clients all recipes are near 50. At 100 none needs 2,400, "
-    "exponential 1,850, decorrelated 1,000, and the lecture's, equal and full lie on one line at 800.",
+    alt="The last client's time against the number of clients, logarithmic. Exponential lies far above all others: "
+    "over 3 s at 10 clients and over 60 s at 100. The other recipes need about 1 s or less at 10 clients; at 100 the "
+    "lecture's needs 10 s, equal 7 s, full and decorrelated 5 s, none 2 s.",
+    fold="What happens",
 )
 
 # %% [markdown]
-# Jitter pays when there is a crowd; ten clients hardly notice it. Compare with the published numbers at a hundred
-# clients (means of 100 trials):
+# The published numbers for a hundred clients (means of 100 trials), beside ours:
 
 # %%
 PUBLISHED = {
@@ -611,15 +694,16 @@ PUBLISHED = {
 }
 print(f"{'':14} {'published':>18} {'here':>18}")
 for recipe, (calls, seconds) in PUBLISHED.items():
-    own_calls, own_seconds = CONTENDED[recipe][-1]
+    own_calls, own_seconds = CONTENDED[recipe][100]
     print(f"{recipe:14} {calls:>9,} {seconds:>6.1f} s {own_calls:>9,.0f} {own_seconds:>6.1f} s")
 
 # %% [markdown]
-# Read such numbers with care. The time is that of the *last* client. Which of full and decorrelated is quicker
-# depends on the crowd: from 140 clients on it is full. And the trouble here is contention for one record, not an
-# overloaded server. Against overload that feeds on its own retries, jitter alone doesn't help at all; the last
-# notebook shows that collapse, and its cure, a **retry budget**: a client may spend on retries only a small share of
-# its calls, say one in ten.
+# Read such numbers with care. The time is the one at which the *last* client is done. Which of full and
+# decorrelated is quicker depends on the crowd: from 140 clients on it is full. And the trouble here is contention
+# for one record, not an overloaded server.
+#
+# Some overload feeds on its own retries. Against that, jitter alone doesn't help at all. The last notebook shows the
+# collapse and its cure, a **retry budget**: only a small share of a client's calls may be retries, say one in ten.
 
 # %% [markdown]
 # ## Two limits from outside
@@ -627,8 +711,8 @@ for recipe, (calls, seconds) in PUBLISHED.items():
 # ### `Retry-After`: the service knows better
 #
 # A service that knows when it will be back can say so: HTTP has the header `Retry-After` for it. Here the error
-# carries it as `retry_after`, in seconds. The service is away for the first 1.4 s. **How many calls does a caller
-# save that listens?**
+# carries it as `retry_after`, in seconds. The service is away for the first 1.4 s. One caller is deaf to the hint and
+# uses the lecture's backoff; the other one listens:
 
 
 # %%
@@ -640,6 +724,7 @@ async def listening(service):
             await asyncio.sleep(problem.retry_after)
 
 
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def away(call, back=1.4):
     return error("ConnectionError", retry_after=back - call.at) if call.at < back else ok()
 
@@ -653,17 +738,22 @@ def deaf_and_listening():
     ).timeline
 
 
-show(deaf_and_listening(), title="Away for 1.4 s", fold="What happens")
+predict(
+    "How many calls does the listening caller save?",
+    [1, 2, 3, 6],
+    lambda: len(deaf_and_listening().calls(lane="deaf")) - len(deaf_and_listening().calls(lane="listening")),
+    why="It also gets its answer a quarter of a second earlier.",
+    picture=lambda said: lanes(deaf_and_listening(), title="Away for 1.4 s: what does listening save?"),
+)
 
 # %% [markdown]
-# Three calls, and a quarter of a second. So the hint is a *floor*: the pause may be longer, never shorter, even if
-# that is more than our own cap. (A service that tells everybody the same second builds itself a new herd. Whoever
-# writes that service should spread its hints.)
+# The hint is a *floor*: the pause may be longer, never shorter, even if that is more than our own cap. (A service that
+# tells every client the same second builds itself a new herd. It should spread its hints.)
 #
-# ### A deadline: somebody is waiting
+# ### A deadline: a user is waiting
 #
-# The user behind a call leaves after two seconds. Whatever a retry does later is done for nobody. Two ways to respect
-# that deadline suggest themselves. **What is wrong with each?**
+# The user behind a call leaves after two seconds. Whatever a retry does later is done for nobody. Here are two obvious
+# ways to respect that deadline. **What is wrong with each?**
 
 
 # %%
@@ -684,27 +774,33 @@ async def looks_late(service):
     raise TimeoutError("too late")
 
 
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def two_deadlines():
     world = World()
     slow = flaky(world, failures=99, latency=0.4)
     return simulate(beside_each_other({"cut off": cut_off(slow), "looks late": looks_late(slow)}), world=world).timeline
 
 
-show(two_deadlines(), title="A deadline of two seconds, respected in two wrong ways", fold="What happens")
+show(two_deadlines(), title="A deadline of two seconds: what goes wrong?", fold="What happens")
 
 # %% [markdown]
-# The first one is cut in the middle of its fourth attempt: was that payment made, or not? The second one sleeps past
-# the deadline before it looks, and what it raises in the end hides what went wrong. Better to think *before* the
-# pause: when would the next attempt start? If that is too late, the time to give up is now, with the error at hand.
+# <details><summary>What is wrong with each</summary>
 #
-# `asyncio.get_running_loop().time()` is the clock to ask. It only ever goes forward, which can't be said of the clock
-# at the wall.
+# The first caller is cut off in the middle of its fourth attempt: was that payment made, or not? The second caller
+# sleeps past the deadline before it looks, and the error that it raises in the end hides what went wrong.
+#
+# </details>
+#
+# Better to think *before* the pause: when would the next attempt start? If that is too late, the time to give up is
+# now, with the error at hand.
+#
+# Ask `asyncio.get_running_loop().time()` for the time. It only ever goes forward; the wall clock can be set back.
 
 # %% [markdown]
 # ## asyncio you need
 #
-# **1. A coroutine is used up by one `await`.** `service()` makes a coroutine, `service` is what makes them. A second
-# attempt needs a second coroutine, so a retry is given the function, not its result.
+# **1. A coroutine is used up by one `await`.** `service()` makes a coroutine, `service` is the function that makes
+# them. A second attempt needs a second coroutine, so a retry is given the function, not its result.
 
 
 # %%
@@ -723,6 +819,7 @@ async def fresh_coroutine(service):
         return await service()
 
 
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def twice():
     world = World()
     service = flaky(world, failures=2)
@@ -730,41 +827,17 @@ def twice():
     return simulate(beside_each_other(callers), world=world).timeline
 
 
-show(twice(), title="Awaited twice, and made twice", table=False)
+show(
+    twice(),
+    title="What does the second attempt get: with the same coroutine, and with a fresh one?",
+    order=["the same", "a fresh one"],
+    table=False,
+)
 
 # %% [markdown]
-# **2. `asyncio.sleep` lets others run, `time.sleep` stops everybody.** Between two awaits nobody else has a turn, and
-# `time.sleep` is no await. Left to itself the neighbour calls every 0.2 s:
-
-
-# %%
-async def sleeps_badly(service):
-    try:
-        return await service()
-    except ConnectionError:
-        time.sleep(1)
-    return await service()
-
-
-async def neighbour(service):
-    for _ in range(8):
-        await service()
-        await asyncio.sleep(0.2)
-
-
-def blocked_neighbour():
-    world = World()
-    failing, well = flaky(world, failures=1, name="failing"), flaky(world, failures=0, name="well")
-    callers = {"time.sleep": sleeps_badly(failing), "neighbour": neighbour(well)}
-    return simulate(beside_each_other(callers), world=world).timeline
-
-
-show(blocked_neighbour(), title="One sleeps, nobody moves", table=False)
-
-# %% [markdown]
-# **3. To cancel is to raise.** When a task is cancelled, `CancelledError` comes up at the `await` where the task
-# stands: in the service's call or in the pause. It is not an `Exception`, so `except Exception` lets it pass. An
-# `except:` without a class, or `except BaseException`, takes it for one more failure:
+# **2. To cancel is to raise, and a retry must not catch it.** A cancelled task gets a `CancelledError` at the `await`
+# where it waits: in the service's call or in the pause. It is not an `Exception`, so `except Exception` lets it pass.
+# But an `except:` without a class, or `except BaseException`, treats it as one more failure:
 
 
 # %%
@@ -776,6 +849,7 @@ async def wont_stop(service):
             await asyncio.sleep(0.3)
 
 
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 async def impatient(coroutines):
     tasks = [asyncio.create_task(one, name=name) for name, one in coroutines.items()]
     await asyncio.sleep(0.5)
@@ -792,15 +866,15 @@ def two_cancelled():
     return simulate(impatient(coroutines), world=world).timeline
 
 
-show(two_cancelled(), title="Cancelled at 0.5 s, while the service doesn't answer", table=False)
+show(two_cancelled(), title="Cancelled at 0.5 s, while the service doesn't answer: which caller stops?", table=False)
 
 # %% [markdown]
 # ## Two more warm-ups
 #
 # ### Warm-up 2: a shuffled loop
 #
-# These lines are a retry with exponential backoff and a cap, without jitter. It doubles in another way than the
-# lecture.
+# These lines are a retry with exponential backoff and a cap, without jitter. The pause doubles in a different way from
+# the lecture's.
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 LOOP = [
@@ -846,8 +920,8 @@ arrange("In which order do these lines make five attempts with pauses of 0.1, 0.
 # %% [markdown]
 # ### Warm-up 3: three mutants
 #
-# Three retries with one mistake each, on a dead service. All three were asked for four attempts, a base of 0.2 s, and
-# pauses that double. Their code stays hidden, you see only what they did:
+# Three retries, each with one mistake, call a dead service. All three were told to make four attempts, with a base of
+# 0.2 s and pauses that double. Their code stays hidden; you see only what they did:
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 MUTANTS = {  # attempts that are made, the pause after attempt n, whether one follows the last attempt
@@ -877,7 +951,7 @@ def mutants():
 
 
 # %%
-show(mutants(), title="Three mutants", table=False)
+show(mutants(), title="Three mutants on a dead service: what is wrong with each?", table=False)
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -892,39 +966,53 @@ def grew_least():
     return min(MUTANTS, key=lambda one: slept[one][2] / slept[one][1])
 
 
-predict("Which one keeps its caller waiting although all is lost?", list(MUTANTS), slept_in_vain)
+predict("Which one keeps its caller waiting although no attempt is left?", list(MUTANTS), slept_in_vain)
 predict(
-    "Which one took the number of attempts for a number of retries?",
+    "Which one confuses attempts with retries?",
     list(MUTANTS),
     lambda: max(MUTANTS, key=lambda one: len(mutants().calls(lane=one))),
+    why="It made four retries after its first attempt.",
 )
 predict(
-    "Which one doesn't double?", list(MUTANTS), grew_least, why="Its pauses are 0.2, 0.4 and 0.6 s: they grow, evenly."
+    "Which one doesn't double?",
+    list(MUTANTS),
+    grew_least,
+    why="Its pauses are 0.2, 0.4 and 0.6 s: they grow by the same amount each time.",
 )
 
 # %% [markdown] lecture="Exercise 1: Retry Logic"
 # ## Exercise: retry with full jitter
 #
-# Write `retry(op, *, max_attempts, base, cap, retry_on, rng, deadline)`. This is its whole contract:
+# Write `retry(op, *, max_attempts, base, cap, retry_on, rng, deadline)`, in four steps. `check("retry", step=1)` judges
+# the first step alone, and so on; `check("retry")` judges all. This is the whole contract:
 #
-# * **Attempts.** `op` takes no arguments and makes a fresh awaitable at each call. At most `max_attempts` calls, the
-#   first one included. Fewer than 1 is a `ValueError`, before any call.
-# * **Success.** The first result is returned as it is. `None`, `0` and `False` are results like any other.
-# * **Failure.** When the last attempt fails, its exception comes out: the very object that `op` raised, and at once,
-#   without a pause.
-# * **Pause.** Before attempt n + 1 full jitter, drawn anew each time: `rng.uniform(0, min(cap, base * 2 ** (n -
-#   1)))`. Without an `rng`, make a `random.Random()`.
-# * **Which errors.** Only those in `retry_on` (and their subclasses) are tried again. All others, and a cancellation,
-#   go to the caller at once.
-# * **Deadline.** In seconds from the call of `retry`. If the next attempt couldn't start before it, raise the current
-#   exception at once. A running attempt is never cut.
-# * **`retry_after`.** An exception may have this attribute, in seconds. Then the pause is at least so long, even
-#   above `cap`.
-# * **Side by side.** Any number of calls at once don't disturb each other.
+# **Step 1: Attempts.**
 #
-# **Promised**: `rng` is a real `random.Random`; `base` and `cap` are positive. You may write it as a loop,
-# recursively, with helpers of your own or on top of an installed library: only what it does is looked at. One piece
-# of advice, worth no points: 1,200 attempts shouldn't be a problem either.
+# * `op` takes no arguments and makes a fresh awaitable at each call. At most `max_attempts` calls, the first one
+#   included. Fewer than 1 is a `ValueError`, before any call.
+# * The first result is returned as it is. `None`, `0` and `False` are results like any other.
+# * When the last attempt fails, its exception comes out: the very object that `op` raised, and at once, without a
+#   pause.
+# * Any number of calls of `retry` at once don't disturb each other.
+#
+# **Step 2: Errors.**
+#
+# * Only errors in `retry_on` (and their subclasses) are tried again.
+# * All others, and a cancellation, propagate to the caller at once.
+#
+# **Step 3: Pauses.** Before attempt n + 1 the pause has full jitter, drawn anew each time: `rng.uniform(0, min(cap,
+# base * 2 ** (n - 1)))`. Without an `rng`, make a `random.Random()`. (1,200 attempts shouldn't be a problem either;
+# that is advice, worth no points.)
+#
+# **Step 4: Limits.**
+#
+# * `deadline` counts seconds from the call of `retry`. If the next attempt couldn't start before it, raise the current
+#   exception at once. A running attempt is never cut off.
+# * An exception may have an attribute `retry_after`, in seconds. Then the pause is at least that long, even above
+#   `cap`.
+#
+# **Promised**: `rng` is a real `random.Random`; `base` and `cap` are positive. You may write a loop, a recursion,
+# helpers of your own, or use an installed library: only what `retry` does is judged.
 
 
 # %% exercise="retry"
@@ -961,20 +1049,20 @@ async def retry(
 # %% [markdown]
 # <details><summary>Hint 1: where to begin</summary>
 #
-# Begin with the loop of warm-up 2 and let it pass the first behaviours: attempts, results, errors. Run the check
-# often; each line of its table is one sentence of the contract. Then exchange the pause, and last add the two limits
-# from outside.
+# Begin with the loop of warm-up 2 and take one step after the other. Run the check often; each line of its table is
+# one sentence of the contract. For step 3 replace the pause, and in step 4 add the two limits from outside.
 #
 # </details>
 #
 # <details><summary>Hint 2: the places where it goes wrong</summary>
 #
-# * `except retry_on as error:` takes a tuple of classes, and leaves `CancelledError` alone.
-# * The exception's name is gone after its `except` block. What needs it (`raise`, `retry_after`) belongs inside.
+# * `except retry_on as error:` accepts a tuple of classes, and leaves `CancelledError` alone.
+# * The name `error` is gone after its `except` block. Code that needs the exception (`raise`, `retry_after`) belongs
+#   inside the block.
 # * A bare `raise` raises the very object that was caught.
 # * `getattr(error, "retry_after", 0)` reads an attribute that may be missing.
 # * Draw the pause first, then decide whether there is time for it, then sleep.
-# * `2 ** 1200` is a number without trouble in Python, `0.1 * 2 ** 1200` is an `OverflowError`.
+# * `2 ** 1200` is no problem in Python, but `0.1 * 2 ** 1200` is an `OverflowError`.
 #
 # </details>
 #
@@ -1003,27 +1091,24 @@ async def retry(
 # %% [markdown]
 # ## Your answer in the herd
 #
-# The picture that this notebook began with (550 calls, 9.5 s), with your own function in the place of the fixed
+# This is the picture that the notebook began with (550 calls, 9.5 s), with your own function instead of the fixed
 # pause.
 
 # %%
 own = herd(lambda service: retry(service, max_attempts=50))
 if own.calls():
-    show(raster(own, bin=0.1, title=summary("Your retry", own)), table=False)
+    show(herd_picture("Your retry", own), table=False)
 else:
     print("retry hasn't called its op yet: write it above, run it, and come back")
 
 # %% [markdown]
 # ## Retries multiply
 #
-# A user's click passes three services on its way to the database, and each of them was given a careful retry: "three
+# A user's click passes three services on its way to the database. Each of them was given a careful retry: "three
 # retries, then give up". The database is dead. **How often is it called for one click?**
 
 
 # %%
-from functools import partial
-
-
 def calls_below(layers, retries):
     world = World()
     call = world.service("database", lambda call: error("ConnectionError"))
@@ -1035,7 +1120,7 @@ def calls_below(layers, retries):
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
-    "Three layers, three retries each: calls that reach the database",
+    "Three layers, three retries each: how many calls reach the database?",
     [9, 12, 27, 64],
     lambda: calls_below(layers=3, retries=3),
     why="Three retries are four tries, and each try of a layer sets off all tries of the layer below: 4 × 4 × 4.",
@@ -1044,16 +1129,22 @@ predict(
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 def retry_tree(layers=3, tries=4):
-    fig, ax = axes("One click, three layers of retries", width=7.2, height=3.2)
+    fig, ax = axes("One click, three layers of retries: how many calls?", width=7.2, height=3.2)
     ax.axis("off")
     names = ("the click", "service A tries", "service B tries", "service C tries")
     places = [[(child + 0.5) / tries**layer for child in range(tries**layer)] for layer in range(layers + 1)]
     for layer, row in enumerate(places):
         for child, x in enumerate(row):
             if layer:
-                ax.plot((places[layer - 1][child // tries], x), (1 - layer, -layer), color="#999999", lw=0.7, ls="-")
+                ax.plot(
+                    (places[layer - 1][child // tries], x), (1 - layer, -layer), color=COLORS["pale"], lw=0.7, ls="-"
+                )
         ax.scatter(
-            row, [-layer] * len(row), s=(60, 40, 22, 10)[layer], color="#D55E00" if layer else "#0072B2", zorder=3
+            row,
+            [-layer] * len(row),
+            s=(60, 40, 22, 10)[layer],
+            color=COLORS["failed" if layer else "attempt"],
+            zorder=3,
         )
         ax.text(-0.02, -layer, names[layer], ha="right", va="center", fontsize=10)
         ax.text(1.02, -layer, f"{len(row)}", ha="left", va="center", fontsize=10, fontweight="bold")
@@ -1069,7 +1160,7 @@ show(
 )
 
 # %% [markdown]
-# Sixty-four calls for one click, on a database that is in trouble already. Google's book on [Site Reliability
+# All these calls hit a database that is in trouble already. Google's book on [Site Reliability
 # Engineering](https://sre.google/sre-book/addressing-cascading-failures/) (chapter 22) has this very example.
 # Amazon's [Builders' Library](https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/) has
 # a stack of five layers with "three retries", and says 243:
@@ -1079,7 +1170,7 @@ print("3 tries in each of 5 layers:  ", calls_below(layers=5, retries=2))
 print("3 retries in each of 5 layers:", calls_below(layers=5, retries=3))
 
 # %% [markdown]
-# For one of them "three retries" are three tries, for the other four. Ask which one is meant before you set such a
+# Amazon counts tries (3); Google counts retries (3 retries = 4 tries). Ask which one is meant before you set such a
 # number. And retry in *one* layer, as near to the failure as possible; all others pass the error on.
 
 # %% [markdown]
@@ -1087,39 +1178,40 @@ print("3 retries in each of 5 layers:", calls_below(layers=5, retries=3))
 #
 # <details><summary>Where is the mistake in <code>min(cap, base * 2 ** n + rng.uniform(0, 1))</code>?</summary>
 #
-# Once the cap is reached, nothing is random any more: from there on everybody pauses exactly `cap`, and the herd
-# comes together again. Draw last, so that chance has the last word.
+# Once the cap is reached, nothing is random any more. From there on every client pauses for exactly `cap`, and the
+# herd comes together again. Draw last, so that chance has the last word.
 #
 # </details>
 #
 # <details><summary>May you retry <code>POST /charge</code>?</summary>
 #
-# Not as it is: a lost answer may mean that the card was charged. With an idempotency key (one per payment, the same
-# in every attempt) you may.
+# Not as it is: after a timeout or a lost connection the card may have been charged already. With an idempotency key
+# (one per payment, the same in every attempt) you may. The default `retry_on` of our `retry` contains both errors, so
+# it is meant for operations that may run twice.
 #
 # </details>
 #
 # <details><summary>Every other attempt fails, by chance. With four attempts: how many calls, how many errors?</summary>
 #
-# 1 + 1/2 + 1/4 + 1/8 = 1.875 calls for each request, and 1 in 16 fails. When *all* attempts fail it is 4 calls:
-# retries cost most when the service can bear it least.
+# 1 + 1/2 + 1/4 + 1/8 = 1.875 calls for each request, and 1 request in 16 fails. When *all* attempts fail it is 4
+# calls: retries cost most when the service can bear it least.
 #
 # </details>
 #
-# <details><summary>Full jitter may draw a pause of nearly nothing. Isn't that a hot loop?</summary>
+# <details><summary>Full jitter may draw a pause of almost zero. Isn't that a hot loop?</summary>
 #
-# Now and then, for one client, once: the next draw is another one. A crowd's pauses fill the time evenly, and that is
-# what the service feels. Who wants a least pause takes equal jitter and pays with time.
+# It happens now and then, for one client, once: its next draw is another one. The pauses of a crowd fill the time
+# evenly, and the service notices only the crowd. If you need a minimum pause, use equal jitter; it costs time.
 #
 # </details>
 
 # %% [markdown]
 # ## What practitioners use
 #
-# In production take a library. [tenacity](https://tenacity.readthedocs.io) can do everything and must be told
+# In production use a library. [tenacity](https://tenacity.readthedocs.io) can do everything and must be told
 # everything: its bare `@retry` never gives up, never pauses, and wraps the error. [stamina](https://stamina.hynek.me)
-# stands on it and has good defaults: 10 attempts, 45 s in all, and it insists on being told which errors. Both run on
-# the virtual clock as they are:
+# is built on tenacity and has good defaults, 10 attempts and 45 s in all. It insists on being told which errors to
+# retry. Both run on the virtual clock as they are:
 
 # %%
 import stamina
@@ -1139,6 +1231,7 @@ def by_tenacity(service):
     return retrying(service)
 
 
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def ten_attempts(caller, seed):
     world = World()
     dead = world.service("dead", lambda call: error("ConnectionError"))
@@ -1147,37 +1240,46 @@ def ten_attempts(caller, seed):
 
 
 # %% [markdown]
-# Forty callers each, ten attempts on a dead service. **Do you see a herd forming?**
+# In the picture, forty callers of each library make ten attempts on a dead service. Each caller is a dot, and callers
+# stand side by side. **Do you see a herd forming?**
+
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+LIBRARIES = {  # how a caller calls, where its dots stand, and their shape
+    "stamina": (by_stamina, -0.38, "o"),
+    "tenacity, full jitter": (by_tenacity, 0.06, "x"),
+}
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 def library_chart(callers=40):
-    fig, ax = axes("Pauses of two libraries", "pause after attempt", "seconds", height=3.4)
-    looks = {
-        "stamina": (by_stamina, -0.14, "o", "#0072B2"),
-        "tenacity, full jitter": (by_tenacity, 0.14, "x", "#D55E00"),
-    }
-    for name, (caller, shift, marker, color) in looks.items():
-        pauses = [ten_attempts(caller, seed) for seed in range(callers)]
-        points = [(n + shift, pause) for one in pauses for n, pause in enumerate(one, 1)]
-        ax.scatter(*zip(*points, strict=True), s=14, marker=marker, color=color, alpha=0.6, lw=1, label=name)
-    ax.set_xticks(range(1, 10))
-    ax.legend(frameon=False)
+    fig, ax = axes("Do the callers of two libraries form a herd?", "pause after attempt", "seconds", height=3.6)
+    for name, (caller, shift, marker) in LIBRARIES.items():
+        points = [
+            (n + shift + 0.32 * seed / callers, pause)
+            for seed in range(callers)
+            for n, pause in enumerate(ten_attempts(caller, seed), 1)
+        ]
+        ax.scatter(*zip(*points, strict=True), s=9, marker=marker, lw=0.9, label=name)
+    ax.grid(False, axis="x")
+    ax.set(xlim=(0.5, 9.5), ylim=(-0.2, 5.9), xticks=range(1, 10))
+    ax.annotate("40 callers, one pause", (6.66, 5.0), (-6, 8), textcoords="offset points", fontsize=9)
+    ax.legend(frameon=False, loc="upper left")
     return fig
 
 
 show(
     library_chart(),
     alt="Pauses after attempts 1 to 9. Tenacity's full jitter spreads from zero to a ceiling that doubles up to 5 s. "
-    "Stamina's pauses spread over one second above the doubling, and from the seventh on all are exactly 5 s.",
+    "Stamina's pauses spread over one second above the doubling, and from the seventh on all 40 are exactly 5 s.",
 )
 
 # %% [markdown]
 # stamina *adds* up to a second of jitter and then cuts at its cap of 5 s. So after the sixth attempt its callers
-# pause exactly alike: the first of the questions above, in a good library (26.1). With the default of 45 s in all it
+# pause equally long: the first of the questions above, in a good library (26.1). With the default of 45 s in all it
 # seldom matters; when you raise the attempts, raise `wait_max` too.
 #
-# One trap waits for everybody. Libraries have errors of their own:
+# One more trap: libraries have errors of their own.
 
 # %%
 import httpx2
@@ -1190,34 +1292,35 @@ for kind in (httpx2.ConnectError, httpx2.ReadTimeout):
 # errors, or translate them at the boundary.
 
 # %% [markdown]
-# <details><summary><strong>Code review</strong>: what else there is to say about the two listings</summary>
+# <details><summary><strong>Code review</strong>: what else to say about the two listings</summary>
 #
 # * **No deadline.** With a timeout of 5 s for each attempt, three retries keep a caller waiting for up to 20.7 s.
+# * **A second execution.** `except Exception` also retries timeouts and lost connections, after which the work may be
+#   done already. The listings are safe for idempotent operations only.
 # * **The exponent isn't limited.** In Rust `100 * 2_u64.pow(attempt - 1)` overflows at attempt 59: a panic in a debug
-#   build. In a release build it wraps round, and from attempt 63 on the pause is 0 ms, a hot loop. Nobody waits so
-#   long in real time, but a test with a paused clock does. In Python `0.1 * 2 ** 1100` raises `OverflowError`.
-# * **It logs at every attempt.** In an outage that is one line for each attempt of each request, just when the
+#   build. In a release build it wraps around, and from attempt 63 on the pause is 0 ms, a hot loop. No real caller
+#   waits that long, but a test with a paused clock does. In Python `0.1 * 2 ** 1100` raises `OverflowError`.
+# * **It logs at every attempt.** In an outage every attempt of every request writes a line, just when the
 #   machine has no time for it. Count retries instead, and log once at the end.
-# * **Nothing limits all callers together.** Each call is polite, a thousand of them aren't. That takes a retry budget
-#   (the last notebook) or a circuit breaker (the next one).
-# * **The second listing's jitter** can only lengthen a pause: mean 1.25 ceilings against 0.5 for full jitter.
-# * **What is good about them** and easily lost in a rewrite: a fresh operation for each attempt, no pause after the
-#   last one, the last error passed on unchanged.
+# * **Nothing limits all callers together.** Each call is polite, a thousand of them aren't. To limit them all you need
+#   a retry budget (the last notebook) or a circuit breaker (the next one).
+# * **The second listing's jitter** can only lengthen a pause: its mean is 1.25 ceilings, against 0.5 for full jitter.
+# * **Three good things** that a rewrite easily loses: a fresh operation for each attempt, no pause after the last one,
+#   and the last error passed on unchanged.
 #
 # </details>
 #
 # <details><summary><strong>For Rust readers</strong></summary>
 #
-# * `FnMut() -> Fut` is what makes a fresh future for each attempt; Python's counterpart is the function `op`. A
-#   Python coroutine starts only when it is awaited, as a future does only when it is polled; but a task, once made,
-#   runs by itself.
+# * `FnMut() -> Fut` makes a fresh future for each attempt; Python's counterpart is the function `op`. A Python
+#   coroutine starts only when it is awaited, as a future does only when it is polled. A task, once made, runs by
+#   itself.
 # * `let mut rng = rand::thread_rng()` is held across `.await`. `ThreadRng` isn't `Send`, so neither is the future,
-#   and `tokio::spawn` won't take it. Draw the number in a block of its own before the `.await`, or hand in a
-#   `StdRng`.
+#   and `tokio::spawn` rejects it. Draw the number in a block of its own before the `.await`, or pass in a `StdRng`.
 # * `Result<T, E>` with any `E` has no way to say "don't try this again". Take a predicate `Fn(&E) -> bool`, or a
 #   trait; in Python the classes in `retry_on` do it.
-# * Dropping a Rust future is Python's cancelling, with one difference: the drop runs no further line of the function,
-#   while `CancelledError` passes through `except` and `finally`, and can be swallowed there.
+# * Dropping a Rust future is like cancelling in Python, with one difference. The drop runs no further line of the
+#   function; `CancelledError` propagates through `except` and `finally`, and can be swallowed there.
 # * `tokio::time::pause()` is Rust's virtual clock. The tests of this notebook would work there too.
 #
 # </details>

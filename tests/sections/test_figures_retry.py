@@ -1,4 +1,6 @@
-"""The retry notebook's simulation of contention agrees with the published one that it repeats.
+"""What the retry notebook says of contention, of few clients and of lost connections is so.
+
+Its simulation of contention agrees with the published one that it repeats.
 
 Published: aws-samples/aws-arch-backoff-simulator, the simulation behind "Exponential Backoff and Jitter" (AWS
 Architecture Blog, 2015), 100 trials of 100 clients. Deviations are those of single trials.
@@ -10,6 +12,7 @@ import random
 from math import sqrt
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import pytest
 
@@ -17,6 +20,7 @@ from autograder.course import Course
 from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
 from autograder.notebook.source import author_notebook
+from faultlab import simulate
 
 CLIENTS, TRIALS, PUBLISHED_TRIALS = 100, 20, 100
 PUBLISHED = {  # recipe: calls and their deviation, milliseconds until the last client is done and their deviation
@@ -28,20 +32,33 @@ PUBLISHED = {  # recipe: calls and their deviation, milliseconds until the last 
 }
 
 
+SECTION = Course.find(Path(__file__)).section("02_retry")
+
+
 @pytest.fixture(scope="module")
-def measured() -> dict[str, tuple[float, float]]:
-    """Calls and milliseconds for each recipe, the means of some trials with the notebook's own functions."""
-    section = Course.find(Path(__file__)).section("02_retry")
-    code = [cell.source for cell in author_notebook(section).cells if cell.cell_type == "code"]
+def names() -> dict[str, Any]:
+    """What the notebook's cells define."""
+    code = [cell.source for cell in author_notebook(SECTION).cells if cell.cell_type == "code"]
     cells = [CodeCell(source, False, number) for number, source in enumerate(code)]
-    names, errors = run_notebook(cells, ["contend", "RECIPES"])
+    found, errors = run_notebook(cells, ["contend", "RECIPES", "lecture_retry_with_backoff"])
     assert not errors
+    return found
+
+
+def measure(names: dict[str, Any], clients: int, trials: int) -> dict[str, tuple[float, float]]:
+    """Calls and milliseconds for each recipe, the means of some trials with the notebook's own functions."""
     found = {}
     for recipe in names["RECIPES"]:
         rng = random.Random(2015)
-        runs = [names["contend"](CLIENTS, recipe, rng) for _ in range(TRIALS)]
+        runs = [names["contend"](clients, recipe, rng) for _ in range(trials)]
         found[recipe] = mean(calls for calls, _ in runs), mean(done for _, done in runs)
     return found
+
+
+@pytest.fixture(scope="module")
+def measured(names: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """Calls and milliseconds for each recipe and a hundred clients."""
+    return measure(names, CLIENTS, TRIALS)
 
 
 @pytest.mark.parametrize("recipe", PUBLISHED)
@@ -77,6 +94,28 @@ def test_the_lectures_jitter_costs_time(measured: dict[str, tuple[float, float]]
 
 
 def test_none_finishes_first_and_costs_most(measured: dict[str, tuple[float, float]]) -> None:
-    """A client that never pauses is done first, after the most calls."""
+    """The recipe that never pauses is done first, after the most calls."""
     assert min(measured, key=lambda recipe: measured[recipe][1]) == "none"
     assert max(measured, key=lambda recipe: measured[recipe][0]) == "none"
+
+
+def test_ten_clients_save_time_and_few_calls(names: dict[str, Any]) -> None:
+    """Ten clients: all recipes make 35 to 55 calls, but exponential backoff takes six times full jitter's time."""
+    few = measure(names, clients=10, trials=100)
+    assert all(35 < calls < 55 for calls, _ in few.values())
+    assert few["exponential"][1] > 6 * few["full"][1]
+
+
+def test_a_lost_connection_charges_again(names: dict[str, Any]) -> None:
+    """A server that charges and then loses the connection charges at every attempt: the table allows no plain retry."""
+    charges = []
+
+    async def charge() -> None:
+        charges.append("a card")
+        raise ConnectionResetError("connection lost after the charge")
+
+    simulate(names["lecture_retry_with_backoff"](charge, 3), catch=True)
+    assert len(charges) == 4
+    rows = [line for cell in author_notebook(SECTION).cells for line in cell.source.splitlines() if "| " in line]
+    (row,) = [line for line in rows if "connection lost" in line]
+    assert "only if a second execution is harmless" in row

@@ -45,7 +45,7 @@ def test_no_storm_below_half_the_capacity(names):
 
 
 def test_without_a_second_attempt_it_comes_back(names):
-    """A client that asks once is answered again when the backlog is gone: nothing for a minute or two, then all."""
+    """A user who asks only once is answered again when the backlog is gone: nothing for a minute or two, then all."""
     _, good = names["evening"](ask_once, seconds=210)
     assert set(good[60:100]) == {0} and set(good[200:]) == {280}
 

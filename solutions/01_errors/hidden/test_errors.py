@@ -12,7 +12,7 @@ LIARS = 0.25
 
 
 def as_visible(test):
-    """Title and hint are those of the visible test."""
+    """Give a test the title and the hint of the visible test of its name."""
     test.__doc__ = getattr(visible, test.__name__).__doc__
     return test
 

@@ -1,4 +1,4 @@
-# One except, and a table of what becomes of which error
+# One except, and a table that says what each error becomes
 POLICY = [(TimeoutError, DeadlineExceeded), (ConnectionError, Unavailable), (sqlite3.OperationalError, Unavailable)]
 
 

@@ -12,9 +12,11 @@ LIARS = 0.5
 
 
 def as_visible(test):
-    """Title and hint are those of the visible test."""
-    test.__doc__ = getattr(visible, test.__name__).__doc__
-    return test
+    """Give a test the title, the hint and the step of the visible test of its name."""
+    same = getattr(visible, test.__name__)
+    test.__doc__ = same.__doc__
+    step = next(mark.args[0] for mark in same.pytestmark if mark.name == "step")
+    return pytest.mark.step(step)(test)
 
 
 @pytest.mark.points(0.5)

@@ -1,4 +1,4 @@
-# A pause is an event that nobody sets, awaited with a timeout
+# A pause is an event that is never set, awaited with a timeout
 import contextlib
 
 

@@ -1,4 +1,4 @@
-# Reads time.monotonic in place of the loop's clock
+# Reads time.monotonic instead of the loop's clock
 import time
 
 

@@ -1,4 +1,4 @@
-# A pause is a wait_for that runs out
+# A pause is a wait_for that times out
 async def retry(
     op,
     *,
