@@ -10,6 +10,7 @@ run.value, run.timeline
 
 from faultlab.clock.errors import DeadlockError, LimitError, LivelockError, SimulationError
 from faultlab.pictures.figure import axes, show
+from faultlab.pictures.play import play
 from faultlab.repeat import NotRepeatable, repeatable
 from faultlab.run import Run, live, simulate
 from faultlab.service import Service, mark
@@ -32,6 +33,7 @@ __all__ = [
     "live",
     "mark",
     "ok",
+    "play",
     "repeatable",
     "show",
     "simulate",

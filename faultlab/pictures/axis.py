@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faultlab.pictures.sheet import GRID, PALE, Line, Shape, Text
+from faultlab.pictures.sheet import GRID, PALE, Line, Plot, Shape, Text
 
 _UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"), (0.001, "ms"), (0.000_001, "µs"))
 _NICE = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
@@ -37,6 +37,10 @@ class Axis:
         count = int((self.until - self.since) / size / step + 1e-6) + 1
         values = [(first + index) * step for index in range(count + 1)]
         return [(self(value * size), f"{value:,.9g}") for value in values if value * size <= self.until * (1 + 1e-9)]
+
+    def plot(self, top: float, bottom: float) -> Plot:
+        """Where this axis lies on its sheet, over the rows from `top` to `bottom`."""
+        return Plot(self.left, self.right, top, bottom, self.since, self.until)
 
     def drawn(self, top: float, bottom: float) -> tuple[list[Shape], list[Shape]]:
         """The grid (to lie behind everything) and, under `bottom`, the axis with its words; 34 pixels high."""

@@ -94,7 +94,8 @@ def lanes(
     if title:
         shapes.append(Text(8, 16, fit(title, width - 16, 13, True), 13, bold=True))
     said = describe(timeline) if alt is None else alt
-    return Sheet(width, total, tuple(shapes), clean(title) or "Timeline", said, ((title or "Timeline", timeline),))
+    sources = ((title or "Timeline", timeline),)
+    return Sheet(width, total, tuple(shapes), clean(title) or "Timeline", said, sources, axis.plot(start, bottom))
 
 
 def compare(

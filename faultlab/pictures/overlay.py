@@ -98,7 +98,8 @@ def compared(
     sources = (("your run", own), ("intended run", intended))
     height = round(bottom + 36 + key_height + 2)
     alt = said if alt is None else alt
-    return two.difference, Sheet(width, height, tuple(shapes), "Your run over the intended run", alt, sources)
+    plot = axis.plot(top, bottom)
+    return two.difference, Sheet(width, height, tuple(shapes), "Your run over the intended run", alt, sources, plot)
 
 
 def _two(own: Timeline, intended: Timeline) -> _Two:

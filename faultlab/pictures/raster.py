@@ -183,6 +183,7 @@ def _page(
         drawn += shapes
         y += taken
     grid, scale = axis.drawn(start, y)
+    plot = axis.plot(start, y)
     behind = [band_shape(band, axis, start, y) for band in visible(bands, axis)]
     shapes = [*grid, *behind, *drawn, *scale, *words]
     y += 36
@@ -193,7 +194,7 @@ def _page(
     if title:
         shapes.append(Text(8, 16, fit(title, width - 16, 13, True), 13, bold=True))
     sources = ((title or "Timeline", timeline),) if timeline else ()
-    return Sheet(width, round(y + 2), tuple(shapes), clean(title) or "Timeline", alt, sources)
+    return Sheet(width, round(y + 2), tuple(shapes), clean(title) or "Timeline", alt, sources, plot)
 
 
 def _dots(calls: Sequence[Call], height: int, limit: int, who: str) -> Panel:

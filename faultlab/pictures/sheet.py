@@ -113,6 +113,17 @@ class Text(NamedTuple):
 Shape = Bar | Dots | Line | Text
 
 
+class Plot(NamedTuple):
+    """Where a sheet's time axis lies: its ends in pixels and in seconds, and the rows that it covers, in pixels."""
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+    since: float
+    until: float
+
+
 @dataclass(frozen=True)
 class Sheet:
     """A picture laid out: its size in pixels, its shapes from back to front, and its words for who can't see it."""
@@ -124,6 +135,8 @@ class Sheet:
     alt: str = ""
     sources: tuple[tuple[str, Timeline], ...] = ()
     """The timelines it was drawn from, each with its name: for the table of events beside the picture."""
+    plot: Plot | None = None
+    """Where its one time axis lies: a player puts its playhead there."""
 
     def moved(self, y: float) -> tuple[Shape, ...]:
         """The shapes, shifted down by y pixels."""

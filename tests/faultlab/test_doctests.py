@@ -35,10 +35,10 @@ CALLS = (
 
 
 def examples(name: str) -> list[doctest.DocTest]:
-    """The docstrings of a module that have examples; they see its names, asyncio and the laboratory's."""
+    """The docstrings of a module that have examples; they see asyncio, the laboratory's names, and first its own."""
     module = importlib.import_module(name)
     known = {"asyncio": asyncio, **{one: getattr(faultlab, one) for one in faultlab.__all__}}
-    found = doctest.DocTestFinder().find(module, extraglobs=known)
+    found = doctest.DocTestFinder().find(module, extraglobs={**known, **vars(module)})
     return [one for one in found if one.examples]
 
 

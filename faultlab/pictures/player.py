@@ -1,0 +1,110 @@
+"""A player's markup: the still picture, what the script has to know as escaped JSON, and the script itself.
+
+The script is one fixed file that builds what it shows from text and attributes. Data never become script or markup:
+they stand in an attribute, as JSON in ASCII with everything escaped that could end it. So a page that allows no script
+shows the still picture and its table, and a page of ours allows this one script by its hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from faultlab.pictures.figure import tables
+from faultlab.pictures.moments import Moment
+from faultlab.pictures.sheet import Sheet, clean
+from faultlab.pictures.svg import svg
+
+SECONDS = 10.0
+"""How long a run plays, whatever its length."""
+CHARACTERS = 3_000_000
+"""The most that a player's data may be; beyond it the still picture stands alone."""
+TITLE = 22
+"""Height of a still picture's title in pixels, which the player shows in its own place."""
+
+_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&#39;"}
+
+
+@dataclass(frozen=True)
+class Played:
+    """One run to play: its still picture, what happens in it, and its flow, if that is shown."""
+
+    still: Sheet
+    moments: Sequence[Moment]
+    flow: dict[str, Any] | None = None
+    label: str = ""
+    data: dict[str, Any] = field(init=False)
+    """What the script is told."""
+
+    def __post_init__(self) -> None:
+        plot = self.still.plot
+        if plot is None:
+            raise ValueError("a player needs a picture with one time axis: of `lanes`, `raster`, `slots` or `overlay`")
+        data = {
+            "label": clean(self.label),
+            "size": [self.still.width, self.still.height],
+            "plot": [round(value, 1) for value in plot[:4]],
+            "span": [round(plot.since, 6), round(plot.until, 6)],
+            "at": [round(moment.at, 6) for moment in self.moments],
+            "say": [moment.words for moment in self.moments],
+            "flow": self.flow,
+        }
+        object.__setattr__(self, "data", data)
+
+
+def player_html(runs: Sequence[Played], *, title: str = "", seconds: float = SECONDS, key: str = "") -> Markup:
+    """The player as markup without its script: alone it is the still pictures with their tables.
+
+    runs: one, or two that are played side by side on one clock.
+    seconds: how long it plays.
+    key: of players that replace one another; the next goes on where the last one stood.
+    """
+    data = {
+        "title": clean(title),
+        "seconds": seconds,
+        "key": key,
+        "crop": TITLE if title and any(run.flow for run in runs) else 0,
+        "runs": [run.data for run in runs],
+    }
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    stills = "".join(
+        f'<div slot="still-{number}" style="overflow-x:auto">{svg(run.still)}</div>{tables(run.still)}'
+        for number, run in enumerate(runs)
+    )
+    if len(text) > CHARACTERS:
+        return Markup().join(still_html(run.still) for run in runs)
+    for character, escape in _ESCAPES.items():
+        text = text.replace(character, escape)
+    return Markup(
+        f"<faultlab-player1 style='display:block' data-lm-suppress-shortcuts='true' data-run='{text}'>"
+        f"{stills}</faultlab-player1>"
+    )
+
+
+@cache
+def script() -> str:
+    """The player's script, always the same."""
+    return Path(__file__).with_name("player.js").read_text(encoding="utf-8")
+
+
+def script_html() -> Markup:
+    """The script as markup. Several on a page do no harm: it defines itself once."""
+    return Markup(f"<script>{script()}</script>")
+
+
+def script_hash() -> str:
+    """What a page's Content-Security-Policy says to allow this script, and no other."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()
+
+
+def still_html(sheet: Sheet) -> Markup:
+    """A still picture with its table, for a run that can't be played, and a line that says why."""
+    return Markup(svg(sheet)) + tables(sheet) + Markup("<p>There is too much in this run to play it.</p>")
