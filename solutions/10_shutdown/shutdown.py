@@ -9,7 +9,7 @@
 # About 30 minutes to read and try, and 100 for the exercise.
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
-from faultlab import World, hang, mark, ok, show, simulate
+from faultlab import World, hang, mark, ok, play, show, simulate
 from faultlab.explore import explore
 from faultlab.lanes import lanes
 from faultlab.notebook import start
@@ -48,7 +48,7 @@ class Rejected(Exception):
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
-async def process(make, work, sigterm, asks_every=2.0):
+async def process(make, work, new, sigterm):
     """Sixteen requests on their way to one process, which gets SIGTERM in their midst."""
     loop, clients, balancer = asyncio.get_running_loop(), [], SimpleNamespace(sends=True)
     told, over = asyncio.Event(), asyncio.Event()
@@ -57,13 +57,16 @@ async def process(make, work, sigterm, asks_every=2.0):
     def ask():
         balancer.sends = server.ready
         mark("ready" if server.ready else "not ready", lane="balancer")
+        mark("sends to", "old process" if server.ready else "new process", lane="")
 
     def send(number):
         if balancer.sends:
             clients.append(loop.create_task(client(server, number), name=f"request {number}"))
+        elif new:
+            loop.create_task(new(number), name=f"request {number}")
 
     for turn in range(4):
-        loop.call_at(0.1 + asks_every * turn, ask)
+        loop.call_at(0.1 + 2 * turn, ask)
     for number in range(1, 17):
         loop.call_at(0.3 * number, send, number)
     loop.add_signal_handler(signal.SIGTERM, told.set)
@@ -112,11 +115,12 @@ class Frozen:
         self.handle = handler
 
 
-def deploy(make, sigterm=3.2):
-    """The stage, played once on the virtual clock."""
+def deploy(make, sigterm=3.2, both=False):
+    """The stage, played once on the virtual clock; with `both` also what the balancer sends to the new process."""
     world = World(seed=35)
     work = world.service("work", latency=lambda draw: draw.uniform(0.5, 2.0))
-    return simulate(process(make, work, sigterm), world=world, catch=True).timeline
+    new = world.service("new_process", latency=1.0) if both else None
+    return simulate(process(make, work, new, sigterm), world=world, catch=True).timeline
 
 
 def drawn(timeline, title, until=7, **layout):
@@ -236,8 +240,8 @@ class LameDuck(Draining):
         await super().shutdown()
 
 
-def with_delay(delay, sigterm=3.2):
-    return deploy(lambda handler: LameDuck(handler, delay), sigterm)
+def with_delay(delay, sigterm=3.2, both=False):
+    return deploy(lambda handler: LameDuck(handler, delay), sigterm, both)
 
 
 def shortest(*delays):
@@ -255,8 +259,23 @@ predict(
     "request suffers any more; the price is that the process leaves later.",
 )
 
+# %% [markdown]
+# Press Play, and watch the balancer. Where does it still send requests after SIGTERM, and from which moment on does it
+# send them to the new process?
+
 # %%
-show(drawn(with_delay(shortest(0.0, 0.5, 1.0, 2.0)), "Unready, yet accepting"), fold="What happens")
+delay = shortest(0.0, 0.5, 1.0, 2.0)
+title = "Unready, yet accepting: where do the requests go?"
+play(
+    with_delay(delay, both=True),
+    view="flow",
+    title=title,
+    alt="Requests on their way through the balancer to the old process, and later to the new one; below, their lanes.",
+    still=drawn(with_delay(delay), title),
+    who="requests",
+    servers=lambda call: "old process" if call.service == "work" else "new process",
+    switch="sends to",
+)
 
 # %% [markdown]
 # One deploy is one moment. Move SIGTERM: how long must the delay be so that no request suffers, *whenever* the signal
