@@ -73,13 +73,9 @@ async def process(make, work, new, sigterm):
     loop.call_at(sigterm, loop.deliver_signal, signal.SIGTERM)
     loop.call_at(6.9, over.set)
     await told.wait()
-    if make is Frozen:
-        return mark("SIGTERM")
-    await leave(server)
-    server.ready, server.handle = False, nobody_listens
-    for task in clients:
-        task.cancel()
-    await over.wait()
+    await leave(server, clients)
+    if make is not Frozen:
+        await over.wait()
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -93,12 +89,16 @@ async def client(server, number):
         mark("cut off")
 
 
-async def leave(server):
-    """What the process does at SIGTERM."""
-    mark("SIGTERM" if hasattr(server, "shutdown") else "SIGTERM: gone at once")
+async def leave(server, clients):
+    """What the process does at SIGTERM; whatever it is still doing then dies with it."""
+    mark("SIGTERM: gone at once" if isinstance(server, Abrupt) else "SIGTERM")
     if hasattr(server, "shutdown"):
         await server.shutdown()
         mark("gone")
+    if not isinstance(server, Frozen):
+        server.ready, server.handle = False, nobody_listens
+        for task in clients:
+            task.cancel()
 
 
 async def nobody_listens(number):
