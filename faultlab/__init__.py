@@ -9,15 +9,16 @@ run.value, run.timeline
 """
 
 from faultlab.clock.errors import DeadlockError, LimitError, LivelockError, SimulationError
-from faultlab.pictures.figure import axes, show
+from faultlab.pictures.figure import COLORS, axes, label_lines, show
 from faultlab.pictures.play import play
 from faultlab.repeat import NotRepeatable, repeatable
 from faultlab.run import Run, live, simulate
-from faultlab.service import Service, mark
+from faultlab.service import Service, mark, waiting
 from faultlab.timeline import Timeline
 from faultlab.world import World, error, hang, ok
 
 __all__ = [
+    "COLORS",
     "DeadlockError",
     "LimitError",
     "LivelockError",
@@ -30,6 +31,7 @@ __all__ = [
     "axes",
     "error",
     "hang",
+    "label_lines",
     "live",
     "mark",
     "ok",
@@ -37,4 +39,5 @@ __all__ = [
     "repeatable",
     "show",
     "simulate",
+    "waiting",
 ]

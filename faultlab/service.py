@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
 
 from faultlab.clock.errors import SimulationError
 from faultlab.clock.loop import VirtualLoop
 from faultlab.plain import plain, short
+from faultlab.timeline import WAIT
 
 ARGUMENTS = 50
 """So many arguments of a call reach the world."""
@@ -77,6 +80,33 @@ def mark(name: str, value: Any = None, *, lane: str | None = None) -> None:
         loop.write("mark", {"name": short(name), "value": plain(value)}, lane=None if lane is None else short(lane))
     elif connection is not None:
         connection.mark(short(name), plain(value), short(lane or ""))
+
+
+@contextmanager
+def waiting(what: str = "", *, lane: str | None = None) -> Iterator[None]:
+    """Show on the timeline that the code in this block waits: pictures draw a thin grey bar from its start to its end.
+
+    what: what it waits for ("a permit"), as words for the picture.
+    lane: where the bar stands; the running task's name unless given.
+
+    A wait that is cancelled, or that ends in another exception, has a cross at its end. One that takes no time isn't
+    drawn. Outside a simulation it does nothing.
+
+    >>> async def main():
+    ...     with waiting("tea"):
+    ...         await asyncio.sleep(3)
+    >>> simulate(main).timeline.waits()
+    [Wait(lane='main', what='tea', start=0.0, end=3.0, how='over')]
+    """
+    mark(WAIT, {"on": True, "what": short(what)}, lane=lane)
+    how = "over"
+    try:
+        yield
+    except BaseException as error:
+        how = "cancelled" if isinstance(error, asyncio.CancelledError) else type(error).__name__
+        raise
+    finally:
+        mark(WAIT, {"on": False, "how": how}, lane=lane)
 
 
 def _connection() -> Connection:

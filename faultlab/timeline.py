@@ -33,6 +33,9 @@ from typing import Any, NamedTuple, overload
 VERSION = 1
 NS = 1_000_000_000
 
+WAIT = "wait"
+"""The name of the two marks that enclose a wait (see `waiting` in `service.py`)."""
+
 Plain = Any
 """None, bool, int, float, str, and lists and dicts (with str keys) of these."""
 
@@ -89,6 +92,18 @@ class Mark:
     lane: str
     name: str
     value: Plain
+
+
+class Wait(NamedTuple):
+    """A wait that the running code chose to show. Times in seconds."""
+
+    lane: str
+    what: str
+    """What it waited for, in words; may be empty."""
+    start: float
+    end: float | None
+    how: str
+    """over, cancelled, the class of another exception that ended it, or pending when the run ended first."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +180,22 @@ class Timeline(Sequence[Event]):
             and (lane is None or event.lane == lane)
         ]
 
+    def waits(self) -> list[Wait]:
+        """Every wait that the running code showed, in the order of their starts."""
+        open_waits: dict[str, list[int]] = {}
+        found: list[Wait] = []
+        for event in self.events:
+            if event.kind != "mark" or not is_wait(event.data["name"], event.data["value"]):
+                continue
+            inside, value = open_waits.setdefault(event.lane, []), event.data["value"]
+            if value["on"]:
+                inside.append(len(found))
+                found.append(Wait(event.lane, str(value.get("what", "")), event.seconds, None, "pending"))
+            elif inside:
+                last = inside.pop()
+                found[last] = found[last]._replace(end=event.seconds, how=str(value.get("how", "over")))
+        return found
+
     def rows(self) -> list[tuple[str, str, str, str]]:
         """The events as a table for readers who can't see the picture: seconds, lane, kind, what."""
         return [(f"{event.seconds:.3f}", event.lane, event.kind, _words(event.data)) for event in self.events]
@@ -191,6 +222,11 @@ class Timeline(Sequence[Event]):
             return cls(tuple(_event(event) for event in body["events"]), _whole(body["seed"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"this timeline is damaged ({error}): record the run again") from None
+
+
+def is_wait(name: str, value: Plain) -> bool:
+    """Whether a mark is the start or the end of a wait that the code showed."""
+    return name == WAIT and isinstance(value, dict) and "on" in value
 
 
 def _event(item: Any) -> Event:

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from faultlab.pictures.lanes import lanes
-from faultlab.pictures.sheet import Sheet, with_words
+from faultlab.pictures.sheet import GRID, INK, PALE, STYLES, Sheet, with_words
 from faultlab.pictures.svg import svg
 from faultlab.pictures.words import escaped, fill, safe, table_html
 from faultlab.timeline import Timeline
@@ -46,7 +46,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 144
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLORS = {
+    "answered": STYLES["ok"].fill,
+    "failed": STYLES["failed"].fill,
+    "attempt": STYLES["attempt"].fill,
+    "waiting": STYLES["sleep"].fill,
+    "fault": STYLES["world"].fill,
+    "ink": INK,
+    "pale": PALE,
+}
+"""What colours mean, in a chart as in every other picture: `ax.plot(..., color=COLORS["answered"])`."""
+
+PALETTE = ("#7B4FA3", "#8C5A2B", "#1B8AA6", "#B8559A", "#8A8A00", "#34407F", INK)
+"""Colours without a meaning, for lines to compare."""
 
 
 def show(
@@ -141,10 +153,51 @@ def axes(title: str = "", x: str = "", y: str = "", *, width: float = 7.2, heigh
     ax.set_xlabel(x, fontsize=10)
     ax.set_ylabel(y, fontsize=10)
     ax.tick_params(labelsize=9)
-    ax.grid(True, color="#E3E3E3", linewidth=0.8)
+    ax.grid(True, color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
     return fig, ax
+
+
+def label_lines(ax: Axes) -> None:
+    """Write each line's label beside its right end, instead of a legend; labels keep their order and never touch.
+
+    ax: its lines and the ends of its axes are drawn already.
+
+    >>> fig, ax = axes("Pauses", "attempt", "seconds")
+    >>> _ = ax.plot([1, 2, 3], [1, 2, 4], label="doubling"), ax.plot([1, 2, 3], [1, 1, 1], label="always the same")
+    >>> label_lines(ax)
+    >>> show(fig, alt="One pause doubles, one stays at a second.")
+    One pause doubles, one stays at a second.
+    """
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+    lines = [line for line in ax.get_lines() if not str(line.get_label()).startswith("_")]
+    bottom, top = ax.bbox.y0, ax.bbox.y1
+    last = max(ax.get_xlim())
+    ends = []
+    for line in lines:
+        x, y = max((point for point in line.get_xydata() if point[0] <= last), key=lambda point: float(point[0]))
+        ends.append((min(max(float(ax.transData.transform((x, y))[1]), bottom), top), line))
+    ends.sort(key=lambda end: -end[0])
+    room = 13 * ax.figure.dpi / 72
+    places = _apart([end for end, _ in ends], room)
+    for place, (_, line) in zip(places, ends, strict=True):
+        y = (place - bottom) / (top - bottom)
+        key = {"color": line.get_color(), "linestyle": line.get_linestyle(), "linewidth": 2, "clip_on": False}
+        ax.plot([1.015, 1.05], [y, y], transform=ax.transAxes, label="_key", **key)
+        ax.text(1.06, y, str(line.get_label()), transform=ax.transAxes, va="center", fontsize=9, color=INK)
+
+
+def _apart(places: list[float], room: float) -> list[float]:
+    """Falling places, moved as little as it takes to lie so far from each other."""
+    moved = list(places)
+    for _ in range(50):
+        for index in range(len(moved) - 1):
+            missing = room - (moved[index] - moved[index + 1])
+            if missing > 1e-6:
+                moved[index] += missing / 2
+                moved[index + 1] -= missing / 2
+    return moved
 
 
 # --- display ---------------------------------------------------------------------------------------------------------

@@ -15,10 +15,12 @@ from faultlab.pictures.axis import Axis
 from faultlab.pictures.names import lane_words, squeeze
 from faultlab.pictures.scene import Band, Point, Scene, Span, scene
 from faultlab.pictures.sheet import (
+    CROSS,
     INK,
     PALE,
     STYLES,
     Bar,
+    Dots,
     Line,
     Row,
     Shape,
@@ -89,7 +91,7 @@ def lanes(
     grid, scale = axis.drawn(start, bottom)
     behind = [band_shape(band, axis, start, bottom) for band in visible(what.bands, axis)]
     total = round(bottom + 36 + key_height + 2) if height is None else height
-    shapes: list[Shape] = [*grid, *behind, *drawn, *scale, *words]
+    shapes: list[Shape] = [*behind, *grid, *drawn, *scale, *words]
     shapes += Sheet(0, 0, tuple(key)).moved(bottom + 36)
     if title:
         shapes.append(Text(8, 16, fit(title, width - 16, 13, True), 13, bold=True))
@@ -179,7 +181,8 @@ def strip(bands: Sequence[Band], axis: Axis, top: float) -> tuple[list[Shape], i
 
 
 def _legend(*scenes: Scene) -> list[tuple[str, str]]:
-    return legend_of(thing.style for what in scenes for things in (what.spans, what.bands) for thing in things)
+    styles = [thing.style for what in scenes for things in (what.spans, what.bands) for thing in things]
+    return legend_of([*styles, *("cut" for what in scenes for span in what.spans if span.cut)])
 
 
 # --- from things to places -------------------------------------------------------------------------------------------
@@ -289,7 +292,7 @@ def draw_lane(
             if span.end < axis.since or span.start > axis.until:
                 continue
             bar = span_bar(span, axis, first + index * size.bar, size.bar - 2)
-            shapes.append(bar)
+            shapes += [bar, *_cross(span, bar, points, axis)]
             if size.label and span.style == "sleep":
                 shapes += _inside(span.label, bar)
             elif size.label:
@@ -301,6 +304,13 @@ def draw_lane(
             shapes.append(Line(((x, first - 3), (x, bottom + 2)), INK, 2.0))
             words.append((0, x, point.label))
     return shapes, words if size.label else []
+
+
+def _cross(span: Span, bar: Bar, points: Sequence[Point], axis: Axis) -> list[Shape]:
+    """The cross where a cancellation landed, unless a mark with its words stands there."""
+    if not span.cut or not axis.covers(span.end) or any(point.at == span.end for point in points):
+        return []
+    return [Dots(((axis(span.end), bar.y + bar.height / 2),), CROSS, "cut")]
 
 
 # Which words are placed first when there isn't room for all: what the code shows of itself, then what went wrong.

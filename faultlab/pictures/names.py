@@ -78,6 +78,11 @@ def readable(value: Any, room: int = ROOM) -> str:
     return shorten(clean(tidy(text), 2_000), room)
 
 
+def state_word(value: Any) -> str:
+    """A state's name as a person writes it: `half_open` is half-open."""
+    return clean(str(value).replace("_", "-"), 40)
+
+
 def parsed(value: Any) -> Any:
     """A line of JSON as what it holds, anything else as it is."""
     if isinstance(value, str) and value.startswith("{") and value.count("{") + value.count("[") < NESTED:

@@ -92,7 +92,7 @@ def compared(
     here = [shape for shape in drawn if isinstance(shape, Bar) and shape.style == "here"]
     drawn = [shape for shape in drawn if shape not in here]
     line = _line(two.difference, axis, top, bottom)
-    shapes: list[Shape] = [*here, *grid, *behind, *line, *drawn, *scale, *words, *flag]
+    shapes: list[Shape] = [*here, *behind, *grid, *line, *drawn, *scale, *words, *flag]
     shapes += Sheet(0, 0, tuple(key)).moved(bottom + 36)
     said = f"Your run over the intended run. {two.difference.words if two.difference else SAME} {describe(own)}"
     sources = (("your run", own), ("intended run", intended))
@@ -185,7 +185,8 @@ def _line(difference: Difference | None, axis: Axis, top: float, bottom: float) 
 
 
 def _styles(two: _Two) -> list[str]:
-    return [thing.style for things in (two.own.spans, two.own.bands) for thing in things]
+    styles = [thing.style for things in (two.own.spans, two.own.bands) for thing in things]
+    return styles + ["cut" for span in two.own.spans if span.cut]
 
 
 # --- lanes -----------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from faultlab.pictures.lanes import (
     strip,
     visible,
 )
+from faultlab.pictures.names import state_word
 from faultlab.pictures.scene import OUTCOME_STYLES, bands_of
 from faultlab.pictures.series import Interval, Series
 from faultlab.pictures.sheet import (
@@ -91,7 +92,8 @@ def raster(
     calls = timeline.calls(service)
     end = until if until is not None else timeline.duration or 1.0
     axis = Axis(end, GUTTER, width - 16, since)
-    tones = tones_of([str(mark.value) for mark in timeline.marks(state)] if state else (), states)
+    shown = [state_word(mark.value) for mark in timeline.marks(state)] if state else []
+    tones = tones_of(shown, {state_word(name): style for name, style in (states or {}).items()})
     panels = [_ribbon(lane, marks, tones, timeline.duration) for lane, marks in _by_lane(timeline, state)]
     panels.append(_dots(calls, height, limit, who))
     if bin != 0:
@@ -185,7 +187,7 @@ def _page(
     grid, scale = axis.drawn(start, y)
     plot = axis.plot(start, y)
     behind = [band_shape(band, axis, start, y) for band in visible(bands, axis)]
-    shapes = [*grid, *behind, *drawn, *scale, *words]
+    shapes = [*behind, *grid, *drawn, *scale, *words]
     y += 36
     colors = [(style, name) for name, style in tones.items()] + legend_of(band.style for band in bands)
     for key, taken in (dot_legend(_dot_words(outcomes), width), swatches(colors, width)):
@@ -297,9 +299,9 @@ def _ribbon(lane: str, marks: Sequence[Mark], tones: Mapping[str, str], end: flo
         bars: list[tuple[Bar, str]] = []
         for mark, stop in zip(marks, [*(mark.at for mark in marks[1:]), end], strict=True):
             if mark.at < stop and stop >= axis.since and mark.at <= axis.until:
-                word, x = clean(mark.value, 40), axis(mark.at)
+                word, x = state_word(mark.value), axis(mark.at)
                 tip = f"{word} from {seconds(mark.at)}"
-                bars.append((Bar(x, y + 2, max(axis(stop) - x, 1.0), 18, tones[str(mark.value)], tip), word))
+                bars.append((Bar(x, y + 2, max(axis(stop) - x, 1.0), 18, tones[word], tip), word))
         above = _above(bars, axis, y + 11)
         down = 14 if above else 0
         placed = Sheet(0, 0, tuple(shape for bar, word in bars for shape in (bar, *_word_in(bar, word)))).moved(down)
@@ -374,7 +376,7 @@ def _dot_words(outcomes: Iterable[str]) -> list[tuple[str, str]]:
 def _state_words(timeline: Timeline, state: str | None) -> str:
     said = []
     for lane, marks in _by_lane(timeline, state)[:3]:
-        turns = [f"{clean(mark.value, 40)} at {seconds(mark.at)}" for mark in marks[:6]]
+        turns = [f"{state_word(mark.value)} at {seconds(mark.at)}" for mark in marks[:6]]
         turns += [f"and {plural(len(marks) - 6, 'more change')}"] if len(marks) > 6 else []
         said.append(f" {clean(lane, 40)}: {', '.join(turns)}.")
     return "".join(said)

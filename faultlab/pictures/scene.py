@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from faultlab.pictures.names import natural, readable, tidy
+from faultlab.pictures.names import natural, readable, state_word, tidy
 from faultlab.pictures.sheet import seconds
 from faultlab.pictures.words import actors_of, ending_of, faults_of
-from faultlab.timeline import Call, Mark, Pause, Timeline
+from faultlab.timeline import Call, Mark, Pause, Timeline, Wait, is_wait
 
 OUTCOME_STYLES = {"ok": "ok", "error": "failed", "cancelled": "cancelled", "pending": "attempt"}
 
@@ -23,6 +23,8 @@ class Span(NamedTuple):
     style: str
     label: str
     tip: str
+    cut: bool = False
+    """Whether a cancellation, or another exception, landed at its end."""
 
 
 class Point(NamedTuple):
@@ -64,7 +66,8 @@ def scene(timeline: Timeline, *, order: Sequence[str] = (), lines: Sequence[str]
     end = max([timeline.duration, *(event.seconds + event.data["seconds"] for event in timeline.of("blocked"))])
     spans = [_call_span(call, end, several) for call in calls]
     spans += [_sleep_span(pause, end) for pause in pauses if pause.what == "sleep"]
-    marks = [mark for mark in timeline.marks() if mark.lane]
+    spans += [_wait_span(wait, end) for wait in timeline.waits() if wait.lane and wait.end != wait.start]
+    marks = [mark for mark in timeline.marks() if mark.lane and not is_wait(mark.name, mark.value)]
     points = [Point(mark.lane, mark.at, _mark_words(mark)) for mark in marks if mark.name not in lines]
     points += [
         Point(pause.lane, pause.end, "timeout")
@@ -98,14 +101,21 @@ def _call_span(call: Call, end: float, several: bool) -> Span:
     label = f"{call.service}: {word}" if several else word
     stop = call.end if call.end is not None else end
     tip = f"call {call.id} to {call.service}: {word}, {seconds(call.start)} to {seconds(stop)}"
-    return Span(call.lane, call.start, stop, OUTCOME_STYLES[call.outcome], label, tip)
+    return Span(call.lane, call.start, stop, OUTCOME_STYLES[call.outcome], label, tip, call.outcome == "cancelled")
 
 
 def _sleep_span(pause: Pause, end: float) -> Span:
     stop = pause.end if pause.end is not None else end
     label = seconds(round(stop - pause.start, 9))
-    tip = f"sleeps {label}, {seconds(pause.start)} to {seconds(stop)}"
-    return Span(pause.lane, pause.start, stop, "sleep", label, tip)
+    tip = f"waits {label}, {seconds(pause.start)} to {seconds(stop)}"
+    return Span(pause.lane, pause.start, stop, "sleep", label, tip, pause.how == "cancelled")
+
+
+def _wait_span(wait: Wait, end: float) -> Span:
+    stop = wait.end if wait.end is not None else end
+    label = f"waits for {wait.what}" if wait.what else f"waits {seconds(round(stop - wait.start, 9))}"
+    tip = f"{label}, {seconds(wait.start)} to {seconds(stop)}"
+    return Span(wait.lane, wait.start, stop, "sleep", label, tip, wait.how not in ("over", "pending"))
 
 
 def _mark_words(mark: Mark) -> str:
@@ -115,4 +125,6 @@ def _mark_words(mark: Mark) -> str:
         what = mark.value.get("error") if how == "raised" else mark.value.get("value")
         said = how + (f" {readable(what)}" if what is not None else "")
         return said if mark.name == mark.lane else f"{tidy(mark.name)}: {said}"
+    if mark.name == "state" and isinstance(mark.value, str):
+        return state_word(mark.value)
     return readable(mark.value) if mark.name in ("state", mark.lane) else f"{tidy(mark.name)} {readable(mark.value)}"

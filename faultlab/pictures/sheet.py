@@ -28,10 +28,9 @@ class Style(NamedTuple):
     fill: str
     stroke: str = ""
     hatch: str = ""
-    """The direction of the hatching: / \\ - | or none."""
+    """The direction of the hatching: / \\ - | or none. Its lines have the stroke's colour, or the paper's."""
     marker: str = "o"
     """The shape of a dot: o, x, ^, s."""
-    opacity: float = 1.0
 
 
 STYLES = {
@@ -39,27 +38,31 @@ STYLES = {
     "failed": Style("failed (hatched)", "#D55E00", hatch="/", marker="x"),
     "cancelled": Style("given up (hollow)", "#FFFFFF", stroke="#0072B2", marker="^"),
     "attempt": Style("in flight", "#0072B2", marker="s"),
-    "queue": Style("waiting", "#56B4E9"),
-    "sleep": Style("sleep (thin)", "#999999"),
-    "blocked": Style("blocked: nobody runs", "#CC79A7", opacity=0.45, hatch="\\"),
-    "world": Style("the world's fault", "#E69F00", opacity=0.25),
-    "meant": Style("", "#A8A8A8"),
-    "meant_failed": Style("", "#8A8A8A", hatch="/"),
-    "meant_cancelled": Style("", "#FFFFFF", stroke="#8A8A8A"),
-    "meant_sleep": Style("", "#BDBDBD"),
+    "sleep": Style("waiting (thin)", "#8A8A8A"),
+    "cut": Style("cancelled here (cross)", INK, marker="x"),
+    "blocked": Style("blocked: nobody runs", "#F1D9E7", stroke="#B8559A", hatch="\\"),
+    "world": Style("the world's fault", "#F8E8C4", stroke="#B07A00"),
+    "meant": Style("", "#8C8C8C"),
+    "meant_failed": Style("", "#8C8C8C", hatch="/"),
+    "meant_cancelled": Style("", "#FFFFFF", stroke="#8C8C8C"),
+    "meant_sleep": Style("", "#8C8C8C"),
     "here": Style("", "#FBEAF4"),
     "paper": Style("", "#FFFFFF"),
-    "tone0": Style("", "#56B4E9"),
-    "tone1": Style("", "#E69F00", hatch="\\"),
-    "tone2": Style("", "#66C2A5", hatch="-"),
-    "tone3": Style("", "#CC79A7", hatch="|"),
-    "tone4": Style("", "#F0E442"),
-    "tone5": Style("", "#BBBBBB", hatch="\\"),
+    "tone0": Style("", "#7B4FA3"),
+    "tone1": Style("", "#8A8A00", hatch="\\"),
+    "tone2": Style("", "#1B8AA6", hatch="-"),
+    "tone3": Style("", "#8C5A2B", hatch="|"),
+    "tone4": Style("", "#34407F"),
+    "tone5": Style("", "#3A3A3A", hatch="\\"),
 }
-"""Okabe-Ito colours under the names of what they mean. An intended run is grey, beneath one's own; the tones tell
-tenants and states apart."""
+"""Colours under the names of what they mean, which they keep in every picture. An intended run is grey, beneath one's
+own; the tones, which mean nothing else, tell tenants and states apart."""
 
 TONES = ("tone0", "tone1", "tone2", "tone3", "tone4", "tone5")
+
+
+CROSS = 3.5
+"""Half the size of the cross where a cancellation lands, in pixels."""
 
 
 class Bar(NamedTuple):
@@ -192,7 +195,10 @@ def swatches(styles: Iterable[tuple[str, str]], width: int, left: float = 8) -> 
         if x > left and x + room > width:
             x, y = left, y + 18
         thin = style == "sleep"
-        shapes.append(Bar(x, y + (7 if thin else 3), 18, 3 if thin else 11, style))
+        if style == "cut":
+            shapes.append(Dots(((x + 9, y + 8.5),), CROSS, style))
+        else:
+            shapes.append(Bar(x, y + (7 if thin else 3), 18, 3 if thin else 11, style))
         shapes.append(Text(x + 24, y + 13, word))
         x += room
     return shapes, y + 20 if shapes else 0

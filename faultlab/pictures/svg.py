@@ -55,7 +55,6 @@ def compare_svg(own: Timeline, intended: Timeline, *, alt: str | None = None, **
 def _bar(bar: Bar) -> str:
     style = STYLES[bar.style]
     look = f'fill="{style.fill}"' + (f' stroke="{style.stroke}" stroke-width="1.5"' if style.stroke else "")
-    look += f' fill-opacity="{style.opacity}"' if style.opacity < 1 else ""
     x, y, width, height = bar[:4]
     if style.stroke:
         x, y, width, height = x + 0.75, y + 0.75, max(width - 1.5, 1.0), height - 1.5
@@ -69,8 +68,11 @@ def _hatch(bar: Bar, style: Style) -> str:
     if not style.hatch:
         return ""
     path = "".join([f"M{_n(x0)} {_n(y0)}L{_n(x1)} {_n(y1)}" for x0, y0, x1, y1 in hatching(bar)])
-    light = "#FFFFFF" if style.opacity == 1 else style.fill
-    return f'<path d="{path}" stroke="{light}" stroke-width="1.4" pointer-events="none"/>' if path else ""
+    return (
+        f'<path d="{path}" stroke="{style.stroke or "#FFFFFF"}" stroke-width="1.4" pointer-events="none"/>'
+        if path
+        else ""
+    )
 
 
 def _dots(dots: Dots) -> str:

@@ -25,7 +25,7 @@ CALLS = (
         "faultlab.ok",
         "faultlab.error",
     ),
-    *("faultlab.mark", "faultlab.show", "faultlab.axes", "faultlab.repeatable"),
+    *("faultlab.mark", "faultlab.waiting", "faultlab.show", "faultlab.axes", "faultlab.repeatable"),
     *("faultlab.lanes.lanes", "faultlab.lanes.compare", "faultlab.raster.raster", "faultlab.raster.slots"),
     *("faultlab.explore.explore", "faultlab.scenario.scenario", "faultlab.notebook.start"),
     *(f"faultlab.warmup.{name}" for name in ("predict", "estimate", "arrange", "mended")),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 
+from faultlab import World, simulate, waiting
 from faultlab.pictures.axis import Axis, nice
 from faultlab.pictures.lanes import compare, lanes
 from faultlab.pictures.overlay import overlay
@@ -16,6 +18,7 @@ from faultlab.pictures.series import Interval, in_flight, marked, occupancy
 from faultlab.pictures.sheet import (
     STYLES,
     Bar,
+    Dots,
     Line,
     Sheet,
     Text,
@@ -397,3 +400,41 @@ def test_who_has_no_name_has_no_lane():
     assert scene(timeline).lanes == ("bob",)
     assert "sleep" not in describe(timeline)
     assert compare(timeline, timeline).height > 0
+
+
+def line_for_a_permit(gives_up: str = "") -> Timeline:
+    """Three tasks want one permit for a second each; one of them may be cancelled at 0.5 s."""
+    world = World()
+    desk = world.service("desk", latency=1.0)
+    tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def person(name, permit):
+        if name == gives_up:
+            asyncio.get_running_loop().call_later(0.5, tasks[name].cancel)
+        with waiting("a permit"):
+            await permit.acquire()
+        await desk()
+        permit.release()
+
+    async def office():
+        permit = asyncio.Semaphore(1)
+        tasks.update({name: asyncio.create_task(person(name, permit), name=name) for name in ("ann", "ben", "cleo")})
+        await asyncio.wait(tasks.values())
+
+    return simulate(office, world=world).timeline
+
+
+def test_a_wait_is_a_thin_bar_up_to_its_end():
+    """The first one doesn't wait, and no bar says that it did."""
+    sheet = lanes(line_for_a_permit())
+    waits = [bar for bar in sheet.bars if bar.tip.startswith("waits for a permit")]
+    assert [bar.tip for bar in waits] == ["waits for a permit, 0 s to 1 s", "waits for a permit, 0 s to 2 s"]
+    assert {bar.style for bar in waits} == {"sleep"} and max(bar.height for bar in waits) <= 3
+
+
+def test_a_cancelled_wait_has_a_cross_where_the_cancellation_lands():
+    sheet = lanes(line_for_a_permit(gives_up="ben"))
+    (wait,) = [bar for bar in sheet.bars if bar.tip == "waits for a permit, 0 s to 0.5 s"]
+    cross = next(shape for shape in sheet.shapes if isinstance(shape, Dots))
+    assert cross.style == "cut" and cross.points[0] == pytest.approx((wait.x + wait.width, wait.y + wait.height / 2))
+    assert "cancelled here (cross)" in [text.text for text in sheet.texts]
