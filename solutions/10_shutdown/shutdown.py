@@ -9,7 +9,7 @@
 # About 30 minutes to read and try, and 100 for the exercise.
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
-from faultlab import World, hang, mark, ok, play, show, simulate
+from faultlab import World, hang, mark, ok, play, show, simulate, waiting
 from faultlab.explore import explore
 from faultlab.lanes import lanes
 from faultlab.notebook import start
@@ -91,14 +91,17 @@ async def client(server, number):
 
 async def leave(server, clients):
     """What the process does at SIGTERM; whatever it is still doing then dies with it."""
-    mark("SIGTERM: gone at once" if isinstance(server, Abrupt) else "SIGTERM")
+    if isinstance(server, Frozen):
+        return mark("SIGTERM")
     if hasattr(server, "shutdown"):
+        mark("SIGTERM")
         await server.shutdown()
         mark("gone")
-    if not isinstance(server, Frozen):
-        server.ready, server.handle = False, nobody_listens
-        for task in clients:
-            task.cancel()
+    else:
+        mark("SIGTERM: gone at once")
+    server.ready, server.handle = False, nobody_listens
+    for task in clients:
+        task.cancel()
 
 
 async def nobody_listens(number):
@@ -155,6 +158,7 @@ class Abrupt:
         self.handle = handler
 
 
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
     "Today's service has no code for leaving: SIGTERM arrives, and the process ends. Which requests suffer?",
     {
@@ -200,7 +204,7 @@ class Draining:
             await asyncio.wait(self.tasks)
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
     "The same requests, the same signal. Which requests still suffer?",
     {
@@ -249,7 +253,7 @@ def shortest(*delays):
     return next(delay for delay in delays if not suffered(with_delay(delay))["refused"])
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
     "SIGTERM arrives at 3.2 s, the balancer asks at 4.1 s. What is the shortest of these delays with which no request "
     "is refused?",
@@ -332,7 +336,8 @@ def three_requests(leave):
         tasks = {asyncio.create_task(handler(number), name=f"request {number}") for number in lasts}
         await asyncio.sleep(0.5)
         mark("SIGTERM")
-        await leave(tasks)
+        with waiting("the requests"):
+            await leave(tasks)
         await asyncio.sleep(0.3)
         mark("gone")
 
@@ -354,6 +359,7 @@ async def wait_for_all(tasks):
     await asyncio.wait(tasks)
 
 
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
     "Requests 1 and 2 end after 0.9 s and 1.7 s, and clean up for 0.8 s. When is the process gone?",
     {"after 2 s": 2.0, "after 2.8 s": 2.8, "after 30 s": 30.0, "never": "never"},
@@ -463,7 +469,8 @@ _ = mended(
 # %%
 async def wait_for_three():
     tasks = {asyncio.create_task(asyncio.sleep(lasts), name=f"{lasts:g} s") for lasts in (0.5, 1.0, 3.0)}
-    done, late = await asyncio.wait(tasks, timeout=1.5)
+    with waiting("all three"):
+        done, late = await asyncio.wait(tasks, timeout=1.5)
     mark(f"{len(done)} done, {len(late)} late")
     await asyncio.wait(late)
 
@@ -483,21 +490,12 @@ show(
 async def two_callers(guard):
     """Two callers of one task; after 1 s the first one is cancelled."""
 
-    async def work():
-        try:
-            await asyncio.sleep(2)
-        except asyncio.CancelledError:
-            mark("cancelled")
-            raise
-
     async def caller():
-        try:
+        with waiting("the shared task"):
             await guard(shared)
-            mark("has the answer")
-        except asyncio.CancelledError:
-            mark("cancelled")
+        mark("has the answer")
 
-    shared = asyncio.create_task(work(), name="shared task")
+    shared = asyncio.create_task(asyncio.sleep(2), name="shared task")
     first, second = (asyncio.create_task(caller(), name=name) for name in ("caller 1", "caller 2"))
     await asyncio.sleep(1)
     first.cancel()
@@ -807,7 +805,7 @@ else:
 # [Container Lifecycle Hooks](https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/);
 # [uvicorn's settings](https://www.uvicorn.org/settings/).)
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
     "terminationGracePeriodSeconds is 30, preStop sleeps 10 s, closing takes up to 3 s. How long may the drain be?",
     lambda: 30 - 10 - 3,

@@ -57,6 +57,8 @@ def test_the_stage_stops_at_sigterm():
     stage = names(*STAGE, "Frozen")
     stopped = stage["deploy"](stage["Frozen"])
     assert [call.outcome for call in stopped.calls()] == ["ok"] * 5 + ["pending"] * 5
+    assert [mark.at for mark in stopped.marks("SIGTERM")] == [3.2]
+    assert stopped.ending.data["how"] == "returned"
     assert stage["suffered"](stopped) == {"cut off": 0, "refused": 0}
 
 
