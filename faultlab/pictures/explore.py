@@ -8,15 +8,15 @@ lives it hides that one with one line of CSS, and when it is gone (reload, feedb
 from __future__ import annotations
 
 import hashlib
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from markupsafe import Markup
 
 from faultlab.pictures.figure import display_html, rendered, tables
+from faultlab.pictures.knobs import Knobs, failed
 from faultlab.pictures.lanes import lanes
-from faultlab.pictures.sheet import Sheet, clean, number, with_words
+from faultlab.pictures.sheet import Sheet, with_words
 from faultlab.pictures.svg import svg
 from faultlab.pictures.words import fill
 from faultlab.timeline import Timeline
@@ -55,14 +55,11 @@ def explore(
     import ipywidgets
     from IPython.display import display
 
-    starts = _starts(run, sliders)
-    names = {name: (labels or {}).get(name, name.replace("_", " ")) for name in sliders}
-    controls = {name: _control(names[name], kind, starts[name], name) for name, kind in sliders.items()}
+    knobs = Knobs(run, labels, sliders)
 
     def draw() -> tuple[Markup, Markup, str]:
-        values = {name: control.value for name, control in controls.items()}
-        said = ", ".join(f"{clean(names[name])} {_words(value)}" for name, value in values.items())
-        markup, events = _markup(run(**values), f"{alt} At {said}." if said else alt, height, until)
+        said = knobs.words
+        markup, events = _markup(run(**knobs.values), f"{alt} At {said}." if said else alt, height, until)
         return markup, events, said
 
     still, events, said = draw()
@@ -79,12 +76,11 @@ def explore(
         try:
             put(*draw())
         except Exception as error:
-            put(_failed(error), Markup(), "this setting the run stopped")
+            put(failed(error), Markup(), "this setting the run stopped")
 
     put(still, events, said)
-    for control in controls.values():
-        control.observe(moved, names="value")
-    display(ipywidgets.VBox([*controls.values(), screen, table]))  # type: ignore[no-untyped-call]
+    knobs.observe(moved)
+    display(ipywidgets.VBox([*knobs.widgets, screen, table]))  # type: ignore[no-untyped-call]
     caption = fill("<p>At the start: {}. Run this cell to move the sliders.</p>", said, longest=400)
     kept = fill('<div class="{}" style="overflow-x:auto">{}{}{}</div>', name, caption, still, events)
     display_html(kept, alt)
@@ -111,80 +107,8 @@ def _markup(result: Any, alt: str, height: int | None, until: float | None) -> t
     raise TypeError(f"explore draws a timeline, a sheet or an SVG string, and the run returned {type(result).__name__}")
 
 
-def _starts(run: Callable[..., Any], sliders: Mapping[str, Any]) -> dict[str, Any]:
-    parameters = inspect.signature(run).parameters
-    anything = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
-    unknown = [name for name in sliders if name not in parameters and not anything]
-    if unknown:
-        raise ValueError(f"{_name(run)} takes no {unknown[0]!r}: name its parameters ({', '.join(parameters)})")
-    starts = {}
-    for name in sliders:
-        known = parameters.get(name)
-        starts[name] = known.default if known is not None and known.default is not inspect.Parameter.empty else None
-    return starts
-
-
-def _control(label: str, kind: Any, start: Any, name: str) -> Any:
-    """The ipywidget for a slider written as data, with its label and its value in words."""
-    import ipywidgets
-
-    if isinstance(kind, ipywidgets.Widget):
-        return kind
-    common = {
-        "description": clean(label),
-        "style": {"description_width": "180px"},
-        "layout": ipywidgets.Layout(width="560px", max_width="100%"),
-    }
-    if isinstance(kind, bool):
-        return ipywidgets.Checkbox(value=kind if start is None else bool(start), **common)
-    if isinstance(kind, Mapping):
-        return _choice(list(kind.items()), start, common)
-    if isinstance(kind, tuple) and len(kind) in (2, 3) and all(_is_number(one) for one in kind):
-        return _slider(kind, start, common)
-    if isinstance(kind, Sequence) and not isinstance(kind, str) and kind:
-        return _choice([(_words(one), one) for one in kind], start, common)
-    raise ValueError(f"{name}={kind!r} is no slider: give (low, high), (low, high, step), a list of choices or a bool")
-
-
-def _slider(kind: tuple[float, ...], start: Any, common: Mapping[str, Any]) -> Any:
-    import ipywidgets
-
-    low, high = kind[0], kind[1]
-    value = low if start is None else min(max(start, low), high)
-    if all(isinstance(one, int) for one in (*kind, value)):
-        return ipywidgets.IntSlider(min=low, max=high, step=kind[2] if len(kind) > 2 else 1, value=value, **common)
-    step = kind[2] if len(kind) > 2 else (high - low) / 100
-    places = next((digits for digits in range(5) if abs(step * 10**digits - round(step * 10**digits)) < 1e-6), 5)
-    return ipywidgets.FloatSlider(min=low, max=high, step=step, value=value, readout_format=f".{places}f", **common)
-
-
-def _choice(options: list[tuple[str, Any]], start: Any, common: Mapping[str, Any]) -> Any:
-    import ipywidgets
-
-    values = [value for _, value in options]
-    return ipywidgets.Dropdown(options=options, value=start if start in values else values[0], **common)
-
-
-def _failed(error: Exception) -> Markup:
-    return fill('<p role="alert">{}: {}</p>', type(error).__name__, error, longest=400)
-
-
 def _size(markup: str, side: str) -> int:
     """The width or height that an SVG says of itself."""
     head = markup.partition(">")[0]
     digits = head.partition(f' {side}="')[2].partition('"')[0]
     return int(digits) if digits.isascii() and digits.isdigit() else 0
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return number(value) if isinstance(value, float) else clean(value)
-
-
-def _name(run: Callable[..., Any]) -> str:
-    return getattr(run, "__name__", "the run")

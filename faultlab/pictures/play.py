@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
 from faultlab.pictures.figure import display_html
 from faultlab.pictures.flow import Cast, flow
-from faultlab.pictures.lanes import LIMIT, lanes
+from faultlab.pictures.knobs import Knobs, failed
+from faultlab.pictures.lanes import LIMIT, WIDTH, lanes
 from faultlab.pictures.moments import moments
 from faultlab.pictures.player import SECONDS, Played, player_html, script_html, still_html
 from faultlab.pictures.raster import raster
 from faultlab.pictures.scene import scene
 from faultlab.pictures.sheet import Sheet, with_words
+from faultlab.pictures.words import fill
 from faultlab.timeline import Call, Timeline
 
+NARROW = 480
+"""The width of one of two pictures side by side, in pixels."""
 MOST = 60_000
 """Events of a run that is played; of a longer one the still picture is shown."""
 
@@ -83,23 +89,88 @@ def play(
         raise ValueError(f'view={view!r}: it is "lanes" or "flow"')
     refused = (refused,) if isinstance(refused, str) else tuple(refused)
     cast = Cast(callers, servers, slots, gate, switch, states, refused, waits, who)
+    show = _Show(cast if view == "flow" else None, alt, title, until, seconds, still, order, gate, who)
+    if sliders:
+        _with_knobs(show, run, Knobs(run, labels, sliders))
+    else:
+        display_html(show.markup({"": timeline_of(run)}) + script_html(), alt)
 
-    def played(result: Any, label: str = "") -> Played | Sheet:
-        timeline = timeline_of(result)
-        picture = still(timeline) if callable(still) else still
-        if picture is None:
-            picture = picture_of(timeline, title=title, until=until, order=order, state=gate, who=who)
-        picture = with_words(picture, alt=f"{alt} {label}".strip())
-        if picture.plot is None or len(timeline) > MOST:
-            return picture
-        end = picture.plot.until
-        acts = flow(timeline, cast, end) if view == "flow" else None
-        return Played(picture, moments(timeline, until=end), acts, label)
 
-    if not sliders:
-        display_html(_markup([played(run)], title, seconds) + script_html(), alt)
-        return
-    raise NotImplementedError("sliders")
+@dataclass(frozen=True)
+class _Show:
+    """How the runs of one `play` are shown."""
+
+    cast: Cast | None
+    alt: str
+    title: str
+    until: float | None
+    seconds: float
+    still: Sheet | Callable[[Timeline], Sheet] | None
+    order: Sequence[str]
+    state: str
+    who: str
+
+    def markup(self, runs: Mapping[str, Timeline], key: str = "") -> Markup:
+        """The player of these runs by their labels, side by side; where one is too long to play, still pictures."""
+        width = WIDTH if len(runs) == 1 else NARROW
+        until = self.until or max(timeline.duration for timeline in runs.values()) or None
+        sheets = {label: self._sheet(timeline, label, width, until) for label, timeline in runs.items()}
+        if any(len(timeline) > MOST for timeline in runs.values()):
+            return Markup().join(still_html(sheet) for sheet in sheets.values())
+        played = [self._played(timeline, sheets[label], label) for label, timeline in runs.items()]
+        return player_html(played, title=self.title, seconds=self.seconds, key=key)
+
+    def _sheet(self, timeline: Timeline, label: str, width: int, until: float | None) -> Sheet:
+        alt = f"{self.alt} At {label}." if label else self.alt
+        if self.still is not None:
+            return with_words(self.still(timeline) if callable(self.still) else self.still, alt=alt)
+        if len(scene(timeline).lanes) <= LIMIT or not timeline.calls():
+            return lanes(timeline, title=self.title, alt=alt, until=until, order=self.order, width=width)
+        state = self.state if self.state and timeline.marks(self.state) else None
+        return raster(timeline, title=self.title, alt=alt, until=until, state=state, who=self.who, width=width)
+
+    def _played(self, timeline: Timeline, sheet: Sheet, label: str) -> Played:
+        until = sheet.plot.until if sheet.plot else timeline.duration
+        acts = flow(timeline, self.cast, until) if self.cast else None
+        return Played(sheet, moments(timeline, until=until), acts, label)
+
+
+def _with_knobs(show: _Show, run: Callable[..., Any], knobs: Knobs) -> None:
+    """The player with its sliders: moved, the run is played again from the same instant, beside the one before.
+
+    The player stands in an `ipywidgets.HTML`, and finds its script in the output beside it. There stands also the run
+    at the start, for a page without a kernel; while the widget lives, it hides that one.
+    """
+    import ipywidgets
+    from IPython.display import display
+
+    shown = {knobs.words: timeline_of(run(**knobs.values))}
+    start = show.markup(shown)
+    name = f"faultlab-still-{hashlib.sha256(start.encode()).hexdigest()[:12]}"
+    screen = ipywidgets.HTML()
+    hide = fill("<style>.{}{{display:none}}</style>", name)
+
+    def moved(_: object) -> None:
+        now = knobs.words
+        try:
+            found = timeline_of(run(**knobs.values))
+            before = {label: timeline for label, timeline in list(shown.items())[:1] if label != now}
+            markup = show.markup({now: found, **before}, name)
+        except Exception as error:
+            screen.value = str(hide + failed(error))
+            return
+        shown.clear()
+        shown[now] = found
+        screen.value = str(hide + markup)
+
+    screen.value = str(hide + show.markup(shown, name))
+    for widget in knobs.widgets:
+        if widget.has_trait("continuous_update"):
+            widget.continuous_update = False  # the setting before is the one that a slider was let go at
+    knobs.observe(moved)
+    display(ipywidgets.VBox([*knobs.widgets, screen]))  # type: ignore[no-untyped-call]
+    caption = fill("<p>At the start: {}. Run this cell to move the sliders.</p>", knobs.words, longest=400)
+    display_html(fill('<div class="{}">{}{}</div>', name, caption, start) + script_html(), show.alt)
 
 
 def timeline_of(result: Any) -> Timeline:
@@ -108,21 +179,3 @@ def timeline_of(result: Any) -> Timeline:
     if not isinstance(timeline, Timeline):
         raise TypeError(f"play shows a run or a timeline, and was given {type(result).__name__}")
     return timeline
-
-
-def picture_of(
-    timeline: Timeline, *, title: str, until: float | None, order: Sequence[str], state: str, who: str
-) -> Sheet:
-    """The still picture of a run: lanes, or a raster of its calls where there are more lanes than have room."""
-    if len(scene(timeline).lanes) <= LIMIT or not timeline.calls():
-        return lanes(timeline, title=title, until=until, order=order)
-    known = state if state and timeline.marks(state) else None
-    return raster(timeline, title=title, until=until, state=known, who=who)
-
-
-def _markup(runs: Sequence[Played | Sheet], title: str, seconds: float, key: str = "") -> Markup:
-    """The players' markup; without a run that can be played, the still pictures."""
-    found = [run for run in runs if isinstance(run, Played)]
-    if len(found) == len(runs):
-        return player_html(found, title=title, seconds=seconds, key=key)
-    return Markup().join(still_html(run.still if isinstance(run, Played) else run) for run in runs)

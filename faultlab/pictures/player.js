@@ -12,11 +12,17 @@
   const COLORS = { ok: "#009E73", failed: "#D55E00", flying: "#0072B2", waiting: "#8C8C8C" };
   const TRAVEL = 0.4; // seconds of playing that a request is on its way
   const STEP = 900; // milliseconds from step to step for a reader who prefers reduced motion
+  const CORNERS = [ // of the shapes of a few groups of callers: circle, square, diamond, triangle
+    [],
+    [[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]],
+    [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]],
+    [[0, -1.2], [1.2, 0.9], [-1.2, 0.9]],
+  ];
   const kept = new Map(); // where players that replace one another stood
 
   const STYLE = `
-    :host { --paper: var(--faultlab-paper, #fff); --ink: var(--faultlab-ink, #222); --pale: var(--faultlab-pale, #595959);
-      --rule: var(--faultlab-rule, #c8c8c8); --box: var(--faultlab-box, #f4f4f4); --lit: var(--faultlab-lit, #0058a3);
+    :host { --paper: light-dark(#fff, #111); --ink: light-dark(#222, #e8e8e8); --pale: light-dark(#595959, #b0b0b0);
+      --rule: light-dark(#c8c8c8, #4a4a4a); --box: light-dark(#f4f4f4, #1e1e1e); --lit: light-dark(#0058a3, #6db6ec);
       color: var(--ink); font: 13px/1.4 "DejaVu Sans", Verdana, Geneva, sans-serif; margin: 4px 0 }
     .player { background: var(--paper); border: 1px solid var(--rule); border-radius: 6px; padding: 6px; width: fit-content;
       max-width: 100%; box-sizing: border-box }
@@ -107,6 +113,7 @@
       this.width = run.size[0];
       this.travel = TRAVEL * rate;
       this.many = this.data.callers.length > 12;
+      this.shapes = this.data.grouped && this.data.callers.length <= CORNERS.length;
       const rows = Math.max(this.many ? 9 : this.data.callers.length, this.data.servers.length * 4, 7);
       this.height = 24 * rows + 26;
       this.root = made("div", { class: "stage" }, parent);
@@ -229,7 +236,8 @@
       this.served = sorted(waits.map((one) => one[2]));
       this.turned = sorted(refused.map((one) => one[1]));
       this.moods = callers.map(() => []);
-      const mood = (caller, at, what) => { if (caller >= 0) this.moods[caller].push([at, what]); };
+      // a group of callers is in no one state
+      const mood = (caller, at, what) => { if (caller >= 0 && !this.data.grouped) this.moods[caller].push([at, what]); };
       for (const [caller, , start, end, outcome] of requests) {
         mood(caller, start, "flying");
         if (outcome < 3) mood(caller, end, ["ok", "failed", "left"][outcome]);
@@ -276,8 +284,8 @@
         const place = upTo(instants, at);
         const mood = place ? what[place - 1] : "idle";
         if (mood in counts) counts[mood] += 1;
-        if (mood === "idle" || mood === "awake" || mood === "left") this.ring(x, y, this.dot, mood === "left" ? COLORS.flying : COLORS.waiting);
-        else this.disc(x, y, this.dot, COLORS[mood], mood === "failed");
+        if (mood in COLORS) this.disc(x, y, this.dot, COLORS[mood], mood === "failed");
+        else this.ring(x, y, this.dot, mood === "left" ? COLORS.flying : COLORS.waiting, number);
       });
       if (this.counts) write(this.counts, `waiting ${counts.waiting} · done ${counts.ok}`);
     }
@@ -300,8 +308,8 @@
       const box = this.servers[server];
       const seat = box.at(place);
       if (this.still) {
-        if (at >= start && (at < end || outcome === 3)) this.disc(seat[0], seat[1], box.dot, COLORS.flying);
-        else if (at === end) this.outcome(seat[0], seat[1], box.dot, outcome);
+        if (at >= start && (at < end || outcome === 3)) this.disc(seat[0], seat[1], box.dot, COLORS.flying, false, caller);
+        else if (at === end) this.outcome(seat[0], seat[1], box.dot, outcome, caller);
         return;
       }
       const back = Math.max(end, start + leg);
@@ -309,12 +317,12 @@
       if (at < start + leg) {
         const share = (at - start) / leg;
         const spot = came >= 0 ? this.between(this.line(came), seat, share) : this.toSeat(caller, server, seat, share);
-        this.disc(spot[0], spot[1], came >= 0 ? this.lineDot : 4, COLORS.flying);
+        this.disc(spot[0], spot[1], came >= 0 ? this.lineDot : 4, COLORS.flying, false, caller);
       } else if (at < back || outcome === 3) {
-        this.disc(seat[0], seat[1], box.dot, COLORS.flying);
+        this.disc(seat[0], seat[1], box.dot, COLORS.flying, false, caller);
       } else {
         const spot = this.toSeat(caller, server, seat, 1 - (at - back) / leg);
-        this.outcome(spot[0], spot[1], Math.max(3, box.dot), outcome);
+        this.outcome(spot[0], spot[1], Math.max(3, box.dot), outcome, caller);
       }
     }
 
@@ -334,10 +342,10 @@
       const from = this.callers[caller];
       if (at < end) {
         const [x, y] = this.still ? spot : this.between(from, spot, (at - start) / this.travel);
-        this.disc(x, y, this.lineDot, COLORS.waiting);
+        this.disc(x, y, this.lineDot, COLORS.waiting, false, caller);
       } else if (!served && !this.still) {
         const [x, y] = this.between(spot, from, (at - end) / this.travel);
-        this.disc(x, y, Math.max(3, this.lineDot), COLORS.failed, true);
+        this.disc(x, y, Math.max(3, this.lineDot), COLORS.failed, true, caller);
       }
     }
 
@@ -350,20 +358,20 @@
       this.disc(x, y, 4, since < 1 && !this.still ? COLORS.flying : COLORS.failed, since >= 1 || this.still);
     }
 
-    outcome(x, y, radius, outcome) {
-      if (outcome === 2) this.ring(x, y, radius, COLORS.flying);
-      else this.disc(x, y, radius, outcome ? COLORS.failed : COLORS.ok, outcome === 1);
+    outcome(x, y, radius, outcome, caller) {
+      if (outcome === 2) this.ring(x, y, radius, COLORS.flying, caller);
+      else this.disc(x, y, radius, outcome ? COLORS.failed : COLORS.ok, outcome === 1, caller);
     }
 
-    disc(x, y, radius, color, crossed) {
+    /** A request of this caller's: a few groups of callers have shapes of their own. */
+    disc(x, y, radius, color, crossed, caller = 0) {
       const pen = this.pen;
       pen.fillStyle = color;
       if (radius < 1.6) {
         pen.fillRect(x - radius, y - radius, 2 * radius, 2 * radius);
         return;
       }
-      pen.beginPath();
-      pen.arc(x, y, radius, 0, 6.2832);
+      this.outline(x, y, radius, caller);
       pen.fill();
       if (crossed) {
         const arm = radius * 1.35;
@@ -378,13 +386,23 @@
       }
     }
 
-    ring(x, y, radius, color) {
+    ring(x, y, radius, color, caller = 0) {
+      this.pen.strokeStyle = color;
+      this.pen.lineWidth = 1.4;
+      this.outline(x, y, radius, caller);
+      this.pen.stroke();
+    }
+
+    outline(x, y, radius, caller) {
       const pen = this.pen;
-      pen.strokeStyle = color;
-      pen.lineWidth = 1.2;
+      const corners = this.shapes ? CORNERS[caller % CORNERS.length] : [];
       pen.beginPath();
-      pen.arc(x, y, radius, 0, 6.2832);
-      pen.stroke();
+      if (!corners.length) pen.arc(x, y, radius, 0, 6.2832);
+      corners.forEach(([dx, dy], number) => {
+        if (number) pen.lineTo(x + dx * radius, y + dy * radius);
+        else pen.moveTo(x + dx * radius, y + dy * radius);
+      });
+      if (corners.length) pen.closePath();
     }
 
     /** The gate stands along the way, across it, or half across; the switch points to a server, or away. */
@@ -495,6 +513,7 @@
       this.steps = [...new Set(data.runs.flatMap((run) => run.at))].sort((one, other) => one - other);
       const frame = made("div", { class: "player", role: "group", "aria-label": `${data.title || "A run"}, to play` }, root);
       if (data.crop) made("div", { class: "title" }, frame, data.title);
+      this.controls(frame);
       const runs = made("div", { class: "runs" }, frame);
       this.views = [];
       data.runs.forEach((run, number) => {
@@ -503,7 +522,6 @@
         if (run.flow) this.views.push(new Flow(run, place, this.rate));
         this.views.push(new Veiled(run, number, place, data.crop));
       });
-      this.controls(frame);
       made("slot", {}, root); // the tables
       for (const one of this.querySelectorAll(":scope > [slot] > svg")) one.style.display = "block";
       frame.addEventListener("keydown", (event) => this.key(event));

@@ -71,7 +71,7 @@ def player_html(runs: Sequence[Played], *, title: str = "", seconds: float = SEC
         "title": clean(title),
         "seconds": seconds,
         "key": key,
-        "crop": TITLE if title and any(run.flow for run in runs) else 0,
+        "crop": TITLE if title else 0,
         "runs": [run.data for run in runs],
     }
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -84,7 +84,7 @@ def player_html(runs: Sequence[Played], *, title: str = "", seconds: float = SEC
     for character, escape in _ESCAPES.items():
         text = text.replace(character, escape)
     return Markup(
-        f"<faultlab-player1 style='display:block' data-lm-suppress-shortcuts='true' data-run='{text}'>"
+        f"<faultlab-player1 class='faultlab' style='display:block' data-lm-suppress-shortcuts='true' data-run='{text}'>"
         f"{stills}</faultlab-player1>"
     )
 
