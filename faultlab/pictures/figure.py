@@ -22,23 +22,21 @@ What a notebook's author needs::
 
     explore(run_herd, alt="...", clients=(1, 100), jitter=["none", "full"])   # sliders around a pure function
 
-`show` displays HTML (an <svg> with aria-label, or an <img> with alt) and returns nothing. matplotlib is imported where
+`show` displays HTML (an <svg> with aria-label) and returns nothing. matplotlib is imported where
 it is used: a picture of a timeline doesn't need it.
 """
 
 from __future__ import annotations
 
 import re
-from base64 import b64encode
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from faultlab.pictures.lanes import lanes
 from faultlab.pictures.sheet import GRID, INK, PALE, STYLES, Sheet, with_words
-from faultlab.pictures.svg import svg
-from faultlab.pictures.words import escaped, fill, safe, table_html
+from faultlab.pictures.svg import framed, svg
+from faultlab.pictures.words import fill, safe, table_html
 from faultlab.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -99,7 +97,7 @@ def rendered(
         return Markup(relabelled), words
     if not alt.strip():
         raise ValueError('a chart can\'t describe itself: show(figure, alt="what is to be seen, in a sentence")')
-    return _img(picture, alt), alt
+    return Markup(chart_svg(picture, alt)), alt
 
 
 def tables(sheet: Sheet, *, limit: int = 300) -> Markup:
@@ -176,14 +174,20 @@ def label_lines(ax: Axes) -> None:
     last = max(ax.get_xlim())
     ends = []
     for line in lines:
-        x, y = max((point for point in line.get_xydata() if point[0] <= last), key=lambda point: float(point[0]))
-        ends.append((min(max(float(ax.transData.transform((x, y))[1]), bottom), top), line))
+        points: Any = line.get_xydata()
+        end: Any = ax.transData.transform(max((point for point in points if point[0] <= last), key=lambda one: one[0]))
+        ends.append((min(max(float(end[1]), bottom), top), line))
     ends.sort(key=lambda end: -end[0])
     room = 13 * ax.figure.dpi / 72
     places = _apart([end for end, _ in ends], room)
     for place, (_, line) in zip(places, ends, strict=True):
         y = (place - bottom) / (top - bottom)
-        key = {"color": line.get_color(), "linestyle": line.get_linestyle(), "linewidth": 2, "clip_on": False}
+        key: dict[str, Any] = {
+            "color": line.get_color(),
+            "linestyle": line.get_linestyle(),
+            "linewidth": 2,
+            "clip_on": False,
+        }
         ax.plot([1.015, 1.05], [y, y], transform=ax.transAxes, label="_key", **key)
         ax.text(1.06, y, str(line.get_label()), transform=ax.transAxes, va="center", fontsize=9, color=INK)
 
@@ -218,16 +222,10 @@ def _relabelled(markup: str, alt: str) -> tuple[str, str]:
     return markup[: found.start(1)] + safe(alt, 2000) + markup[found.end(1) :], alt
 
 
-def _img(fig: Figure, alt: str) -> Markup:
-    data = BytesIO()
-    # Without the version of matplotlib in it, the same figure is the same bytes on this machine next month.
-    fig.savefig(data, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
-    width, height = (round(inches * 96) for inches in fig.get_size_inches())
-    return fill(
-        '<img alt="{}" width="{}" height="{}" style="background:#FFFFFF;max-width:none" '
-        'src="data:image/png;base64,{}">',
-        escaped(alt, 2000),
-        width,
-        height,
-        Markup(b64encode(data.getvalue()).decode("ascii")),
-    )
+def chart_svg(fig: Figure, alt: str) -> str:
+    """A matplotlib figure as an SVG element, with its words for who can't see it."""
+    from faultlab.pictures.chart import chart_shapes
+
+    width, height, body = chart_shapes(fig)
+    title = next((ax.get_title(loc="left") or ax.get_title() for ax in fig.axes), "")
+    return framed(width, height, body, title, alt)

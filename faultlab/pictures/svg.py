@@ -1,8 +1,9 @@
 """A sheet as SVG: one self-contained string, readable on light and dark pages, and for who can't see it.
 
-It holds no script, style sheet, id, reference or font of its own, so that several can stand on a page and a strict page
-may show them. Hatching is drawn line by line for the same reason. It has a width and a height and no viewBox
-(nbgrader's feedback lowercases that attribute). Equal sheets give equal bytes.
+It holds no script, id, reference or font of its own, so that several can stand on a page and a strict page may show
+them; its style sheet (see `theme.py`) is about dark pages alone, and may be taken away. Hatching is drawn line by line
+for the same reason. It has a width and a height and no viewBox (nbgrader's feedback lowercases that attribute). Equal
+sheets give equal bytes.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from faultlab.pictures.sheet import (
     is_plain,
     measure,
 )
+from faultlab.pictures.theme import dark_style
 from faultlab.pictures.words import describe, safe, table_html
 from faultlab.timeline import Timeline
 
@@ -39,11 +41,17 @@ def svg(picture: Timeline | Sheet, *, alt: str | None = None, **layout: Any) -> 
     """
     sheet = lanes(picture, **layout) if isinstance(picture, Timeline) else picture
     body = "".join([_PAINTERS[type(shape)](shape) for shape in sheet.shapes])
-    size = f'width="{sheet.width}" height="{sheet.height}"'
+    return framed(sheet.width, sheet.height, body, sheet.title, alt or sheet.alt)
+
+
+def framed(width: int, height: int, body: str, title: str, alt: str) -> str:
+    """SVG elements on paper of a size in pixels, as one element with its words."""
+    size = f'width="{width}" height="{height}"'
+    body = f'<rect {size} fill="#FFFFFF"/>{body}'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{safe(alt or sheet.alt, 2000)}" '
-        f'font-family="{FONT}" style="background:#FFFFFF"><title>{safe(sheet.title or "Picture")}</title>'
-        f'<rect {size} fill="#FFFFFF"/>{body}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="faultlab" {size} role="img" '
+        f'aria-label="{safe(alt, 2000)}" font-family="{FONT}">'
+        f"<title>{safe(title or 'Picture')}</title>{dark_style(body)}{body}</svg>"
     )
 
 
