@@ -8,13 +8,13 @@
 # About 40 minutes to read and try, and as long as you like for the questions. Nothing here is graded.
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
-from io import StringIO
 from itertools import count, pairwise
 
 from autograder import own_answer
 from faultlab import COLORS, World, axes, error, hang, label_lines, live, mark, ok, play, show, simulate
 from faultlab.explore import explore
 from faultlab.notebook import start
+from faultlab.pictures.figure import chart_svg
 from faultlab.raster import Interval, raster, slots
 from faultlab.warmup import arrange, estimate, predict
 
@@ -34,7 +34,7 @@ from types import SimpleNamespace
 #
 # You know the story: 280 requests a second, a database that can do 300, and users who wait for one second and then ask
 # once more. Between second 30 and second 40 the cable is out. This time the calculation has switches, because we want
-# to try things. Two folded cells hold it: a database with a queue, and users with patience. `collapse()` plays five
+# to try things. The folded cells hold it: a database with a queue, and users with patience. `collapse()` plays five
 # minutes and returns two lists: the requests asked in each second, and those answered in time.
 #
 # | switch of `collapse` | what it sets |
@@ -55,6 +55,7 @@ class Request:
     answered: bool = False
 
 
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 class Database:
     def __init__(self, capacity=300, patience=1.0, outage=(30, 40), lifo=False, room=None, drop_late=False):
         self.capacity, self.patience, self.outage = capacity, patience, outage
@@ -268,17 +269,15 @@ def small_multiples(title, rows, unit=1):
     for ax, (name, (asked, good, width)) in zip(panels, rows.items(), strict=True):
         places = range(0, len(asked) - width + 1, width)
         cable_out(ax)
-        ax.fill_between(places, [unit * one for one in smooth(good, width)], color=COLORS["answered"], step="post")
+        ax.stackplot(places, [unit * one for one in smooth(good, width)], colors=[COLORS["answered"]], step="post")
         ax.plot(places, [unit * one for one in smooth(asked, width)], color=COLORS["attempt"], linewidth=1.2)
         ax.set_title(name, loc="left", fontsize=9, pad=2)
         ax.set(xlim=(0, places[-1]), ylim=(0, 640), yticks=(0, 280, 560))
+        ax.set_ylabel("requests\na second", fontsize=8)
         ax.tick_params(labelsize=8)
         ax.spines[["top", "right"]].set_visible(False)
-    panels[-1].set_xlabel("seconds", fontsize=10)
-    fig.supylabel("requests a second", fontsize=10)
-    fig.text(
-        0.99, 0.99, "blue line: asked · green: answered in time · beige: cable out", ha="right", va="top", fontsize=8
-    )
+    key = "blue line: asked · green: answered in time · beige: cable out"
+    panels[-1].set_xlabel(f"seconds\n{key}", fontsize=9)
     return fig
 
 
@@ -335,29 +334,22 @@ predict(
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 STANDS_FOR = 20
-"""So many requests does each simulated one stand for."""
-
-
-def as_svg(fig):
-    import matplotlib
-
-    out = StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "takeaways"}):
-        fig.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return out.getvalue()[out.getvalue().index("<svg") :]
+"""How many requests each simulated one stands for."""
 
 
 def small_evening(attempts=2, jitter=0, earned_by="no budget", budget=20):
     share = None if earned_by == "no budget" else budget / 100
     counts = collapse(280 / STANDS_FOR, attempts, jitter, share, earned_by, steady=True, capacity=300 / STANDS_FOR)
     asked, good = ([STANDS_FOR * one for one in each] for each in counts)
-    said = f"at 200-300 s {level(asked):.0f} asked, {level(good):.0f} answered in time"
-    return as_svg(over_time(asked, good, f"Does it come back? {said}", 5, 1200))
+    said = f"{level(asked):.0f} asked and {level(good):.0f} answered in time at 200-300 s"
+    return chart_svg(over_time(asked, good, f"Does it come back? {said}", 5, 1200), EVENING)
 
+
+EVENING = "Requests a second, asked and answered in time, over 300 seconds, with an outage from 30 to 40 s."
 
 explore(
     small_evening,
-    alt="Requests a second, asked and answered in time, over 300 seconds, with an outage from 30 to 40 s.",
+    alt=EVENING,
     labels={"jitter": "jitter, s", "budget": "budget, %", "earned_by": "tokens come with"},
     attempts=(1, 4),
     jitter=(0, 60, 5),
@@ -613,8 +605,8 @@ def counted(run, seconds=96):
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 AREAS = (
     ("primary", "fresh answers", COLORS["answered"], ""),
-    ("cache", "old answers", "#8FD3BE", ".."),
-    ("nothing", "no answer", COLORS["failed"], "//"),
+    ("cache", "old answers (dotted)", COLORS["answered"], ".."),
+    ("nothing", "failed: no answer", COLORS["failed"], "//"),
 )
 
 
@@ -627,7 +619,7 @@ def storm_figure(run, title, seconds=90):
     for area, (_, label, _, hatch) in zip(stack, AREAS, strict=True):
         area.set(label=label, hatch=hatch, edgecolor="white", linewidth=0)
     ax.plot([STANDS_FOR * one for one in asked], label="the database is asked", color=COLORS["attempt"], linewidth=1.4)
-    ax.set(xlim=(0, seconds - 1), ylim=(0, 720))
+    ax.set(xlim=(0, seconds - 2), ylim=(0, 720))
     ax.legend(loc="upper right", fontsize=8, ncols=2)
     return fig
 
@@ -776,25 +768,25 @@ print(f"{len(waits)} users got none; half of them knew it after {waits[len(waits
 def verdicts_of(run, lane):
     """From when to when a monitor gave which verdict."""
     marks = [one for one in run.timeline.marks("verdict") if one.lane == lane]
-    ends = [one.at for one in marks[1:]] + [run.timeline.duration]
-    return [Interval(lane, one.value, one.at, end) for one, end in zip(marks, ends, strict=True)]
+    turns = [marks[0]] + [after for one, after in pairwise(marks) if one.value != after.value]
+    ends = [one.at for one in turns[1:]] + [run.timeline.duration]
+    return [Interval(lane, one.value, one.at, end) for one, end in zip(turns, ends, strict=True)]
 
 
 def ready_again(run, lane="every visit"):
-    """The last instant at which this monitor turned from not ready to ready."""
-    found = verdicts_of(run, lane)
-    return max(after.start for one, after in pairwise(found) if one.tenant != after.tenant == "ready")
+    """The last instant at which this monitor turned to ready."""
+    return max(one.start for one in verdicts_of(run, lane) if one.tenant == "ready")
 
 
 def readiness_figure(run):
-    truth = [("answers", 0, 30), ("cable out", 30, 40), ("answers", 40, 120)]
+    truth = [("answers", 0, 30), ("outage", 30, 40), ("answers", 40, 120)]
     return slots(
         [Interval("the database", *one) for one in truth]
         + verdicts_of(run, "every visit")
         + verdicts_of(run, "tried visits"),
         title="Two monitors of the same evening: when is the service ready?",
         order=["the database", "every visit", "tried visits"],
-        tenants={"answers": "ok", "cable out": "world", "ready": "ok", "not ready": "failed"},
+        tenants={"answers": "ok", "outage": "world", "ready": "ok", "not ready": "failed"},
         until=120,
     )
 
@@ -847,8 +839,8 @@ for label, (run, color, dashes) in LOOKS.items():
     pair = ([STANDS_FOR * one for one in counts[:90]] for counts in (asked_then, ended["primary"]))
     phase(ax, *pair, label, color=color, linestyle=dashes)
 pointed(ax, "healthy: both begin here", (281, 281), (330, 305))
-pointed(ax, "timeout and retry alone end here", (558, 3), (395, 95))
-pointed(ax, "all parts: nearly nothing asked, then back", (38, 3), (75, -8))
+pointed(ax, "timeout and retry alone:\nhere forever", (558, 3), (480, 100))
+pointed(ax, "all parts: asks less, returns", (38, 1), (85, 12))
 show(
     fig,
     alt="With timeout and retry alone the path goes right and down, to 560 asked and 0 answered, and stays. With "
