@@ -2,7 +2,7 @@
 # # Graceful shutdown
 #
 # Twice a day the team deploys. Nothing is broken, no alarm rings, and each time the support desk gets the same mail: "I
-# pressed Pay and got an error page. The second time it worked." Somebody counts: most of the month's failed requests
+# pressed Pay and got an error page. The second time it worked." The team counts: most of the month's failed requests
 # fall into the few minutes of the deploys.
 #
 # A deploy starts a new process and tells the old one to go. This notebook is about the second half: **how do I leave?**
@@ -175,8 +175,8 @@ predict(
 show(drawn(deploy(Abrupt), "A process without a shutdown: which requests suffer?"), fold="What happens")
 
 # %% [markdown]
-# The lecture's service is such a process: its last line serves forever. The exercise at its end, "clean shutdown that
-# drains requests", is what is missing.
+# The lecture's service is such a process: its last line serves forever. What it lacks is the exercise at the lecture's
+# end, "clean shutdown that drains requests".
 #
 # ## The pattern
 #
@@ -306,8 +306,8 @@ explore(
 # <details><summary>How long?</summary>
 #
 # As long as the balancer's *lag*: the longest time from "not ready" to the last request that it still sends. Here it
-# asks every 2 s, so 2 s. In production the lag has several parts: the interval of the health check, times the number of
-# failures that it wants to see, plus the time until every proxy has heard.
+# asks every 2 s, so 2 s. In production the lag is longer: the health check's interval, times the number of failures
+# that it wants to see, plus the time until every proxy has heard.
 #
 # </details>
 #
@@ -691,9 +691,9 @@ else:
 # ## What practitioners use
 #
 # You don't have to write this class anew for each service: web servers bring it along. So let us watch one leave, on
-# the real clock, with a real signal. The next cells start [uvicorn](https://www.uvicorn.org) in a process of its own,
-# with one second for the drain (`timeout_graceful_shutdown=1`; without it uvicorn waits forever). The application
-# cleans up for 0.3 s when it is cancelled.
+# the real clock, with a real signal. The next cells start [uvicorn](https://www.uvicorn.org) in a process of its own.
+# It gets one second for the drain (`timeout_graceful_shutdown=1`; without this setting uvicorn waits forever). The
+# application cleans up for 0.3 s when it is cancelled.
 
 # %%
 SERVER = """
@@ -766,8 +766,8 @@ async def real_deploy():
 
 
 # %% [markdown]
-# Three clients: one asks for 0.5 s of work and one for 60 s, both before the signal; the third comes a moment after it.
-# What will each of them see? And will the application say that it has cleaned up?
+# Three clients: one asks for 0.5 s of work and one for 60 s, both before the signal. The third comes a moment after it.
+# **What will each of them see? And will the application say that it has cleaned up?**
 
 # %%
 if sys.platform in ("linux", "darwin"):

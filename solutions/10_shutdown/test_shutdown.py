@@ -98,7 +98,7 @@ def _cut(call):
 def rejected(asked, when):
     """Assert that all of these requests were rejected at once, and name one that wasn't."""
     for one in asked:
-        assert one.ended, f"{one} {when} neither got an answer nor was it rejected"
+        assert one.ended, f"{one} {when} neither got an answer nor was rejected"
         told = one.ended["how"] == "raised" and "Rejected" in one.ended["names"]
         assert told, f"{one} {when} should be Rejected: its client {words(one.ended)}"
         waited = one.at - one.asked
@@ -159,7 +159,7 @@ def drained(run):
 
 def counted(report, name, number, what):
     """Assert that one of the report's two numbers is right."""
-    assert report[name] == number, f"{number} {what}, the report says {name}={said(report[name])}"
+    assert report[name] == number, f"{number} {what}, but the report says {name}={said(report[name])}"
 
 
 def looks(run, asked):
@@ -192,18 +192,18 @@ def test_handler_errors(run):
     """
     flying = accepted(run, in_flight(run))
     failing = [one for one in flying if one.call.outcome == "error"]
-    assert failing, "no handler came to its error: they were cancelled before"
+    assert failing, "no handler reached its error: all were cancelled before"
     for one in failing:
-        assert one.ended, f"{one.name}: its handler raised {one.call.error}, its client heard nothing"
+        assert one.ended, f"{one.name}: its handler raised {one.call.error}, but its client heard nothing"
         same = one.ended["how"] == "raised" and one.ended["call"] == one.call.id
         assert same, f"{one.name}: its handler raised {one.call.error}, its client {words(one.ended)}"
     well = len(flying) - len(failing)
     for at, true, told in looks(run, everybody(run)):
         leaks = told == true + len(failing) and at > begun(run)  # `test_disconnect` checks what else it may say
-        assert not leaks, f"{len(failing)} requests failed and {well} were answered, then in_flight said {told}"
+        assert not leaks, f"{len(failing)} requests failed and {well} were answered, and then in_flight said {told}"
     _, report, _ = drained(run)
     told = report["completed"]
-    seen = f"{well} requests were answered and {len(failing)} failed, the report says completed={said(told)}"
+    seen = f"{well} requests were answered and {len(failing)} failed, but the report says completed={said(told)}"
     assert told == len(flying), seen
 
 
@@ -226,17 +226,17 @@ def test_disconnect(run):
                 f"{what} was cancelled {one.call.end - gone[one.name]:.2f} s late"
             )
             cleanup = run.calls("cleanup", lane=one.name)
-            assert cleanup and cleanup[0].outcome == "ok", f"{what} was cancelled, but couldn't clean up in peace"
+            assert cleanup and cleanup[0].outcome == "ok", f"{what} was cancelled, and its cleanup was disturbed"
             assert one.ended, f"{one.name}: its client disconnected, and its call of handle() never ended"
     served(run, [one for one in asked if one.name not in gone])
     for at, true, told in reversed(list(looks(run, asked))):
         ended = [one for one in asked if one.call.end is not None and one.call.end < at]
         left = [one for one in ended if one.name in gone]
-        seen = f"at {at:.1f} s {true} requests were in flight, in_flight said {said(told)}"
+        seen = f"at {at:.1f} s {true} requests were in flight, but in_flight said {said(told)}"
         if ended and told == true + len(ended):
-            seen += ": it still counts all that were over"
+            seen += ": it still counts all requests that were over"
         elif left and told == true + len(left):
-            seen += ": it still counts those whose clients had disconnected"
+            seen += ": it still counts requests whose clients had disconnected"
         assert told == true, seen
 
 
@@ -259,7 +259,7 @@ def test_drains(runs):
         for at, true, told in looks(run, everybody(run)):
             low = type(told) is int and told >= true  # `test_disconnect` checks that it forgets those that ended
             when = f"{at - began:.1f} s after shutdown()" if at > began else "before shutdown()"
-            assert low, f"{when} {true} requests were in flight, in_flight said {said(told)}"
+            assert low, f"{when} {true} requests were in flight, but in_flight said {said(told)}"
 
 
 @pytest.mark.step("Draining")
@@ -287,7 +287,7 @@ def test_returns_when_idle(runs, delays=(0.0, 0.0, 0.4)):
         took = report["duration"]
         near = type(took) in (float, int) and abs(took - (at - began)) < SOON
         about = f" (with readiness_delay={delay:g} and {len(closed)} hooks)" if closed else ""
-        seen = f"shutdown() took {at - began:.2f} s{about}, the report says duration={said(took)}"
+        seen = f"shutdown() took {at - began:.2f} s{about}, but the report says duration={said(took)}"
         if type(took) is float and abs(took - (at - began - delay)) < SOON:
             seen += ", which leaves the delay out"
         elif type(took) is float and abs(took - (over(run) - began)) < SOON:
@@ -324,7 +324,7 @@ def test_rejects(run):
         rejected(asked, phase)
     number = sum(map(len, phases.values()))
     for _, _, told in looks(run, ()):
-        seen = f"{number} requests had been rejected and all others were over, in_flight said {said(told)}"
+        seen = f"{number} requests had been rejected and all others were over, but in_flight said {said(told)}"
         assert told != number or number == len(in_flight(run)), seen
 
 
@@ -347,7 +347,7 @@ def test_cancels_and_awaits(run, timeout=3.0):
         )
         after = one.call.end - began
         right = timeout - BLINK < after < timeout + SOON
-        assert right, f"{one.name}: cancelled {after:.2f} s after shutdown(), drain_timeout is {timeout:g}"
+        assert right, f"{one.name}: cancelled {after:.2f} s after shutdown(), but drain_timeout is {timeout:g}"
         cleanups = run.calls("cleanup", lane=one.name)
         assert len(cleanups) == 1 and cleanups[0].outcome == "ok", f"{one.name}: its cleanup was disturbed"
     assert late == stuck, "some handlers were cancelled that weren't late"
@@ -363,7 +363,7 @@ def test_cancels_and_awaits(run, timeout=3.0):
     well, told = len(flying) - len(late), report["completed"]
     more = type(told) is int and told > well  # `test_drains` checks whether it is too few
     assert not more, (
-        f"{well} requests ended by themselves and {len(late)} were cancelled, the report says completed={told}"
+        f"{well} requests ended by themselves and {len(late)} were cancelled, but the report says completed={told}"
     )
 
 
@@ -403,7 +403,7 @@ def test_one_deadline(runs, timeouts=(2.9, 2.0, 10.0, 0.0), delays=(0.0, 1.3, 0.
         elif abs(first - others - timeout) < SOON:
             when += ", which is drain_timeout after the last of the others had ended"
         right = abs(first - delay - timeout) < SOON and last - first < SOON
-        assert right, f"{about}: the late ones were cancelled {when}"
+        assert right, f"{about}: the late requests were cancelled {when}"
 
 
 @pytest.mark.step("Closing")
@@ -422,11 +422,11 @@ def test_closes(runs, hooks=(4, 3)):
         order = [call.service for call in calls]
         wanted = [f"hook {one}" for one in range(number, 0, -1)]
         ends = run.marks("shutdown 1")
-        what = "none of its callables was called" + (
+        what = "none of its hooks was called" + (
             "" if ends else f", and shutdown() hadn't returned {run.duration - began:.1f} s after its call"
         )
         if any("never awaited" in f"{note.data.get('text')}" for note in run.of("note")):
-            what = "its callables were called, but nobody awaited what they returned"
+            what = "its hooks were called, but what they returned was never awaited"
         assert calls, f"on_close: {what}"
         early = [call for call in calls if call.start < over(run)]
         seen = f"{over(run) - began:.2f} s after shutdown()"
@@ -449,9 +449,9 @@ def test_closes(runs, hooks=(4, 3)):
         )
         errors = failures(report)
         failed = _listed([call.service for call in broken])
-        assert errors is not None, f"{failed} failed, close_errors is {said(report['close_errors'])}"
+        assert errors is not None, f"{failed} failed, but close_errors is {said(report['close_errors'])}"
         right = [call for call, _ in errors] == [call.id for call in broken]
-        assert right, f"{failed} failed, close_errors has {_listed(text for _, text in errors)}"
+        assert right, f"{failed} failed, but close_errors has {_listed(text for _, text in errors)}"
 
 
 def _listed(names):
@@ -501,7 +501,7 @@ def test_idempotent(run, callers=3):
     """
     served(run, in_flight(run))
     hooks = [call.service for call in hooks_of(run)]
-    assert hooks, f"shutdown() was called {callers} times, and none of on_close was called and awaited"
+    assert hooks, f"shutdown() was called {callers} times, and no hook of on_close was called and awaited"
     twice = sorted({name for name in hooks if hooks.count(name) > 1})
     assert not twice, f"shutdown() was called {callers} times, {_listed(twice)} ran more than once"
     _same_report(run, callers)
@@ -535,7 +535,7 @@ def test_joins_midway(run):
     assert second.call or not first.call, f"{about}: {one}"
     late = [call.end - began for call in run.calls("handler") if call.outcome == "cancelled"]
     earliest = min(late, default=0.0)  # `test_one_deadline` checks whether all are cancelled then
-    assert earliest < 2.5 + SOON, f"{about}: the late ones were cancelled {earliest:.2f} s after the first"
+    assert earliest < 2.5 + SOON, f"{about}: the late requests were cancelled {earliest:.2f} s after the first"
     _, _, at = stopped(run)
     hooks = [call.service for call in hooks_of(run)]
     assert len(set(hooks)) == len(hooks), f"five callers, two hooks: these ran: {_listed(sorted(hooks))}"
@@ -553,7 +553,7 @@ def _same_report(run, callers):
         _, report, _ = stopped(run, who)
         for name in ("completed", "cancelled", "duration"):
             seen = f"caller 1 was told {name}={said(first[name])}, caller {who} {name}={said(report[name])}"
-            assert first[name] == report[name], f"{seen}: everybody gets the first one's report"
+            assert first[name] == report[name], f"{seen}: every caller gets the same report"
         errors = failures(first), failures(report)
         same = [call for call, _ in errors[0] or ()] == [call for call, _ in errors[1] or ()]
         assert same, f"caller 1 was told of {len(errors[0] or ())} close_errors, caller {who} of {len(errors[1] or ())}"

@@ -190,19 +190,19 @@ show(
 
 # %% [markdown]
 # There are **two** states in which this system rests. In the healthy one each answer comes in time, so no user asks
-# twice, so there is no crowd, so each answer comes in time. In the other one each answer comes too late, so every user
-# asks twice, so 560 requests come where 300 can be served, so each answer comes too late. Both states hold themselves.
-# The outage only pushed the system from one to the other: it was the *trigger*, and it has been over for minutes. The
-# second attempts keep the service dead: they are the *sustaining effect*. Look for the trigger in the logs and you will
-# find it, fix it, and nothing changes.
+# twice, so there is no crowd, so each answer comes in time. In the dead one each answer comes too late, so every user
+# asks twice, so 560 requests come where 300 can be served, so each answer comes too late. Both states sustain
+# themselves. The outage only pushed the system from one to the other: it was the *trigger*, and it has been over for
+# minutes. The second attempts keep the service dead: they are the *sustaining effect*. You can look for the trigger in
+# the logs, find it and fix it, and nothing changes.
 #
-# Such a failure is called **metastable**. It isn't rare: a study counts 22 of them in 11 organisations, and at least 4
-# of the 15 major outages of one cloud in ten years (Huang and others, "Metastable Failures in the Wild", OSDI 2022).
-# Our numbers, 280, 300, 560 and 0, are those of Bronson and others, "Metastable Failures in Distributed Systems", HotOS
-# 2021.
+# Such a failure is called **metastable**. It isn't rare. A study counts 22 of them in 11 organisations; in one cloud
+# they were at least 4 of the 15 major outages of ten years (Huang and others, "Metastable Failures in the Wild", OSDI
+# 2022). Our numbers, 280, 300, 560 and 0, are those of Bronson and others, "Metastable Failures in Distributed
+# Systems", HotOS 2021.
 #
-# **When is a service in danger?** With fewer users the crowd fits. How many users a second are the most with whom the
-# database can cope even when all of them ask twice?
+# **When is a service in danger?** With fewer users the crowd fits. Up to how many users a second can the database
+# serve, even when all of them ask twice?
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -253,7 +253,7 @@ show(
 CANDIDATES = {
     "last come, first served": {"lifo": True},
     "room for 150 in the queue": {"room": 150},
-    "what is too late isn't begun": {"drop_late": True},
+    "late requests aren't begun": {"drop_late": True},
     "a retry budget of 10 %": {"budget": 0.1},
     "one attempt only": {"attempts": 1},
 }
@@ -289,7 +289,7 @@ show(
         {"nothing changed": (asked, good, 5)} | {name: (*counts, 5) for name, counts in tried.items()},
     ),
     alt="Six rows. Nothing changed: no answers after 30 s, 560 asked. Last come first served, and room for 150: 280 "
-    "answered soon after 40 s. Too late isn't begun: 280 after some 70 s. Retry budget, and one attempt: nothing is "
+    "answered soon after 40 s. Late requests aren't begun: 280 after some 70 s. Retry budget, and one attempt: nothing is "
     "answered until about 155 s, then 280.",
     fold="What happens",
 )
@@ -460,8 +460,8 @@ part = parts()
 
 # %% [markdown]
 # And the service, a page for each user. First what stands between it and the database. Read `from_database` from the
-# inside out. You choose the layers by name, so we can take some away. Two lines decide what counts as a failure: a user
-# who doesn't exist is an answer, so the breaker doesn't count `NotFound`, and the retry doesn't repeat it.
+# inside out. You choose the layers by name, so we can take some away. Two lines decide what counts as a failure. A
+# missing user is an answer, so the breaker doesn't count `NotFound`, and the retry doesn't repeat it.
 
 
 # %%
@@ -497,8 +497,8 @@ class Layers:
 
 
 # %% [markdown]
-# Around it stands the shop: an old answer where there is no fresh one, a line in the log for each visit, health, and
-# your server, which knows how to leave.
+# The shop stands around it. It adds old answers where there are no fresh ones, a log line for each visit, a health
+# monitor, and your server, which knows how to leave.
 
 
 # %%
@@ -625,8 +625,8 @@ def storm_figure(run, title, seconds=90):
 
 
 # %% [markdown]
-# First with two of the parts only: the timeout, and your retry with its full jitter. **Press Play: what will the
-# database's numbers look like at 70 s?**
+# First with two of the parts only: the timeout, and your retry with its full jitter. **Before you press Play: how many
+# calls a second will the database get at 70 s, and how many of them will be answered?**
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -681,7 +681,7 @@ show(
 # saw an error, and nobody was called at night.
 # </details>
 #
-# Some numbers of that evening, each of them from another of the parts:
+# Some numbers of that evening, each from a different part:
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -710,7 +710,7 @@ print(f"the shutdown took {report.duration:.2f} s, {report.cancelled} visits wer
 
 # %% [markdown]
 # And the tenth answer, your `UserService`? It has put retry, bulkhead and breaker in order already. So it takes the
-# place of all that stood between a visit and the database. It has no old answers, so expect something else while the
+# place of everything that stood between a visit and the database. It has no old answers, so expect something else while the
 # cable is out. **What will its users get, and how quickly?**
 
 
@@ -798,7 +798,8 @@ predict(
     lambda: min((40, 45, 70, 100), key=lambda at: abs(at - ready_again(tenth))),
     why="Refusals cost nothing, so there are many: 172 of the 840 visits in the window, 20 %, where the monitor allows "
     "5 %. The window of 60 s keeps them until second 99, although every visit since second 43 was answered. A load "
-    "balancer that listens keeps a healed service out for a minute, and each other process that shares the database.",
+    "balancer that reads this monitor keeps a healed service out for a minute. It does the same to every other process "
+    "that shares the database.",
 )
 
 # %% [markdown]
@@ -821,7 +822,7 @@ show(
 # |---|---|
 # | what users get (success rate, error budget, alarm) | every visit; a refusal is a failure |
 # | latency | only tried visits: refusals of 0 s make every percentile look better |
-# | readiness (should a balancer send to *this* process?) | only tried visits: a refusal says that the database is ill, and every other process would refuse as well |
+# | readiness (should a balancer send to *this* process?) | only tried visits: a refusal says that the database is ill, and the other processes refuse as well |
 # | circuit breaker | only calls that reached the database, never its own refusals |
 #
 # The second monitor saw 10 failures among 430 visits, fewer than 5 %, and the process itself was well all the time.
@@ -829,7 +830,7 @@ show(
 #
 # ## Both evenings on the map
 #
-# The service with all parts comes back to where it started. **On which way: does it ask more in between, or less?**
+# The service with all parts comes back to where it started. **On its way, does it ask more than before, or less?**
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 fig, ax = phase_map("Two evenings: which one comes back?")
@@ -849,7 +850,8 @@ show(
 )
 
 # %% [markdown]
-# **Which part did it?** Take them one by one, and say before you open it which of the four comes back.
+# **Which part did it?** Take the parts one by one. Before you open the figure, say which of the four services comes
+# back.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -879,8 +881,8 @@ show(
 #
 # ## On the real clock
 #
-# Is the virtual clock hiding something? Here is the same service with the same cable in three real seconds: the
-# patience is a tenth of a second, 60 visits come each second, and the cable is out for half a second.
+# Is the virtual clock hiding something? Here is the same service with the same cable, in three real seconds. Users wait
+# for a tenth of a second, 60 visits come each second, and the cable is out for half a second.
 
 # %%
 world, happens = evening(part, seconds=3, rate=60, capacity=66, outage=(0.5, 1.0), patience=0.1, people=20)
@@ -1084,8 +1086,8 @@ predict(
 # ### 3. Circuit breakers prevent cascades
 #
 # *Fail fast when service is down.* And, as you saw, leave it alone, so that it can come back. **A breaker is as good as
-# its half-open state.** And it must count the failures that matter: consecutive ones or those in a window, never those
-# of a whole month.
+# its half-open state.** And it must count the failures that matter: consecutive ones or those in a window, and never
+# those of a whole month.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
