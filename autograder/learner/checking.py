@@ -22,7 +22,7 @@ from autograder.judging.judge import JudgeError, Test
 from autograder.judging.mistakes import MISTAKES_FILE, headlines, read_known
 from autograder.judging.result import Result
 from autograder.learner.kernel import outdated
-from autograder.pages.feedback import part_html
+from autograder.pages.feedback import part_html, with_script
 from faultlab.clock.bound import bound_before_line, clock_names_bound_before
 from faultlab.pictures.sheet import clean
 from faultlab.scenario import ScenarioError
@@ -40,7 +40,7 @@ class Checked:
         return f"{self.result.score:g}"
 
     def _repr_html_(self) -> str:
-        return part_html(self.result, hidden=self.hidden)
+        return with_script(part_html(self.result, hidden=self.hidden))
 
 
 def check(exercise: str, *, hidden: bool = False, step: str | int | None = None) -> Checked:

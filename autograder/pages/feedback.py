@@ -1,7 +1,8 @@
 """Results -> what one student reads: a table of behaviours, and for those that failed what was seen, on a timeline.
 
 The same markup stands in the notebook, in nbgrader's feedback and in our own page. Everything that comes from a
-submission is cleaned and escaped, nothing is fetched, nothing runs.
+submission is cleaned and escaped, nothing is fetched. In a notebook and on our own page one fixed script plays the
+pictures; in nbgrader's copies and feedback nothing runs.
 """
 
 from __future__ import annotations
@@ -17,16 +18,24 @@ from autograder.judging.result import Behaviour, Result, Standing, first_slip
 from autograder.pages.markup import render
 from autograder.version import VERSION
 from faultlab.pictures.difference import first_difference
+from faultlab.pictures.lanes import lanes
+from faultlab.pictures.moments import side_by_side
 from faultlab.pictures.overlay import SAME, compared
+from faultlab.pictures.player import Played, has_player, player_html, script_hash, script_html
 from faultlab.pictures.scene import scene
-from faultlab.pictures.sheet import clean
+from faultlab.pictures.sheet import Sheet, clean
 from faultlab.pictures.svg import svg
 from faultlab.pictures.words import fill
+from faultlab.timeline import Timeline
 
 PRINTED = 6
 """So many texts are shown of what an answer printed."""
 PICTURES = 4
 """At most so many timelines are drawn for one part: the first failures teach most."""
+MOMENTS = 160
+"""So many instants of a picture are told one by one when it is played."""
+EVENTS = 20_000
+"""Of more events a picture stands still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +150,23 @@ def _picture(behaviour: Behaviour) -> str:
         found = first_difference(own, intended) if own and intended else None
         return _said(found.words) if found else ""  # a picture of nothing
     if intended is None:
-        return svg(own)
+        return _played(lanes(own), {"Your run": own})
     found, both = compared(own, intended)
-    return _said(found.words) + svg(both) if found else _said(SAME) + svg(own)
+    runs = {"Your run": own, "Intended run": intended} if found else {"Your run": own}
+    return _said(found.words if found else SAME) + _played(both if found else lanes(own), runs)
+
+
+def _played(picture: Sheet, runs: Mapping[str, Timeline]) -> str:
+    """A picture to play, where the page has the script; everywhere else it stands still."""
+    if picture.plot is None or sum(map(len, runs.values())) > EVENTS:
+        return svg(picture)
+    told = side_by_side(runs, until=picture.plot.until, most=MOMENTS)
+    return str(player_html([Played(picture, [one for one in told if one.at >= picture.plot.since])], table=False))
+
+
+def with_script(part: str) -> str:
+    """A part as a notebook shows it: with the script that plays its pictures, where there is one to play."""
+    return part + script_html() if has_player(part) else part
 
 
 def _said(words: str) -> str:
@@ -151,7 +174,7 @@ def _said(words: str) -> str:
 
 
 def page(result: Result) -> str:
-    """A whole page for one student, from a result: nothing fetched, no script allowed."""
+    """A whole page for one student, from a result: nothing fetched, no script allowed but the player's."""
     parts = {hidden: part_html(result, hidden=hidden) for hidden in (False, True) if result.part(hidden=hidden)}
     standing = Standing(result.score, result.max_score, result.score)
     return _page(result.student, result.section, standing, parts or {False: part_html(result)})
@@ -201,6 +224,8 @@ def _page(
         made_of=made_of(standing),
         parts=[(hidden, Markup(part)) for hidden, part in sorted(parts.items())],
         answers=answers,
+        script=script_html() if any(map(has_player, parts.values())) else "",
+        script_hash=script_hash(),
     )
 
 

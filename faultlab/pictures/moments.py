@@ -51,6 +51,15 @@ def moments(timeline: Timeline, *, until: float | None = None, most: int = MOST)
     return [_moment(events, names, width / NS) for _, events in sorted(groups.items())]
 
 
+def side_by_side(runs: Mapping[str, Timeline], *, until: float, most: int = MOST) -> list[Moment]:
+    """The moments of several runs on one clock, each told under its run's name."""
+    found: dict[float, list[str]] = {}
+    for name, timeline in runs.items():
+        for moment in moments(timeline, until=until, most=most // len(runs)):
+            found.setdefault(moment.at, []).append(f"{name}, {moment.words}")
+    return [Moment(at, " ".join(words)) for at, words in sorted(found.items())]
+
+
 def _moment(events: Sequence[Event], names: Mapping[str, str], width: float) -> Moment:
     first = events[0].seconds
     when = seconds(first) if events[-1].at == events[0].at else f"{seconds(first)} to {seconds(events[-1].seconds)}"

@@ -523,7 +523,7 @@
         this.views.push(new Veiled(run, number, place, data.crop));
       });
       made("slot", {}, root); // the tables
-      for (const one of this.querySelectorAll(":scope > [slot] > svg")) one.style.display = "block";
+      for (const one of this.querySelectorAll(":scope > [slot] > svg")) one.setAttribute("style", `${one.getAttribute("style") || ""};display:block;max-width:none`);
       frame.addEventListener("keydown", (event) => this.key(event));
       const before = data.key && kept.get(data.key);
       this.move(before ? before.at : this.since);

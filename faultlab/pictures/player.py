@@ -22,7 +22,10 @@ from faultlab.pictures.figure import tables
 from faultlab.pictures.moments import Moment
 from faultlab.pictures.sheet import Sheet, clean
 from faultlab.pictures.svg import svg
+from faultlab.pictures.words import fill
 
+ELEMENT = "faultlab-player1"
+"""The element's name. Another form of its data gets another number, so that no script misreads an older page."""
 SECONDS = 10.0
 """How long a run plays, whatever its length."""
 CHARACTERS = 3_000_000
@@ -30,6 +33,7 @@ CHARACTERS = 3_000_000
 TITLE = 22
 """Height of a still picture's title in pixels, which the player shows in its own place."""
 
+_TOO_MUCH = Markup("<p>There is too much in this run to play it.</p>")
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&#39;"}
 
 
@@ -60,12 +64,15 @@ class Played:
         object.__setattr__(self, "data", data)
 
 
-def player_html(runs: Sequence[Played], *, title: str = "", seconds: float = SECONDS, key: str = "") -> Markup:
+def player_html(
+    runs: Sequence[Played], *, title: str = "", seconds: float = SECONDS, key: str = "", table: bool = True
+) -> Markup:
     """The player as markup without its script: alone it is the still pictures with their tables.
 
     runs: one, or two that are played side by side on one clock.
     seconds: how long it plays.
     key: of players that replace one another; the next goes on where the last one stood.
+    table: whether the events stand beneath, as folded tables.
     """
     data = {
         "title": clean(title),
@@ -75,18 +82,26 @@ def player_html(runs: Sequence[Played], *, title: str = "", seconds: float = SEC
         "runs": [run.data for run in runs],
     }
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    stills = "".join(
-        f'<div slot="still-{number}" style="overflow-x:auto">{svg(run.still)}</div>{tables(run.still)}'
+    stills = Markup().join(
+        fill('<div slot="still-{}" style="overflow-x:auto">{}</div>', number, Markup(svg(run.still)))
+        + (tables(run.still) if table else "")
         for number, run in enumerate(runs)
     )
     if len(text) > CHARACTERS:
-        return Markup().join(still_html(run.still) for run in runs)
+        return Markup().join(still_html(run.still, table=table) for run in runs)
     for character, escape in _ESCAPES.items():
         text = text.replace(character, escape)
-    return Markup(
-        f"<faultlab-player1 class='faultlab' style='display:block' data-lm-suppress-shortcuts='true' data-run='{text}'>"
-        f"{stills}</faultlab-player1>"
+    return fill(
+        "<{0} class='faultlab' style='display:block' data-lm-suppress-shortcuts='true' data-run='{1}'>{2}</{0}>",
+        ELEMENT,
+        Markup(text),
+        stills,
     )
+
+
+def has_player(markup: str) -> bool:
+    """Whether there is something in this markup that the script would play."""
+    return f"<{ELEMENT} " in markup
 
 
 @cache
@@ -97,7 +112,7 @@ def script() -> str:
 
 def script_html() -> Markup:
     """The script as markup. Several on a page do no harm: it defines itself once."""
-    return Markup(f"<script>{script()}</script>")
+    return fill("<script>{}</script>", Markup(script()))
 
 
 def script_hash() -> str:
@@ -105,6 +120,6 @@ def script_hash() -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()
 
 
-def still_html(sheet: Sheet) -> Markup:
+def still_html(sheet: Sheet, *, table: bool = True) -> Markup:
     """A still picture with its table, for a run that can't be played, and a line that says why."""
-    return Markup(svg(sheet)) + tables(sheet) + Markup("<p>There is too much in this run to play it.</p>")
+    return Markup(svg(sheet)) + (tables(sheet) if table else "") + _TOO_MUCH

@@ -13,6 +13,7 @@ from autograder.judging.result import Behaviour, Result
 from autograder.nbgrader import copy
 from autograder.pages.feedback import page, part_html
 from autograder.pages.report import write_report
+from faultlab.pictures.player import script_hash, script_html
 from faultlab.scenario import played
 from faultlab.timeline import Event, Timeline
 from tests.attacks.afterwards import MARKDOWN, WORDS, cells
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.xdist_group("afterwards")
 SECTION = "90_sample"
 FORBIDDEN = {"script", "link", "img", "iframe", "object", "embed", "base", "form", "input", "textarea", "style", "math"}
 FORBIDDEN |= {"animate", "foreignobject", "audio", "video", "frame", "applet", "image", "use"}
-TEXT = {"aria-label", "title", "alt"}
+TEXT = {"aria-label", "title", "alt", "data-run"}
 """Attributes that are read, not followed."""
 
 
@@ -75,7 +76,7 @@ def test_copies(source: Any, name: str, record_property) -> None:
 
 @pytest.mark.parametrize("name", [*WORDS, *MARKDOWN])
 def test_pages(tmp_path: Any, name: str, record_property) -> None:
-    """Feedback, report and drawn timelines show hostile words as words."""
+    """Feedback, report and drawn timelines show hostile words as words; the one script is ours, whatever the words."""
     record_property("attack", (0, 0))
     words = (WORDS | MARKDOWN)[name]
     lane = words[:200]
@@ -98,7 +99,11 @@ def test_pages(tmp_path: Any, name: str, record_property) -> None:
     one = page(result)
     parts = [part_html(result, hidden=hidden) for hidden in (False, True)]
     index = write_report(tmp_path, [result], title=words)
-    for markup in (one, *parts, *(path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html"))):
+    assert all("<script" not in part.casefold() for part in parts), "the parts stand in nbgrader's feedback too"
+    ours = str(script_html())
+    assert one.count(ours) == 1 and f"script-src '{script_hash()}'" in one
+    written = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")]
+    for markup in (text.replace(ours, "") for text in (one, *parts, *written)):
         links = {f"{SECTION}/mallory.html"}
         found = [one for one in live(markup, ours=frozenset({"style"})) if not (one[0] == "a" and one[2] in links)]
         assert found == []

@@ -1,4 +1,4 @@
-"""A run that unfolds, in a real browser: by mouse, by keyboard, without a kernel, and with whatever names it is given."""
+"""A run that unfolds, in a real browser: by mouse, by keyboard, without a kernel, with hostile names."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def herd(clients=3):
 
 play(herd(), alt="Three clients that fail, wait, and are answered.", title="A herd", view="flow", who="clients")
 """
+BEGINS = re.compile("^0 s: client 0 calls payments")
 KNOB = PLAYERS.rpartition("play(")[0] + 'play(herd, alt="Clients.", title="A herd", view="flow", clients=(1, 9))'
 
 
@@ -78,7 +79,7 @@ def test_plays_in_a_notebook(opened) -> None:
     notebook = opened(PLAYERS)
     page = notebook.page
     said = player(page).get_by_role("status")
-    expect(said).to_have_text(re.compile("^0 s: client 0 calls payments"), timeout=WAIT)
+    expect(said).to_have_text(BEGINS, timeout=WAIT)
     assert instant(page) == 0
     player(page).get_by_role("button", name="Step to the next event").click()
     expect(said).to_have_text("50 ms: 3 failed; 3 begin to wait.")
@@ -103,7 +104,7 @@ def test_plays_without_a_kernel(opened) -> None:
     notebook.menu("Kernel", "Shut Down Kernel")
     notebook.page.get_by_text("No Kernel").first.wait_for()
     notebook.page.reload()
-    expect(player(notebook.page).get_by_role("status")).to_have_text(re.compile("^0 s: client 0 calls payments"), timeout=WAIT)
+    expect(player(notebook.page).get_by_role("status")).to_have_text(BEGINS, timeout=WAIT)
     player(notebook.page).get_by_role("button", name="Step to the next event").click()
     assert instant(notebook.page) > 0
 
