@@ -196,10 +196,6 @@ class Timeline(Sequence[Event]):
                 found[last] = found[last]._replace(end=event.seconds, how=str(value.get("how", "over")))
         return found
 
-    def rows(self) -> list[tuple[str, str, str, str]]:
-        """The events as a table for readers who can't see the picture: seconds, lane, kind, what."""
-        return [(f"{event.seconds:.3f}", event.lane, event.kind, _words(event.data)) for event in self.events]
-
     def to_json(self) -> str:
         """The timeline as compact JSON with sorted keys: equal timelines give equal bytes."""
         body = {"version": VERSION, "seed": self.seed, "events": [list(event) for event in self.events]}
@@ -273,9 +269,3 @@ def _pair_pauses(events: Iterable[Event]) -> Iterator[Pause]:
             wake = wakes.get(event.data["timer"])
             end, how = (wake.seconds, wake.data["how"]) if wake else (None, "pending")
             yield Pause(event.lane, event.data["what"], event.seconds, event.data["until"] / NS, end, how)
-
-
-def _words(data: Mapping[str, Plain]) -> str:
-    if isinstance(until := data.get("until"), int):
-        data = {**data, "until": f"{until / NS:.9g} s"}
-    return ", ".join(f"{key} {value}" for key, value in data.items() if value is not None)

@@ -25,15 +25,15 @@ PIXELS = 96
 Point = tuple[float, float]
 
 
-def chart_shapes(fig: Figure) -> tuple[int, int, str]:
-    """The width and the height of a figure in pixels, and what is on it as SVG elements."""
+def chart_elements(fig: Figure) -> tuple[int, int, list[str]]:
+    """A figure's width and height in pixels, and what is on it, from back to front, as SVG elements."""
     painter = _Painter(fig)
     dpi, fig.dpi = fig.dpi, PIXELS
     try:
-        fig.draw(painter)  # type: ignore[arg-type]
+        fig.draw(painter)
     finally:
         fig.dpi = dpi
-    return round(painter.width), round(painter.height), "".join(painter.parts)
+    return round(painter.width), round(painter.height), painter.parts
 
 
 class _Painter(RendererBase):
@@ -111,12 +111,14 @@ class _Painter(RendererBase):
         box, clip = path.get_extents(scale), gc.get_clip_rectangle()
         seen = [(float(x), self.height - float(y)) for x, y in places if clip is None or clip.padded(1).contains(x, y)]
         stroke = self.points_to_pixels(width) if edge[3] > 0 else 0.0
-        if path.codes is not None and Path.CURVE4 in path.codes and face is not None:  # a circle: a line of no length
+        codes: Any = path.codes
+        if face is not None and codes is not None and Path.CURVE4 in codes:  # a circle: a line of no length
             look = f'stroke="{_hex(face)}" stroke-width="{_n(box.width + stroke)}" stroke-linecap="round"'
             look += f' stroke-opacity="{face[3]:.2g}"' if len(face) == 4 and face[3] < 1 else ""
             self._put("".join(f"M{_n(x)} {_n(y)}h0" for x, y in seen), look)
             return
-        parts = [[(x, -y) for x, y in one] for one in path.to_polygons(scale, closed_only=False)]
+        polygons: list[Any] = path.to_polygons(scale, closed_only=False)
+        parts: list[list[Point]] = [[(x, -y) for x, y in one] for one in polygons]
         mark = "".join(_moved(before, after) for before, after in pairwise([[(0.0, 0.0)], *parts]))
         end = "Z" if face is not None else ""
         look = _fill(face, None) if face is not None else 'fill="none"'
@@ -133,7 +135,7 @@ class _Painter(RendererBase):
         look = f'stroke="{_hex(color)}" stroke-width="{_n(width)}"'
         if color[3] < 1:
             look += f' stroke-opacity="{color[3]:.2g}"'
-        _, dashes = gc.get_dashes()
+        dashes: Any = gc.get_dashes()[1]
         if dashes is not None and len(dashes):
             look += f' stroke-dasharray="{" ".join(_n(self.points_to_pixels(one)) for one in dashes)}"'
         return look + {"round": ' stroke-linecap="round"', "projecting": ' stroke-linecap="square"'}.get(

@@ -1,27 +1,27 @@
 """Sliders around a run: move one, the simulation runs again, the picture follows the hand.
 
-The picture is an SVG string in an `ipywidgets.HTML` of fixed size: nothing faster was found, and nothing jumps. A
-widget without its kernel is an empty box, so the start's picture is displayed beside it as plain HTML; while the widget
-lives it hides that one with one line of CSS, and when it is gone (reload, feedback page) the still picture is there.
+The picture is an SVG string in an `ipywidgets.HTML` of fixed size: nothing faster was found, and nothing jumps. Where
+no kernel answers, the start's picture stands in its place (see `alive.py`).
 """
 
 from __future__ import annotations
 
-import hashlib
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from markupsafe import Markup
 
-from faultlab.pictures.figure import display_html, rendered, tables
+from faultlab.pictures.alive import show_alive
+from faultlab.pictures.ghost import Drawn, drawn_chart, drawn_sheet, drawn_string, with_ghost
 from faultlab.pictures.knobs import Knobs, failed
 from faultlab.pictures.lanes import lanes
 from faultlab.pictures.sheet import Sheet, with_words
-from faultlab.pictures.svg import svg
 from faultlab.pictures.words import fill
 from faultlab.timeline import Timeline
 
-Picture = Timeline | Sheet | str
+STILL = 1.0
+"""Seconds after which a slider that is moved again is moved from a new setting."""
 
 
 def explore(
@@ -35,10 +35,11 @@ def explore(
 ) -> None:
     """Show sliders around a run: move one, and it runs again.
 
-    run: a pure function of the sliders' values; returns a run, a timeline, a sheet or an SVG string.
+    run: a pure function of the sliders' values; returns a run, a timeline, a sheet, a matplotlib figure or an SVG
+        string. Sheets and figures have axes with fixed ends.
     alt: what is to be seen.
     labels: names for people, units included ("base delay, s").
-    height: the picture's, in pixels. until: its axis's end, in seconds.
+    height: the picture's, in pixels. until: its axis's end, in seconds; unless given that of the longest run so far.
     sliders: each as what it may be: (low, high) or (low, high, step), a list of choices, a dict of words and values,
         True or False for a box to tick, or any ipywidget. It starts at the parameter's default, otherwise at the low
         end or the first choice.
@@ -53,62 +54,71 @@ def explore(
     A nap.
     """
     import ipywidgets
-    from IPython.display import display
 
     knobs = Knobs(run, labels, sliders)
-
-    def draw() -> tuple[Markup, Markup, str]:
-        said = knobs.words
-        markup, events = _markup(run(**knobs.values), f"{alt} At {said}." if said else alt, height, until)
-        return markup, events, said
-
-    still, events, said = draw()
-    name = f"faultlab-still-{hashlib.sha256(still.encode()).hexdigest()[:12]}"
-    screen, table = _screen(still, height), ipywidgets.HTML()
-    hide = fill("<style>.{}{{display:none}}</style>", name)
+    view = _View(alt, height, until)
+    start = knobs.words
+    still, events, size = view.draw(run(**knobs.values), start)
+    wide, high = size[0] + 24, (height or size[1]) + 52  # of fixed size, so that nothing jumps
+    screen = ipywidgets.HTML(layout={"width": f"{wide}px", "max_width": "100%", "height": f"{high}px"})
+    table = ipywidgets.HTML()
 
     def put(markup: Markup, events: Markup, said: str) -> None:
         status = fill('<p role="status" style="margin:2px 0">At {}</p>', said, longest=400)
-        screen.value = str(fill('{}<div style="overflow-x:auto">{}{}</div>', hide, status, markup))
+        screen.value = str(fill('<div class="faultlab-fit" style="overflow-x:auto">{}{}</div>', status, markup))
         table.value = str(events)
 
     def moved(_: object) -> None:
         try:
-            put(*draw())
+            markup, events, _size = view.draw(run(**knobs.values), knobs.words)
+            put(markup, events, view.said)
         except Exception as error:
             put(failed(error), Markup(), "this setting the run stopped")
 
-    put(still, events, said)
+    put(still, events, start)
     knobs.observe(moved)
-    display(ipywidgets.VBox([*knobs.widgets, screen, table]))  # type: ignore[no-untyped-call]
-    caption = fill("<p>At the start: {}. Run this cell to move the sliders.</p>", said, longest=400)
-    kept = fill('<div class="{}" style="overflow-x:auto">{}{}{}</div>', name, caption, still, events)
-    display_html(kept, alt)
+    caption = fill("<p>At the start: {}. Run this cell to move the sliders.</p>", start, longest=400)
+    kept = fill('{}<div class="faultlab-fit" style="overflow-x:auto">{}</div>{}', caption, still, events)
+    show_alive(ipywidgets.VBox([*knobs.widgets, screen, table]), kept, alt, alt)
 
 
-def _screen(still: str, height: int | None) -> Any:
-    """Where pictures of this one's size are shown: of fixed size, so that nothing jumps."""
-    import ipywidgets
+class _View:
+    """The picture that follows the sliders.
 
-    wide, high = (_size(still, "width") or 720) + 24, (height or _size(still, "height") or 360) + 52
-    return ipywidgets.HTML(layout={"width": f"{wide}px", "max_width": "100%", "height": f"{high}px"})
+    Its axis is that of the longest run so far. Pale behind it is the setting from which the sliders were moved, where
+    both have the same axes.
+    """
 
+    def __init__(self, alt: str, height: int | None, until: float | None) -> None:
+        self.said = ""
+        self._alt, self._height, self._until = alt, height, until
+        self._fixed = until is not None
+        self._now: tuple[str, Drawn] | None = None
+        self._before: tuple[str, Drawn] | None = None
+        self._moved = 0.0
 
-def _markup(result: Any, alt: str, height: int | None, until: float | None) -> tuple[Markup, Markup]:
-    """A result as SVG, and its events as a table."""
-    picture = getattr(result, "timeline", result)
-    if isinstance(picture, Timeline):
-        picture = lanes(picture, height=height, until=until)
-    if isinstance(picture, Sheet):
-        sheet = with_words(picture, alt=f"{alt} {picture.alt}")
-        return Markup(svg(sheet)), tables(sheet, limit=60)
-    if isinstance(picture, str):
-        return rendered(picture, alt)[0], Markup()
-    raise TypeError(f"explore draws a timeline, a sheet or an SVG string, and the run returned {type(result).__name__}")
+    def draw(self, result: Any, said: str) -> tuple[Markup, Markup, tuple[int, int]]:
+        """The picture of a setting as SVG, its events as a table, and its size."""
+        now = self._drawn(result, f"{self._alt} At {said}." if said else self._alt)
+        at = time.monotonic()
+        if at - self._moved > STILL:
+            self._before = self._now
+        self._moved, self._now = at, (said, now)
+        markup, seen = with_ghost(now, self._before[1] if self._before else None)
+        self.said = f"{said}. Pale: {self._before[0]}" if self._before and seen else said
+        return markup, now.events, (now.width, now.height)
 
-
-def _size(markup: str, side: str) -> int:
-    """The width or height that an SVG says of itself."""
-    head = markup.partition(">")[0]
-    digits = head.partition(f' {side}="')[2].partition('"')[0]
-    return int(digits) if digits.isascii() and digits.isdigit() else 0
+    def _drawn(self, result: Any, alt: str) -> Drawn:
+        picture = getattr(result, "timeline", result)
+        if isinstance(picture, Timeline):
+            if not self._fixed:
+                self._until = max(self._until or 0.0, picture.duration)
+            picture = lanes(picture, height=self._height, until=self._until or None)
+        if isinstance(picture, Sheet):
+            return drawn_sheet(with_words(picture, alt=f"{alt} {picture.alt}"))
+        if isinstance(picture, str):
+            return drawn_string(picture, alt)
+        if hasattr(picture, "get_size_inches"):
+            return drawn_chart(picture, alt)
+        kind = type(result).__name__
+        raise TypeError(f"explore draws a timeline, a sheet, a chart or an SVG string, and the run returned {kind}")

@@ -33,10 +33,11 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from faultlab.pictures.facts import table_html
 from faultlab.pictures.lanes import lanes
 from faultlab.pictures.sheet import GRID, INK, PALE, STYLES, Sheet, with_words
 from faultlab.pictures.svg import framed, svg
-from faultlab.pictures.words import fill, safe, table_html
+from faultlab.pictures.words import fill, safe
 from faultlab.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -79,8 +80,11 @@ def show(
     """
     markup, words = rendered(picture, alt, table=table, **layout)
     if fold:
-        markup, words = fill("<details><summary>{}</summary>{}</details>", fold, markup), fold
-    display_html(fill('<div style="overflow-x:auto">{}</div>', markup), words)
+        markup, words = (
+            fill('<details><summary>{}</summary><div class="faultlab-fit">{}</div></details>', fold, markup),
+            fold,
+        )
+    display_html(fill('<div class="faultlab-fit" style="overflow-x:auto">{}</div>', markup), words)
 
 
 def rendered(
@@ -224,8 +228,11 @@ def _relabelled(markup: str, alt: str) -> tuple[str, str]:
 
 def chart_svg(fig: Figure, alt: str) -> str:
     """A matplotlib figure as an SVG element, with its words for who can't see it."""
-    from faultlab.pictures.chart import chart_shapes
+    from faultlab.pictures.chart import chart_elements
 
-    width, height, body = chart_shapes(fig)
-    title = next((ax.get_title(loc="left") or ax.get_title() for ax in fig.axes), "")
-    return framed(width, height, body, title, alt)
+    return framed(*chart_elements(fig), chart_title(fig), alt)
+
+
+def chart_title(fig: Figure) -> str:
+    """The words above a chart."""
+    return next((ax.get_title(loc="left") or ax.get_title() for ax in fig.axes), "")

@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from faultlab.pictures.alive import show_alive
 from faultlab.pictures.figure import display_html
 from faultlab.pictures.flow import Cast, flow
 from faultlab.pictures.knobs import Knobs, failed
@@ -142,13 +143,11 @@ def _with_knobs(show: _Show, run: Callable[..., Any], knobs: Knobs) -> None:
     at the start, for a page without a kernel; while the widget lives, it hides that one.
     """
     import ipywidgets
-    from IPython.display import display
 
     shown = {knobs.words: timeline_of(run(**knobs.values))}
     start = show.markup(shown)
-    name = f"faultlab-still-{hashlib.sha256(start.encode()).hexdigest()[:12]}"
+    name = f"faultlab-played-{hashlib.sha256(start.encode()).hexdigest()[:12]}"
     screen = ipywidgets.HTML()
-    hide = fill("<style>.{}{{display:none}}</style>", name)
 
     def moved(_: object) -> None:
         now = knobs.words
@@ -157,20 +156,19 @@ def _with_knobs(show: _Show, run: Callable[..., Any], knobs: Knobs) -> None:
             before = {label: timeline for label, timeline in list(shown.items())[:1] if label != now}
             markup = show.markup({now: found, **before}, name)
         except Exception as error:
-            screen.value = str(hide + failed(error))
+            screen.value = str(failed(error))
             return
         shown.clear()
         shown[now] = found
-        screen.value = str(hide + markup)
+        screen.value = str(markup)
 
-    screen.value = str(hide + show.markup(shown, name))
+    screen.value = str(show.markup(shown, name))
     for widget in knobs.widgets:
         if widget.has_trait("continuous_update"):
             widget.continuous_update = False  # the setting before is the one that a slider was let go at
     knobs.observe(moved)
-    display(ipywidgets.VBox([*knobs.widgets, screen]))  # type: ignore[no-untyped-call]
     caption = fill("<p>At the start: {}. Run this cell to move the sliders.</p>", knobs.words, longest=400)
-    display_html(fill('<div class="{}">{}{}</div>', name, caption, start) + script_html(), show.alt)
+    show_alive(ipywidgets.VBox([*knobs.widgets, screen]), caption + start + script_html(), show.alt, show.alt)
 
 
 def timeline_of(result: Any) -> Timeline:

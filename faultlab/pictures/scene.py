@@ -100,7 +100,7 @@ def _call_span(call: Call, end: float, several: bool) -> Span:
     word = {"ok": "ok", "error": call.error or "error", "cancelled": "given up", "pending": "no answer"}[call.outcome]
     label = f"{call.service}: {word}" if several else word
     stop = call.end if call.end is not None else end
-    tip = f"call {call.id} to {call.service}: {word}, {seconds(call.start)} to {seconds(stop)}"
+    tip = f"call {call.id + 1} to {call.service}: {word}, {seconds(call.start)} to {seconds(stop)}"
     return Span(call.lane, call.start, stop, OUTCOME_STYLES[call.outcome], label, tip, call.outcome == "cancelled")
 
 

@@ -2,13 +2,12 @@
 
 It holds no script, id, reference or font of its own, so that several can stand on a page and a strict page may show
 them; its style sheet (see `theme.py`) is about dark pages alone, and may be taken away. Hatching is drawn line by line
-for the same reason. It has a width and a height and no viewBox (nbgrader's feedback lowercases that attribute). Equal
-sheets give equal bytes.
+for the same reason. Equal sheets give equal bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from faultlab.pictures.lanes import lanes
@@ -28,10 +27,8 @@ from faultlab.pictures.sheet import (
     measure,
 )
 from faultlab.pictures.theme import dark_style
-from faultlab.pictures.words import describe, safe, table_html
+from faultlab.pictures.words import safe
 from faultlab.timeline import Timeline
-
-__all__ = ["compare_svg", "describe", "svg", "table_html"]
 
 
 def svg(picture: Timeline | Sheet, *, alt: str | None = None, **layout: Any) -> str:
@@ -40,16 +37,20 @@ def svg(picture: Timeline | Sheet, *, alt: str | None = None, **layout: Any) -> 
     `alt` says what is to be seen; without it the events themselves are described.
     """
     sheet = lanes(picture, **layout) if isinstance(picture, Timeline) else picture
-    body = "".join([_PAINTERS[type(shape)](shape) for shape in sheet.shapes])
-    return framed(sheet.width, sheet.height, body, sheet.title, alt or sheet.alt)
+    return framed(sheet.width, sheet.height, elements(sheet), sheet.title, alt or sheet.alt)
 
 
-def framed(width: int, height: int, body: str, title: str, alt: str) -> str:
+def elements(sheet: Sheet) -> list[str]:
+    """What is on a sheet, from back to front, as SVG elements."""
+    return [_PAINTERS[type(shape)](shape) for shape in sheet.shapes]
+
+
+def framed(width: int, height: int, parts: Iterable[str], title: str, alt: str) -> str:
     """SVG elements on paper of a size in pixels, as one element with its words."""
     size = f'width="{width}" height="{height}"'
-    body = f'<rect {size} fill="#FFFFFF"/>{body}'
+    body = f'<rect {size} fill="#FFFFFF"/>{"".join(parts)}'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="faultlab" {size} role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="faultlab" {size} viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{safe(alt, 2000)}" font-family="{FONT}">'
         f"<title>{safe(title or 'Picture')}</title>{dark_style(body)}{body}</svg>"
     )

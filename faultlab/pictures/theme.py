@@ -45,6 +45,9 @@ SCHEME = (
 )
 """The rules that say where it is dark. Elsewhere the page around says it."""
 
+FIT = ".faultlab-fit{overflow-x:auto}.faultlab-fit>svg{max-width:100%;min-width:540px;height:auto}"
+"""The rules by which a picture shrinks in a narrow notebook, as long as its words can be read."""
+
 _PAINTED = re.compile(r'\b(fill|stroke)="(#[0-9A-F]{6})"')
 
 
@@ -61,4 +64,4 @@ def dark_style(body: str) -> str:
     """The style sheet, as an element of the picture, for the colours that SVG elements have."""
     used = sorted(set(_PAINTED.findall(body)))
     rules = [f'.faultlab [{what}="{color}"]{{{what}:light-dark({color},{dark(color)})}}' for what, color in used]
-    return f"<style>{SCHEME}{''.join(rules)}</style>"
+    return f"<style>{SCHEME}{FIT}{''.join(rules)}</style>"

@@ -7,13 +7,13 @@ build fails. A warm-up is a widget; where no kernel answers, its question stays,
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
+from faultlab.pictures.alive import show_alive
 from faultlab.pictures.figure import display_html, rendered
 from faultlab.pictures.words import fill, prose, safe
 
@@ -186,13 +186,10 @@ def _ask(
 ) -> None:
     """Show the question with its widget, and for where no kernel answers the question with its answer folded."""
     import ipywidgets
-    from IPython.display import display
 
     asked = fill("<p><strong>{}</strong></p>", prose(question, 2000))
     still = asked + listed + fill("<details><summary>What happens</summary>{}</details>", static)
-    name = f"faultlab-still-{hashlib.sha256(still.encode()).hexdigest()[:12]}"
-    hide = fill("<style>.{}{{display:none}}</style>", name)
-    head = ipywidgets.HTML(str(hide + asked + (always or "")), layout={"max_width": "100%"})
+    head = ipywidgets.HTML(str(asked + (always or "")), layout={"max_width": "100%"})
     told = ipywidgets.HTML(layout={"max_width": "100%"})
 
     def answered(change: Mapping[str, Any]) -> None:
@@ -204,8 +201,7 @@ def _ask(
             told.value = str(said)
 
     box.observe(answered, names="value")
-    display(ipywidgets.VBox([head, box, told]))  # type: ignore[no-untyped-call]
-    display_html(fill('<div class="{}">{}</div>', name, still), question)
+    show_alive(ipywidgets.VBox([head, box, told]), still, question, question)
 
 
 def _text_box(placeholder: str) -> Any:

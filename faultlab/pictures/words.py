@@ -1,4 +1,4 @@
-"""A timeline in words: a sentence for who can't see the picture, and its events as a table.
+"""A timeline in a sentence, for readers who can't see the picture.
 
 Everything that is shown was once a name or a value in somebody's code: it is cleaned and escaped here.
 """
@@ -27,24 +27,6 @@ def describe(timeline: Timeline) -> str:
     parts = [part for part in (_calls(timeline.calls()), _sleeps(timeline)) if part]
     first = f"{who} over {seconds(timeline.duration)}: {'; '.join(parts) or 'no calls'}."
     return " ".join(sentence for sentence in (first, _world(timeline), _ending(timeline.ending)) if sentence)
-
-
-def table_html(timeline: Timeline, *, limit: int = 300, summary: str = "The events as a table") -> str:
-    """The events as a folded HTML table; after `limit` rows it says in words how many are left out."""
-    rows = timeline.rows()
-    head = "<th scope='col' style='text-align:left'>{}</th>" * 4
-    row = "<tr>" + "<td style='text-align:left;padding:1px 8px;white-space:pre-wrap'>{}</td>" * 4 + "</tr>"
-    rest = fill("<p>and {}</p>", plural(len(rows) - limit, "more event")) if len(rows) > limit else ""
-    return str(
-        fill(
-            "<details><summary>{} ({})</summary><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>{}</details>",
-            summary,
-            plural(len(rows), "event"),
-            fill(head, "seconds", "lane", "kind", "what"),
-            Markup().join([fill(row, *words) for words in rows[:limit]]),
-            rest,
-        )
-    )
 
 
 def fill(template: str, *places: object, longest: int = 200) -> Markup:

@@ -132,14 +132,6 @@ class TestViews:
         assert [seen.name for seen in lived.marks(lane="somebody")] == ["late"]
         assert [seen.lane for seen in lived.marks("failed")] == ["main"]
 
-    def test_rows(self, lived):
-        """A line for each event, for who can't see the picture."""
-        rows = lived.rows()
-        assert len(rows) == len(lived)
-        assert rows[0] == ("0.000", "main", "call", "call 0, service op, args ['é', 1]")
-        assert rows[-1] == ("3.250", "", "end", "how returned")
-        assert "timer 2, until 2.75 s, what sleep" in [row[3] for row in rows if row[2] == "sleep"]
-
     def test_the_whole(self, lived):
         """Length, duration, lanes, ending, and events by kind."""
         assert (lived.duration, lived.lanes, lived.seed) == (3.25, ["main", "somebody"], 2)

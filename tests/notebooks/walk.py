@@ -13,12 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.notebooks.grammar import breaches
-
 from autograder.course import Course, Section
 from autograder.notebook.source import source_notebook
 from faultlab.pictures import explore, figure
 from faultlab.pictures.sheet import Sheet
+from tests.notebooks.grammar import breaches
 
 COURSE = Course.find(Path(__file__))
 

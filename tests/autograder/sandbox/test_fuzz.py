@@ -269,7 +269,7 @@ def in_order(timeline: Timeline) -> None:
         elif event.kind in ("ok", "error", "cancel"):
             waiting.remove(event.data["call"])
     ends = [event.kind for event in timeline]
-    assert "end" in ends and not set(ends[ends.index("end") :]) - {"end"}, timeline.rows()
+    assert "end" in ends and not set(ends[ends.index("end") :]) - {"end"}, list(timeline)
 
 
 def attempts(section: Section, seed: int, messages: int, became: Counter[str]) -> Iterator[tuple[Played, Timeline]]:

@@ -149,7 +149,7 @@ def test_what_comes_long_after_is_left_out(pen):
     intended = Pen().call("a", 0, 1).call("a", 300, 1)
     sheet = overlay(pen.call("a", 0, 0.5).call("a", 300, 1).timeline, intended.timeline)
     assert any("isn't drawn" in text.text for text in sheet.texts)
-    assert next(bar for bar in sheet.bars if bar.tip == "intended: call 1 to op: ok, 0 s to 1 s").width > 300
+    assert next(bar for bar in sheet.bars if bar.tip == "intended: call 2 to op: ok, 0 s to 1 s").width > 300
 
 
 @pytest.mark.parametrize(

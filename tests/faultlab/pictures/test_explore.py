@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import ipywidgets
 import pytest
 
 from faultlab.pictures.explore import explore
+from faultlab.pictures.figure import axes
 from faultlab.pictures.raster import raster
 from faultlab.pictures.svg import svg
 
@@ -98,11 +100,63 @@ def test_something_remains(page, herd):
     """The start's picture is plain HTML too; only the living widget hides it, by a name that repeats."""
     explore(herd, alt="Clients call.", clients=(1, 20))
     assert "<svg" in page.still and "At the start: clients 3." in page.still and "<details>" in page.still
-    name = page.still.partition('class="')[2].partition('"')[0]
-    assert f"<style>.{name}{{display:none}}</style>" in page.screen.value
-    assert "<style" not in page.still
+    name = page.still.partition('data-alive="')[2].partition('"')[0]
+    assert page.box._dom_classes == (f"{name}-alive",)
+    assert f"body:has(.{name}-alive:not(.jupyter-widgets-disconnected)) .{name}{{display:none}}" in page.still
+    explore(herd, alt="Clients call.", clients=(1, 20))
+    assert page.still.count(name) > 3
+
+
+def test_the_axis_never_shrinks(page, herd):
+    """It ends with the longest run so far, so that settings can be compared."""
+    explore(herd, alt="Clients call.", wait=(0.5, 4.0, 0.5))
+    page.controls[0].value = 4.0
+    long = re.findall(r'text-anchor="middle">([^<]*)<', page.screen.value)
+    page.controls[0].value = 1.0
+    assert re.findall(r'text-anchor="middle">([^<]*)<', page.screen.value) == long
+
+
+def test_the_setting_before_is_pale_behind(page, herd, monkeypatch):
+    """It is the one from which the slider was moved, not those that it came by; its words are left out."""
+    now = 0.0
+    monkeypatch.setattr("faultlab.pictures.explore.time.monotonic", lambda: now)
+    explore(herd, alt="Clients call.", until=5, wait=(0.5, 4.0, 0.5))
+    assert "<g opacity" not in page.screen.value
+    now = 10.0
+    page.controls[0].value = 1.0
+    now = 10.2
+    page.controls[0].value = 2.0
+    assert "At wait 2. Pale: wait 0.5" in page.screen.value
+    ghost = page.screen.value.partition('<g opacity="0.3">')[2].partition("</g>")[0]
+    assert ghost.count("ConnectionError, 0 s to 0.5 s") == 3 and "<text" not in ghost
+    now = 20.0
+    page.controls[0].value = 3.0
+    assert "At wait 3. Pale: wait 2" in page.screen.value
+
+
+def test_no_ghost_on_another_axis(page, herd, monkeypatch):
+    """Where lanes or the axis are others, the setting before would lie."""
+    now = 0.0
+    monkeypatch.setattr("faultlab.pictures.explore.time.monotonic", lambda: now)
+    explore(herd, alt="Clients call.", clients=(1, 20))
+    now = 10.0
     page.controls[0].value = 5
-    assert f"<style>.{name}{{display:none}}</style>" in page.screen.value
+    assert "<g opacity" not in page.screen.value and "Pale" not in page.screen.value
+
+
+def test_a_chart(page):
+    """A function may return a matplotlib figure; with fixed axes it has a ghost too."""
+
+    def rise(slope: int = 1) -> Any:
+        fig, ax = axes("Rise", "seconds", "calls")
+        ax.plot([0, 1], [0, slope])
+        ax.set(xlim=(0, 1), ylim=(0, 10))
+        return fig
+
+    explore(rise, alt="It rises.", slope=(1, 9))
+    assert 'aria-label="It rises. At slope 1."' in page.screen.value
+    page.controls[0].value = 5
+    assert 'aria-label="It rises. At slope 5."' in page.screen.value
 
 
 def test_kinds_of_sliders(page, herd):

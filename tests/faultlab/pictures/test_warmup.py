@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from faultlab.pictures import warmup
+from faultlab.pictures import alive, warmup
 from faultlab.pictures.warmup import arrange, estimate, mended, predict
 
 LINES = ["total = 0", "total = total + 2", "total = total * 5"]
@@ -31,7 +31,8 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What a notebook would display: widgets, and (markup, words)."""
     found: list[Any] = []
     monkeypatch.setattr("IPython.display.display", found.append)
-    monkeypatch.setattr(warmup, "display_html", lambda markup, words: found.append((markup, words)))
+    for module in (warmup, alive):
+        monkeypatch.setattr(module, "display_html", lambda markup, words: found.append((markup, words)))
     return found
 
 
