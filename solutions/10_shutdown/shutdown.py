@@ -562,8 +562,9 @@ show_callers(asyncio.shield, "await asyncio.shield(task): what does caller 2 get
 # **Again.** `shutdown()` may be called more than once, before the end or after it. Every caller gets the same report;
 # nothing is done twice.
 #
-# Left open: clients that disconnect during the drain, a caller of `shutdown()` that is cancelled, and whether `completed`
-# counts work that came and went during the readiness delay. `Rejected` is given; you choose what the report is made of.
+# Left open: clients that disconnect during the drain, a caller of `shutdown()` that is cancelled, and whether
+# `completed` counts work that came and went during the readiness delay. `Rejected` is given; you choose what the report
+# is made of.
 #
 # Take it in steps: `check("shutdown", step=1)` judges Serving alone, 2 Draining, 3 Deadline, 4 Closing, 5 Readiness,
 # 6 Again.

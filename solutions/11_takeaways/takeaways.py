@@ -217,7 +217,7 @@ predict(
     {"75 a second": 75, "150 a second": 150, "225 a second": 225, "295 a second": 295},
     lambda: min((75, 150, 225, 295), key=lambda rate: abs(rate - threshold())),
     why="Two attempts each: 150 users make 300 requests. Between 150 and 300 the service works, perhaps for years, "
-    "until one push. (Just below 150 it comes back, but takes its time.)",
+    "until one push comes. (Just below 150 it comes back, but takes its time.)",
 )
 
 
@@ -327,9 +327,9 @@ predict(
 # * each *answer in time* brings it (Brooker, "Fixing retries with token buckets and circuit breakers", 2022; the AWS
 #   SDKs do so).
 #
-# On a good day they are nearly the same. **Find the largest budget with which the service comes back within five
-# minutes, for each school.** (To be quick, each simulated request stands for twenty. Here they come evenly spaced: with
-# random gaps a service so small and so full would fail without any cable.)
+# On a good day both schools are nearly the same. **Find the largest budget with which the service comes back within
+# five minutes, for each school.** (To be quick, each simulated request stands for twenty. Here requests come evenly
+# spaced: with random gaps, a service so small and so full would fail without any outage.)
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -361,9 +361,9 @@ explore(
 # <details><summary>What there is to find</summary>
 #
 # A budget by requests has to fit into the spare capacity: 280 and 10 % are 308, more than 300, and the service stays
-# dead. Even 5 % leave so little that the backlog needs more than five minutes; 2 or 3 % are the most. A budget by
-# answers may be 100 %: where nothing is answered nothing may be retried, so the crowd goes away just when it matters.
-# Jitter, and more attempts than two, change nothing of this.
+# dead. Even 5 % leave so little capacity that the backlog needs more than five minutes; 2 or 3 % are the most. A budget
+# by answers may be 100 %: where nothing is answered nothing may be retried, so the crowd goes away just when it
+# matters. Jitter doesn't change this, and neither do more than two attempts.
 # </details>
 
 # %% [markdown] lecture="Exercises"
@@ -459,8 +459,8 @@ def parts():
 part = parts()
 
 # %% [markdown]
-# And the service, a page for each user. First what stands between it and the database. Read `from_database` from the
-# inside out. You choose the layers by name, so we can take some away. Two lines decide what counts as a failure. A
+# Now the service: a page for each user. First comes what stands between it and the database. Read `from_database` from
+# the inside out. You choose the layers by name, so we can take some away. Two lines decide what counts as a failure. A
 # missing user is an answer, so the breaker doesn't count `NotFound`, and the retry doesn't repeat it.
 
 
@@ -528,7 +528,7 @@ class Shop(Layers):
 # %% [markdown]
 # The world is a database with a queue, as above, and a visit every so often; the folded cells hold it. Each visit runs
 # through all the layers, which is more work than the calculation above. So here, too, each visit stands for twenty: 14
-# visits a second, and a database that can do 15. The ratio is the same. In the figures both are shown as 280 and 300.
+# visits a second, and a database that can do 15. The charts show them as 280 and 300; the run to play shows the 14.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -625,8 +625,8 @@ def storm_figure(run, title, seconds=90):
 
 
 # %% [markdown]
-# First with two of the parts only: the timeout, and your retry with its full jitter. **Before you press Play: how many
-# calls a second will the database get at 70 s, and how many of them will be answered?**
+# First try it with only two of the parts: the timeout, and your retry with its full jitter. **Before you press Play:
+# how many calls a second will the database get at 70 s, and how many of them will be answered?**
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -662,7 +662,7 @@ play(
 )
 
 # %% [markdown]
-# And now with all of them. **What do the users get while the cable is out, and when do fresh answers return?**
+# Now try it with all of them. **What do the users get while the cable is out, and when do fresh answers return?**
 
 # %%
 everything = storm(part)
@@ -710,8 +710,8 @@ print(f"the shutdown took {report.duration:.2f} s, {report.cancelled} visits wer
 
 # %% [markdown]
 # And the tenth answer, your `UserService`? It has put retry, bulkhead and breaker in order already. So it takes the
-# place of everything that stood between a visit and the database. It has no old answers, so expect something else while the
-# cable is out. **What will its users get, and how quickly?**
+# place of everything that stood between a visit and the database. It has no old answers, so expect something else while
+# the cable is out. **What will its users get, and how quickly?**
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -751,12 +751,12 @@ show(
     fold="What happens",
 )
 
-# %% tags=["plumbing"] jupyter={"source_hidden": true}
-waits = sorted(tenth.value[0].waits)
-print(f"{len(waits)} users got none; half of them knew it after {waits[len(waits) // 2]:.3f} s")
-
 # %% [markdown]
-# A refusal comes at once: the user can do something else, and nothing piles up. The service comes back, too.
+# <details><summary>What they got</summary>
+#
+# 172 users got no answer, and nearly all of them knew it at once: a refusal takes no time. They can do something else,
+# and nothing piles up. The service comes back, too.
+# </details>
 #
 # ### Which recording for which signal?
 #
@@ -1065,7 +1065,7 @@ estimate(
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
     "A service can do 10,000 calls a second and is offered 10,100: 1 % too much. Each failed call is tried again, up to "
-    "ten times in all. What is the service offered in the end?",
+    "ten attempts in all. What is the service offered in the end?",
     {"1 % more": 1.01, "10 % more": 1.1, "2.7 times as much": 2.7, "more and more, without end": 0},
     lambda: round(saturated() / 10_000, 1),
     why="In the end 27,000 calls a second. The same example stands in 'Site Reliability Engineering', chapter 22. "

@@ -134,6 +134,9 @@ def test_two_monitors_of_one_evening(names):
     assert [verdict for verdict, _ in tried] == ["ready"]
     _, ended = names["counted"](run, 126)
     assert sum(ended["nothing"]) == 172
+    waits = run.value[0].waits
+    assert len(waits) == 172
+    assert sum(wait < 0.001 for wait in waits) > 0.9 * 172
     assert not sum(ended["nothing"][43:])
 
 
