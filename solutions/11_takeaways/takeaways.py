@@ -14,7 +14,6 @@ from autograder import own_answer
 from faultlab import COLORS, World, axes, error, hang, label_lines, live, mark, ok, play, show, simulate
 from faultlab.explore import explore
 from faultlab.notebook import start
-from faultlab.pictures.figure import chart_svg
 from faultlab.raster import Interval, raster, slots
 from faultlab.warmup import arrange, estimate, predict
 
@@ -342,14 +341,12 @@ def small_evening(attempts=2, jitter=0, earned_by="no budget", budget=20):
     counts = collapse(280 / STANDS_FOR, attempts, jitter, share, earned_by, steady=True, capacity=300 / STANDS_FOR)
     asked, good = ([STANDS_FOR * one for one in each] for each in counts)
     said = f"{level(asked):.0f} asked and {level(good):.0f} answered in time at 200-300 s"
-    return chart_svg(over_time(asked, good, f"Does it come back? {said}", 5, 1200), EVENING)
+    return over_time(asked, good, f"Does it come back? {said}", 5, 1200)
 
-
-EVENING = "Requests a second, asked and answered in time, over 300 seconds, with an outage from 30 to 40 s."
 
 explore(
     small_evening,
-    alt=EVENING,
+    alt="Requests a second, asked and answered in time, over 300 seconds, with an outage from 30 to 40 s.",
     labels={"jitter": "jitter, s", "budget": "budget, %", "earned_by": "tokens come with"},
     attempts=(1, 4),
     jitter=(0, 60, 5),
