@@ -44,7 +44,8 @@ class Rejected(Exception):
 # go". When the process is gone, whatever it was still doing dies with it.
 #
 # Three folded cells set this stage. `deploy(make)` plays it on the virtual clock, where `loop.deliver_signal` does
-# what the operating system does on the real one. `drawn` draws it, and `suffered` counts.
+# what the operating system does on the real one. `drawn` draws it, and `suffered` counts
+# the requests that suffer.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -818,7 +819,8 @@ estimate(
 # %% [markdown]
 # <details><summary>Code review: what else is missing in the class of fifteen lines</summary>
 #
-# * **Two callers.** When SIGTERM comes twice, or with a call of a health endpoint, it drains twice and closes twice.
+# * **Two callers.** If SIGTERM comes twice, or a health endpoint calls `shutdown()` too, the class drains twice and
+#   closes twice.
 # * **Work that isn't a request.** `asyncio.create_task` for a mail "in the background" is in no set: the task dies
 #   without a word. Put such tasks into a set as well, or into a TaskGroup that the drain awaits.
 # * **Work that never ends by design.** Websockets, long polls, streams: no drain timeout is long enough. They must be
@@ -849,7 +851,7 @@ estimate(
 # 3. *Why is a request that was cut off worse than one that was refused?* The refused one has certainly not been
 #    executed, so it may be sent again. The other may have been executed or not, so repeating it needs an idempotency
 #    key.
-# 4. *Requests take 50 ms at most. Is a drain needed?* Yes, a short one. And the refusals of the first picture don't
+# 4. *Requests take 50 ms at most. Is a drain needed?* Yes, a short one. And the refusals in the pictures above don't
 #    depend on the length of a request at all.
 #
 # </details>
