@@ -269,10 +269,13 @@
       const pen = this.pen;
       pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
       pen.clearRect(0, 0, this.width, this.height);
+      this.paths = new Map();
       this.drawCallers(at);
+      this.paint();
       for (const number of this.lines.at(at)) this.drawWait(this.data.waits[number], at);
       for (const number of this.flights.at(at)) this.drawRequest(this.data.requests[number], at);
       for (const number of this.bounces.at(at)) this.drawRefused(this.data.refused[number], at);
+      this.paint();
       this.drawArms(at);
       this.drawWords(at);
     }
@@ -365,44 +368,55 @@
 
     /** A request of this caller's: a few groups of callers have shapes of their own. */
     disc(x, y, radius, color, crossed, caller = 0) {
-      const pen = this.pen;
-      pen.fillStyle = color;
-      if (radius < 1.6) {
-        pen.fillRect(x - radius, y - radius, 2 * radius, 2 * radius);
-        return;
-      }
-      this.outline(x, y, radius, caller);
-      pen.fill();
-      if (crossed) {
-        const arm = radius * 1.35;
-        pen.strokeStyle = color;
-        pen.lineWidth = Math.max(1.2, radius * 0.5);
-        pen.beginPath();
-        pen.moveTo(x - arm, y - arm);
-        pen.lineTo(x + arm, y + arm);
-        pen.moveTo(x - arm, y + arm);
-        pen.lineTo(x + arm, y - arm);
-        pen.stroke();
-      }
+      this.outline(this.drawn(color, "fill"), x, y, radius, caller);
+      if (!crossed) return;
+      const arm = Math.max(2, radius * 1.35);
+      const path = this.drawn(color, "stroke");
+      path.moveTo(x - arm, y - arm);
+      path.lineTo(x + arm, y + arm);
+      path.moveTo(x - arm, y + arm);
+      path.lineTo(x + arm, y - arm);
     }
 
     ring(x, y, radius, color, caller = 0) {
-      this.pen.strokeStyle = color;
-      this.pen.lineWidth = 1.4;
-      this.outline(x, y, radius, caller);
-      this.pen.stroke();
+      this.outline(this.drawn(color, "stroke"), x, y, radius, caller);
     }
 
-    outline(x, y, radius, caller) {
-      const pen = this.pen;
+    /** What is drawn in one colour is one path: a frame has a handful of them, however many requests there are. */
+    drawn(color, how) {
+      const key = how + color;
+      if (!this.paths.has(key)) this.paths.set(key, { color, how, path: new Path2D() });
+      return this.paths.get(key).path;
+    }
+
+    outline(path, x, y, radius, caller) {
+      if (radius < 1.6) {
+        path.rect(x - radius, y - radius, 2 * radius, 2 * radius);
+        return;
+      }
       const corners = this.shapes ? CORNERS[caller % CORNERS.length] : [];
-      pen.beginPath();
-      if (!corners.length) pen.arc(x, y, radius, 0, 6.2832);
-      corners.forEach(([dx, dy], number) => {
-        if (number) pen.lineTo(x + dx * radius, y + dy * radius);
-        else pen.moveTo(x + dx * radius, y + dy * radius);
-      });
-      if (corners.length) pen.closePath();
+      if (!corners.length) {
+        path.moveTo(x + radius, y);
+        path.arc(x, y, radius, 0, 6.2832);
+        return;
+      }
+      path.moveTo(x + corners[0][0] * radius, y + corners[0][1] * radius);
+      for (const [dx, dy] of corners.slice(1)) path.lineTo(x + dx * radius, y + dy * radius);
+      path.closePath();
+    }
+
+    paint() {
+      for (const { color, how, path } of this.paths.values()) {
+        if (how === "fill") {
+          this.pen.fillStyle = color;
+          this.pen.fill(path);
+        } else {
+          this.pen.strokeStyle = color;
+          this.pen.lineWidth = 1.6;
+          this.pen.stroke(path);
+        }
+      }
+      this.paths.clear();
     }
 
     /** The gate stands along the way, across it, or half across; the switch points to a server, or away. */

@@ -5,9 +5,10 @@ Each picture is a pile of panels over one time axis. Like `lanes.py` this places
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from faultlab.pictures.axis import Axis, nice
+from faultlab.pictures.clients import Clients, Panel
 from faultlab.pictures.lanes import (
     WIDTH,
     band_shape,
@@ -18,7 +19,7 @@ from faultlab.pictures.lanes import (
     visible,
 )
 from faultlab.pictures.names import state_word
-from faultlab.pictures.scene import OUTCOME_STYLES, bands_of
+from faultlab.pictures.scene import bands_of
 from faultlab.pictures.series import Interval, Series
 from faultlab.pictures.sheet import (
     GRID,
@@ -26,7 +27,6 @@ from faultlab.pictures.sheet import (
     STYLES,
     TONES,
     Bar,
-    Dots,
     Line,
     Row,
     Shape,
@@ -46,6 +46,8 @@ from faultlab.pictures.words import describe
 from faultlab.timeline import Call, Mark, Timeline
 
 GUTTER = 120.0
+SEEN = 3.0
+"""The least width of a state, in pixels."""
 
 
 def raster(
@@ -54,7 +56,7 @@ def raster(
     title: str = "",
     alt: str | None = None,
     width: int = WIDTH,
-    height: int = 200,
+    height: int | None = None,
     since: float = 0.0,
     until: float | None = None,
     service: str | None = None,
@@ -63,13 +65,17 @@ def raster(
     state: str | None = None,
     states: Mapping[str, str] | None = None,
     steps: Mapping[str, Series] | None = None,
+    most: float | None = None,
+    tops: Mapping[str, float] | None = None,
     limit: int = 200,
 ) -> Sheet:
-    """Every call as a dot at its start: clients from top to bottom, colour and shape by outcome, arrivals below.
+    """Clients from top to bottom, colour and shape by outcome, arrivals below.
+
+    A call is a bar from its start to its end where clients have room for bars, otherwise a dot at its start.
 
     title: words above it.
     alt: what is to be seen; without it the events are described.
-    width: pixels. height: the dots' share of it, pixels.
+    width: pixels. height: the clients' share of it, pixels; unless given, so much that the dots don't melt.
     since, until: the axis's ends, in seconds.
     service: show the calls of this one only.
     who: what the callers are, in the plural.
@@ -77,6 +83,7 @@ def raster(
     state: the name of the mark whose values become ribbons above.
     states: a style for a state ("ok", "failed", "tone2").
     steps: lines below, by name: (instant in seconds, value) pairs.
+    most, tops: where the scale of the arrivals ends, and that of each line, by its name; for pictures to compare.
     limit: the most clients; the rest is counted, and not drawn.
 
     Returns a Sheet, for `show`. Raises ValueError for a style that doesn't exist.
@@ -95,13 +102,13 @@ def raster(
     shown = [state_word(mark.value) for mark in timeline.marks(state)] if state else []
     tones = tones_of(shown, {state_word(name): style for name, style in (states or {}).items()})
     panels = [_ribbon(lane, marks, tones, timeline.duration) for lane, marks in _by_lane(timeline, state)]
-    panels.append(_dots(calls, height, limit, who))
+    clients = Clients(calls, height, limit, who, timeline.duration)
+    panels.append(clients.draw)
     if bin != 0:
-        panels.append(_histogram(calls, axis, bin))
-    panels += [_steps(name, series) for name, series in (steps or {}).items()]
-    outcomes = dict.fromkeys(OUTCOME_STYLES[call.outcome] for call in calls)
+        panels.append(_histogram(calls, axis, bin, most))
+    panels += [_steps(name, series, (tops or {}).get(name)) for name, series in (steps or {}).items()]
     said = describe(timeline) + _state_words(timeline, state) if alt is None else alt
-    return _page(axis, panels, outcomes, tones, timeline, title, said)
+    return _page(axis, panels, tones, timeline, title, said, clients)
 
 
 def slots(
@@ -115,6 +122,7 @@ def slots(
     order: Sequence[str] = (),
     tenants: Mapping[str, str] | None = None,
     steps: Mapping[str, Series] | None = None,
+    tops: Mapping[str, float] | None = None,
     limit: int = 24,
     timeline: Timeline | None = None,
 ) -> Sheet:
@@ -127,6 +135,7 @@ def slots(
     order: the names of slots that come first, also of those that were never held.
     tenants: a style for a tenant ("tone0" to "tone5").
     steps: lines below, by name: (instant in seconds, value) pairs.
+    tops: where the scale of each line ends, by its name; for pictures to compare.
     limit: the most slots; the rest is counted in words.
     timeline: the world's outages in it lie behind.
 
@@ -141,9 +150,9 @@ def slots(
     axis = Axis(end, max(GUTTER if steps else 0, gutter_for(names[:limit])), width - 16, since)
     tones = tones_of([one.tenant for one in held], tenants)
     panels = [_slots(held, names, tones, limit)]
-    panels += [_steps(name, series) for name, series in (steps or {}).items()]
+    panels += [_steps(name, series, (tops or {}).get(name)) for name, series in (steps or {}).items()]
     said = _slot_words(held, names, end) if alt is None else alt
-    return _page(axis, panels, (), tones, timeline, title, said)
+    return _page(axis, panels, tones, timeline, title, said)
 
 
 def tones_of(names: Iterable[str], given: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -161,18 +170,15 @@ def tones_of(names: Iterable[str], given: Mapping[str, str] | None = None) -> di
 
 # --- a page of panels ------------------------------------------------------------------------------------------------
 
-Panel = Callable[[Axis, float], tuple[list[Shape], float]]
-"""Draws itself at a height and says how much of it it took."""
-
 
 def _page(
     axis: Axis,
     panels: Sequence[Panel],
-    outcomes: Iterable[str],
     tones: Mapping[str, str],
     timeline: Timeline | None,
     title: str,
     alt: str,
+    clients: Clients | None = None,
 ) -> Sheet:
     width = round(axis.right) + 16
     top = 24 if title else 6
@@ -190,7 +196,8 @@ def _page(
     shapes = [*behind, *grid, *drawn, *scale, *words]
     y += 36
     colors = [(style, name) for name, style in tones.items()] + legend_of(band.style for band in bands)
-    for key, taken in (dot_legend(_dot_words(outcomes), width), swatches(colors, width)):
+    dots, bars = (clients.dot_words, clients.bar_words) if clients else ([], [])
+    for key, taken in (dot_legend(dots, width), swatches(_by_style([*bars, *colors]), width)):
         shapes += Sheet(0, 0, tuple(key)).moved(y)
         y += taken
     if title:
@@ -199,41 +206,15 @@ def _page(
     return Sheet(width, round(y + 2), tuple(shapes), clean(title) or "Timeline", alt, sources, plot)
 
 
-def _dots(calls: Sequence[Call], height: int, limit: int, who: str) -> Panel:
-    names = list(dict.fromkeys(call.lane for call in calls))
-    shown = {name: index for index, name in enumerate(names[:limit])}
-    pitch = height / max(len(shown), 1)
-    radius = min(3.5, max(1.3, pitch * 0.42))
-
-    def draw(axis: Axis, y: float) -> tuple[list[Shape], float]:
-        points: dict[str, list[tuple[float, float]]] = {}
-        for call in calls:
-            if call.lane in shown and axis.covers(call.start):
-                place = (axis(call.start), y + 6 + (shown[call.lane] + 0.5) * pitch)
-                points.setdefault(OUTCOME_STYLES[call.outcome], []).append(place)
-        shapes: list[Shape] = [Dots(tuple(points[style]), radius, style) for style in sorted(points, reverse=True)]
-        shapes += _clients(names, len(shown), pitch, who, axis, y + 6)
-        return shapes, height + 12
-
-    return draw
+def _by_style(entries: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """A legend in which each style stands once, with all its words."""
+    words: dict[str, list[str]] = {}
+    for style, word in entries:
+        words.setdefault(style, []).append(word)
+    return [(style, ", ".join(dict.fromkeys(several))) for style, several in words.items()]
 
 
-def _clients(names: Sequence[str], shown: int, pitch: float, who: str, axis: Axis, y: float) -> list[Shape]:
-    if names and pitch >= 14:
-        return [lane_name(name, y + (index + 0.5) * pitch + 4, axis.left) for index, name in enumerate(names[:shown])]
-    height = shown * pitch
-    if not names:
-        return [Text(axis.left + 8, y + 16, "no calls", color=PALE)]
-    shapes: list[Shape] = [Text(8, y + height / 2, fit(f"{len(names):,} {who}", axis.left - 40))]
-    if len(names) > shown:
-        shapes.append(Text(8, y + height / 2 + 15, fit(f"{len(names) - shown:,} not drawn", axis.left - 14, 10), 10))
-    if shown > 1:
-        shapes.append(Text(axis.left - 6, y + 8, "1", 10, "end", color=PALE))
-        shapes.append(Text(axis.left - 6, y + height, f"{shown:,}", 10, "end", color=PALE))
-    return shapes
-
-
-def _histogram(calls: Sequence[Call], axis: Axis, bin: float | None) -> Panel:
+def _histogram(calls: Sequence[Call], axis: Axis, bin: float | None, top: float | None) -> Panel:
     size = bin or _round_bin(axis)
     counts: dict[int, int] = {}
     for call in calls:
@@ -243,11 +224,11 @@ def _histogram(calls: Sequence[Call], axis: Axis, bin: float | None) -> Panel:
             counts[index] = counts.get(index, 0) + 1
 
     def draw(axis: Axis, y: float) -> tuple[list[Shape], float]:
-        most = max(counts.values(), default=1)
+        most = top or max(counts.values(), default=1)
         shapes = _frame(axis, y, 56, f"calls per {seconds(size)}", most)
         for index in sorted(counts):
             left, right = axis(axis.since + index * size), axis(axis.since + (index + 1) * size)
-            tall = max(1.0, 46 * counts[index] / most)
+            tall = max(1.0, 46 * min(counts[index] / most, 1.0))
             tip = f"{plural(counts[index], 'call')} from {seconds(round(axis.since + index * size, 9))}"
             shapes.append(Bar(left, y + 56 - tall, max(right - left - 0.5, 1.0), tall, "attempt", tip))
         return shapes, 60
@@ -260,16 +241,16 @@ def _round_bin(axis: Axis) -> float:
     return nice((axis.until - axis.since) / size / 80) * size
 
 
-def _steps(name: str, series: Series) -> Panel:
+def _steps(name: str, series: Series, top: float | None = None) -> Panel:
     def draw(axis: Axis, y: float) -> tuple[list[Shape], float]:
         values = [value for at, value in series if at <= axis.until]
-        most = max(values, default=0) or 1.0
+        most = top or max(values, default=0) or 1.0
         shapes = _frame(axis, y, 56, name, most)
         points: list[tuple[float, float]] = []
         for at, value in series:
             if at > axis.until:
                 break
-            level = y + 56 - 46 * max(value, 0.0) / most
+            level = y + 56 - 46 * min(max(value, 0.0) / most, 1.0)
             if points:
                 points.append((axis(at), points[-1][1]))
             points.append((axis(at), level))
@@ -301,8 +282,9 @@ def _ribbon(lane: str, marks: Sequence[Mark], tones: Mapping[str, str], end: flo
             if mark.at < stop and stop >= axis.since and mark.at <= axis.until:
                 word, x = state_word(mark.value), axis(mark.at)
                 tip = f"{word} from {seconds(mark.at)}"
-                bars.append((Bar(x, y + 2, max(axis(stop) - x, 1.0), 18, tones[word], tip), word))
-        above = _above(bars, axis, y + 11)
+                bars.append((Bar(x, y + 2, max(axis(stop) - x, SEEN), 18, tones[word], tip), word))
+        bars.sort(key=lambda bar: bar[0].width <= SEEN)  # a short state lies over the long one that follows
+        above = _above(sorted(bars), axis, y + 11)
         down = 14 if above else 0
         placed = Sheet(0, 0, tuple(shape for bar, word in bars for shape in (bar, *_word_in(bar, word)))).moved(down)
         return [lane_name(lane, y + 15 + down, axis.left), *above, *placed], 26 + down
@@ -360,17 +342,6 @@ def _by_lane(timeline: Timeline, state: str | None) -> list[tuple[str, list[Mark
     for mark in timeline.marks(state) if state else ():
         lanes.setdefault(mark.lane, []).append(mark)
     return list(lanes.items())
-
-
-def _dot_words(outcomes: Iterable[str]) -> list[tuple[str, str]]:
-    words = {
-        "ok": "answered",
-        "failed": "failed (cross)",
-        "cancelled": "given up (triangle)",
-        "attempt": "no answer (square)",
-    }
-    present = set(outcomes)
-    return [(style, word) for style, word in words.items() if style in present]
 
 
 def _state_words(timeline: Timeline, state: str | None) -> str:

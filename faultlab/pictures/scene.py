@@ -64,7 +64,7 @@ def scene(timeline: Timeline, *, order: Sequence[str] = (), lines: Sequence[str]
     several = len({call.service for call in calls}) > 1
     pauses = [pause for pause in timeline.pauses() if pause.lane]
     end = max([timeline.duration, *(event.seconds + event.data["seconds"] for event in timeline.of("blocked"))])
-    spans = [_call_span(call, end, several) for call in calls]
+    spans = [call_span(call, end, several=several) for call in calls]
     spans += [_sleep_span(pause, end) for pause in pauses if pause.what == "sleep"]
     spans += [_wait_span(wait, end) for wait in timeline.waits() if wait.lane and wait.end != wait.start]
     marks = [mark for mark in timeline.marks() if mark.lane and not is_wait(mark.name, mark.value)]
@@ -96,7 +96,8 @@ def bands_of(timeline: Timeline) -> Iterable[Band]:
         yield Band(ending.seconds, ending.seconds, "end", f"ended: {ending_of(ending)}")
 
 
-def _call_span(call: Call, end: float, several: bool) -> Span:
+def call_span(call: Call, end: float, *, several: bool) -> Span:
+    """A call from its start to its end, or to the run's; with its service's name where there are several."""
     word = {"ok": "ok", "error": call.error or "error", "cancelled": "given up", "pending": "no answer"}[call.outcome]
     label = f"{call.service}: {word}" if several else word
     stop = call.end if call.end is not None else end

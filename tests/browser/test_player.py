@@ -10,6 +10,15 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from autograder.course import Course
+from autograder.judging.result import Behaviour, Result
+from autograder.pages.feedback import page
+from faultlab.pictures.flow import Cast, flow
+from faultlab.pictures.lanes import lanes
+from faultlab.pictures.moments import moments
+from faultlab.pictures.player import Played, player_html, script_html
+from faultlab.pictures.sheet import clean
+from faultlab.timeline import Event, Timeline
+from tests.attacks.afterwards import MARKDOWN, WORDS
 from tests.browser.conftest import Server, Visit, command, served
 from tests.browser.labpage import WAIT, NotebookPage, write_notebook
 
@@ -38,6 +47,9 @@ def herd(clients=3):
 
 play(herd(), alt="Three clients that fail, wait, and are answered.", title="A herd", view="flow", who="clients")
 """
+OURS = {"style", "div", "p", "span", "button", "input", "select", "option", "slot", "canvas"}
+OURS |= {"svg", "g", "rect", "line", "text", "circle", "title"}
+"""The elements that the script makes."""
 BEGINS = re.compile("^0 s: client 0 calls payments")
 KNOB = PLAYERS.rpartition("play(")[0] + 'play(herd, alt="Clients.", title="A herd", view="flow", clients=(1, 9))'
 
@@ -123,3 +135,60 @@ def test_goes_on_after_a_slider_moved(opened) -> None:
     assert instant(page) == pytest.approx(before, abs=30)
     assert page.locator("faultlab-player1:visible").count() == 1
     assert notebook.errors() == []
+
+
+def attacked(words: str) -> Timeline:
+    """A run whose every name and value is the same words."""
+    events = [Event(0, "mark", words, {"name": words, "value": words})]
+    for number in range(20):
+        begun = number * 10**8
+        events.append(Event(begun, "call", f"{words}{number}", {"call": number, "service": words, "args": []}))
+        failed = {"call": number, "service": words, "error": words, "args": [words]}
+        events.append(Event(begun + 10**7, "error", f"{words}{number}", failed))
+    return Timeline((*events, Event(3 * 10**9, "end", "", {"how": "raised", "error": words, "message": words})))
+
+
+@pytest.mark.parametrize("name", [*WORDS, *MARKDOWN])
+def test_hostile_words_run_nothing(name: str, visit: Callable[[], Visit], tmp_path: Path) -> None:
+    """Played from end to end, a hostile run starts no script, asks for nothing, and shows its words as words."""
+    words = (WORDS | MARKDOWN)[name][:150]
+    timeline = attacked(words)
+    sheet = lanes(timeline, title=words)
+    acts = flow(timeline, Cast(gate=words, refused=(words,), waits=words, who=words), 3.0)
+    runs = [Played(sheet, moments(timeline), acts, words)] * 2
+    markup = player_html(runs, title=words) + script_html()
+    (tmp_path / "page.html").write_text(f"<!doctype html><meta charset=utf-8><title>x</title>{markup}", "utf-8")
+    one = visit()
+    one.page.goto((tmp_path / "page.html").as_uri())
+    one.page.evaluate(
+        "() => { for (const name of ['alert', 'fetch', 'open']) window[name] = () => { window.owned = name; } }"
+    )
+    tags = "() => { const root = document.querySelector('faultlab-player1').shadowRoot;"
+    tags += " return [...root.querySelectorAll('*')].map(one => one.localName); }"
+    player(one.page).get_by_role("slider").focus()
+    for key in ("ArrowRight", "ArrowRight", "End", "ArrowLeft", "Home", " "):
+        one.page.keyboard.press(key)
+    found = set(one.page.evaluate(tags))
+    assert found <= OURS, found - OURS
+    assert one.page.evaluate("window.owned") is None and one.dialogs == []
+    assert clean(words, 30).rstrip("…")[:20] in (player(one.page).locator(".title").text_content() or "")
+    assert [address for address in one.requests if not address.startswith("file:")] == []
+
+
+def test_our_page_runs_one_script(visit: Callable[[], Visit], tmp_path: Path) -> None:
+    """A student's page plays own and intended run; its policy stops any other script that might come into it."""
+    own, intended = attacked("</script><script>alert(1)</script>"), attacked("op")
+    seen = Behaviour("b", "Does it", False, 0.0, 1.0, "not seen", "", False, "", own, intended, None)
+    whole = page(Result("ada", "90_sample", "sample", "graded", "full", 0.0, (seen,)))
+    planted = whole.replace("<h1>", "<img src=x onerror='window.owned = 1'><script>window.owned = 2</script><h1>")
+    assert planted != whole
+    (tmp_path / "page.html").write_text(planted, "utf-8")
+    one = visit()
+    refused: list[str] = []
+    one.page.on("console", lambda message: refused.append(message.text))
+    one.page.goto((tmp_path / "page.html").as_uri())
+    expect(player(one.page).get_by_role("button", name="Play")).to_be_visible()
+    player(one.page).get_by_role("button", name="Step to the next event").click()
+    expect(player(one.page).get_by_role("status")).to_contain_text("Your run, ")
+    assert one.page.evaluate("window.owned") is None
+    assert sum("Content Security Policy" in text for text in refused) >= 2
