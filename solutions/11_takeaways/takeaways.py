@@ -472,6 +472,7 @@ class Layers:
             failure_threshold=5,
             recovery_time=5 * patience,
             is_failure=lambda problem: not isinstance(problem, part["errors"].NotFound),
+            on_state_change=lambda _, state: breaker_is(state),
         )
         self.bulkhead = part["bulkhead"].Bulkhead(5)
 
@@ -550,6 +551,12 @@ async def visit(shop, user):
         source = type(problem).__name__
     shop.health.record(clock() - begun, source in ("primary", "cache"))
     mark("visit over", source)
+    if clock() - begun < 0.001:
+        mark("turned away", lane=f"user {user}")
+
+
+def breaker_is(state):
+    mark("state", getattr(state, "value", state).replace("_", "-"), lane="breaker")
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -569,9 +576,11 @@ def evening(
 
     async def happens():
         shop, visits = kind(part, fetch_one, layers, patience), []
+        if "breaker" in layers:
+            breaker_is("closed")
         for number in range(seconds * rate):
             if number in cable:
-                mark("cable", cable[number], lane="the cable")
+                mark("state", cable[number], lane="the cable")
             visits.append(asyncio.create_task(visit(shop, 1 + number % people), name=f"visit {number}"))
             await asyncio.sleep(1 / rate)
             if number % rate == 0:
@@ -624,38 +633,46 @@ def storm_figure(run, title, seconds=90):
 # %% [markdown]
 # First try it with only two of the parts: the timeout, and your retry with its full jitter. **Before you press Play:
 # how many calls a second will the database get at 70 s, and how many of them will be answered?**
+#
+# The choice above the run adds other parts. Come back to it when you have answered the questions below. With a breaker
+# you will see it as a gate, and a cross for each user whom it turns away.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
-def answers_a_second(run, seconds=96):
-    fresh = counted(run, seconds)[1]["primary"]
-    return list(enumerate(map(float, fresh)))
-
-
-def storm_raster(run):
-    return raster(
-        run.timeline,
-        title=STORM,
-        until=75,
-        service="database",
-        who="users",
-        bin=1.0,
-        state="cable",
-        states={"plugged in": "ok", "out": "world"},
-        steps={"fresh answers, a second": answers_a_second(run)},
-    )
-
-
-STORM = "Timeout and retry alone: does the service come back?"
+LOOKS = {"plugged in": "ok", "out": "world", "closed": "ok", "open": "failed", "half-open": "attempt"}
+CHOICES = {
+    "timeout and retry": (),
+    "and old answers": ("old answers",),
+    "and bulkhead": ("bulkhead",),
+    "and breaker": ("breaker",),
+    "all parts": EVERYTHING,
+}
 two_parts = storm(part, layers=())
+
+
+def played(parts=()):
+    return two_parts if not parts else storm(part, layers=parts)
+
+
+def storm_raster(timeline):
+    fresh = counted(SimpleNamespace(timeline=timeline))[1]["primary"]
+    steps = {"fresh answers, a second": list(enumerate(map(float, fresh)))}
+    seen = {"state": "state", "states": LOOKS, "steps": steps, "service": "database", "who": "users"}
+    return raster(timeline, title="Does the service come back?", width=560, until=75, bin=1.0, **seen)
+
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 play(
-    two_parts,
+    played,
+    parts=CHOICES,
     view="flow",
-    title=STORM,
+    title="Does the service come back?",
     alt="A hundred users ask one database, whose cable is out from 30 to 40 s. Below, each call as a dot over 75 s.",
-    still=storm_raster(two_parts),
+    still=storm_raster,
     seconds=25,
     who="users",
+    gate="breaker",
+    refused="turned away",
 )
 
 # %% [markdown]
@@ -831,8 +848,8 @@ show(
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 fig, ax = phase_map("Two evenings: which one comes back?")
-LOOKS = {"timeout and retry alone": (two_parts, "#8C5A2B", "--"), "all parts": (everything, "#7B4FA3", "-")}
-for label, (run, color, dashes) in LOOKS.items():
+PATHS = {"timeout and retry alone": (two_parts, "#8C5A2B", "--"), "all parts": (everything, "#7B4FA3", "-")}
+for label, (run, color, dashes) in PATHS.items():
     asked_then, ended = counted(run)
     pair = ([STANDS_FOR * one for one in counts[:90]] for counts in (asked_then, ended["primary"]))
     phase(ax, *pair, label, color=color, linestyle=dashes)

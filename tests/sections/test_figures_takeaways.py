@@ -145,6 +145,16 @@ def test_one_of_25_callers_is_the_probe(names):
     assert names["knocking"]() == (1, "closed")
 
 
+def test_the_gate_of_the_storm(names):
+    """With all parts the breaker opens soon after 30 s, probes in vain, and closes for good soon after 40 s."""
+    run = names["storm"](names["part"])
+    states = [(one.value, one.at) for one in run.timeline.marks("state") if one.lane == "breaker"]
+    assert [state for state, _ in states] == ["closed", "open", "half-open", "open", "half-open", "closed"]
+    assert 30 < states[1][1] < 33 and 40 < states[-1][1] < 44
+    turned = [one.at for one in run.timeline.marks("turned away")]
+    assert len(turned) > 130 and all(30 < at < 44 for at in turned)
+
+
 @pytest.mark.parametrize(
     ("rate", "attempts", "offered"),
     [(10_100, 3, 12_734), (10_100, 10, 27_051), (12_000, 3, 22_238), (12_000, 10, 60_960)],
