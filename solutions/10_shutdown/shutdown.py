@@ -2,14 +2,14 @@
 # # Graceful shutdown
 #
 # Twice a day the team deploys. Nothing is broken, no alarm rings, and each time the support desk gets the same mail: "I
-# pressed Pay and got an error page. The second time it worked." Somebody counts: most of the month's failed requests
+# pressed Pay and got an error page. The second time it worked." The team counts: most of the month's failed requests
 # fall into the few minutes of the deploys.
 #
 # A deploy starts a new process and tells the old one to go. This notebook is about the second half: **how do I leave?**
-# About 30 minutes of reading and trying, and 100 for the exercise.
+# About 30 minutes to read and try, and 100 for the exercise.
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
-from faultlab import World, hang, mark, ok, show, simulate
+from faultlab import World, hang, mark, ok, play, show, simulate, waiting
 from faultlab.explore import explore
 from faultlab.lanes import lanes
 from faultlab.notebook import start
@@ -30,7 +30,7 @@ from autograder import check
 
 # %% toolkit="true"
 class Rejected(Exception):
-    """The server is leaving and takes no new work: 503."""
+    """Raised when the server is leaving and accepts no new work: 503."""
 
     status = 503
 
@@ -38,18 +38,19 @@ class Rejected(Exception):
 # %% [markdown]
 # ## Every deploy drops requests
 #
-# One old process, one load balancer, sixteen requests, one every 0.3 s; each takes 0.5 to 2 s of work. The balancer
-# sends to the old process as long as it believes it to be ready, and it asks only every 2 s; what it sends elsewhere
-# isn't drawn. At 3.2 s comes SIGTERM, the signal with which a deploy says "please go". When the process is gone,
-# whatever it was still doing dies with it.
+# One old process, one load balancer, sixteen requests: one every 0.3 s, each with 0.5 to 2 s of work. The balancer
+# sends requests to the old process as long as it believes that the process is ready, and it asks only every 2 s.
+# (Requests that it sends elsewhere aren't drawn.) SIGTERM arrives at 3.2 s: the signal with which a deploy says "please
+# go". When the process is gone, whatever it was still doing dies with it.
 #
-# The two folded cells hold this stage: `deploy(make)` plays it on the virtual clock, where `loop.deliver_signal` does
-# what the operating system does on the real one, and `drawn` draws it.
+# Three folded cells set this stage. `deploy(make)` plays it on the virtual clock, where `loop.deliver_signal` does
+# what the operating system does on the real one. `drawn` draws it, and `suffered` counts
+# the requests that suffer.
 
 
-# %% jupyter={"source_hidden": true}
-async def process(make, work, sigterm, asks_every=2.0):
-    """Sixteen requests on their way to one process, SIGTERM in their midst."""
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+async def process(make, work, new, sigterm):
+    """Sixteen requests on their way to one process, which gets SIGTERM in their midst."""
     loop, clients, balancer = asyncio.get_running_loop(), [], SimpleNamespace(sends=True)
     told, over = asyncio.Event(), asyncio.Event()
     server = make(lambda number: work.for_lane(f"request {number}")(number))
@@ -57,29 +58,28 @@ async def process(make, work, sigterm, asks_every=2.0):
     def ask():
         balancer.sends = server.ready
         mark("ready" if server.ready else "not ready", lane="balancer")
+        mark("sends to", "old process" if server.ready else "new process", lane="")
 
     def send(number):
         if balancer.sends:
             clients.append(loop.create_task(client(server, number), name=f"request {number}"))
+        elif new:
+            loop.create_task(new(number), name=f"request {number}")
 
     for turn in range(4):
-        loop.call_at(0.1 + asks_every * turn, ask)
+        loop.call_at(0.1 + 2 * turn, ask)
     for number in range(1, 17):
         loop.call_at(0.3 * number, send, number)
     loop.add_signal_handler(signal.SIGTERM, told.set)
     loop.call_at(sigterm, loop.deliver_signal, signal.SIGTERM)
     loop.call_at(6.9, over.set)
     await told.wait()
-    mark("SIGTERM")
-    await server.shutdown()
-    mark("gone")
-    server.ready, server.handle = False, nobody_listens
-    for task in clients:
-        task.cancel()
-    await over.wait()
+    await leave(server, clients)
+    if make is not Frozen:
+        await over.wait()
 
 
-# %% jupyter={"source_hidden": true}
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 async def client(server, number):
     """What one client sees."""
     try:
@@ -90,61 +90,98 @@ async def client(server, number):
         mark("cut off")
 
 
+async def leave(server, clients):
+    """What the process does at SIGTERM; whatever it is still doing then dies with it."""
+    if isinstance(server, Frozen):
+        return mark("SIGTERM")
+    if hasattr(server, "shutdown"):
+        mark("SIGTERM")
+        await server.shutdown()
+        mark("gone")
+    else:
+        mark("SIGTERM: gone at once")
+    server.ready, server.handle = False, nobody_listens
+    for task in clients:
+        task.cancel()
+
+
 async def nobody_listens(number):
     raise ConnectionRefusedError("the process is gone")
 
 
-def deploy(make, sigterm=3.2):
-    """The stage, played once on the virtual clock, and drawn."""
-    world = World(seed=6)
-    work = world.service("work", latency=lambda draw: draw.uniform(0.5, 2.0))
-    return simulate(process(make, work, sigterm), world=world, catch=True).timeline
-
-
-def drawn(timeline, title=""):
-    return lanes(timeline, title=title, lines=["SIGTERM", "gone"], order=["balancer", "process"], limit=18, until=7)
-
-
-# %% [markdown]
-# Today's service has no thought of leaving: SIGTERM arrives, and the process ends. Who suffers, the requests that began
-# shortly before the signal, those that come shortly after it, or both?
-
-
-# %%
-class Abrupt:
-    """Serves; at SIGTERM it is gone."""
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+class Frozen:
+    """A server at whose SIGTERM the picture stops."""
 
     ready = True
 
     def __init__(self, handler):
         self.handle = handler
 
-    async def shutdown(self):
-        self.ready = False
+
+def deploy(make, sigterm=3.2, both=False):
+    """The stage, played once on the virtual clock; with `both` also what the balancer sends to the new process."""
+    world = World(seed=35)
+    work = world.service("work", latency=lambda draw: draw.uniform(0.5, 2.0))
+    new = world.service("new_process", latency=1.0) if both else None
+    return simulate(process(make, work, new, sigterm), world=world, catch=True).timeline
 
 
-show(drawn(deploy(Abrupt), "A process that is just ended"))
-
-# %% [markdown]
-# Both. Who was in flight is *cut off* in the middle of the work, and nobody can say how far it got. And until the
-# balancer asks again, at 4.1 s, it sends more to a process that is no longer there: *refused*.
+def drawn(timeline, title, until=7, **layout):
+    lines = ["SIGTERM", "gone", "SIGTERM: gone at once"]
+    return lanes(timeline, title=title, lines=lines, order=["balancer"], limit=18, until=until, **layout)
 
 
-# %%
 def suffered(timeline):
     """How many requests were cut off, and how many refused."""
     return {what: len(timeline.marks(what)) for what in ("cut off", "refused")}
 
 
-suffered(deploy(Abrupt))
+def kinds(timeline):
+    """In which ways requests suffered."""
+    return tuple(what for what, number in suffered(timeline).items() if number)
+
 
 # %% [markdown]
-# The lecture's service is such a process: its last line serves for ever, and the exercise at its end, "clean shutdown
-# that drains requests", is what is missing.
+# This is the stage up to the signal. Five requests are in flight, and the balancer still believes "ready".
+
+# %%
+show(drawn(deploy(Frozen), "SIGTERM at 3.2 s: which requests will suffer?", until=5))
+
+
+# %%
+class Abrupt:
+    """Serves; it has no code for leaving, so SIGTERM ends it."""
+
+    ready = True
+
+    def __init__(self, handler):
+        self.handle = handler
+
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+predict(
+    "Today's service has no code for leaving: SIGTERM arrives, and the process ends. Which requests suffer?",
+    {
+        "those that began shortly before the signal": ("cut off",),
+        "those that come shortly after it": ("refused",),
+        "both": ("cut off", "refused"),
+    },
+    lambda: kinds(deploy(Abrupt)),
+    why="The five requests in flight are cut off mid-work, and nobody can say how far they got. And until the balancer "
+    "asks again, at 4.1 s, it sends three more to a process that no longer exists: they are refused.",
+)
+
+# %%
+show(drawn(deploy(Abrupt), "A process without a shutdown: which requests suffer?"), fold="What happens")
+
+# %% [markdown]
+# The lecture's service is such a process: its last line serves forever. What it lacks is the exercise at the lecture's
+# end, "clean shutdown that drains requests".
 #
 # ## The pattern
 #
-# **Take no more, finish what you have, then go.**
+# **Accept no more, finish what you have, then go.**
 
 
 # %%
@@ -168,27 +205,35 @@ class Draining:
             await asyncio.wait(self.tasks)
 
 
-# %% [markdown]
-# Same requests, same signal. Does anybody still suffer?
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+predict(
+    "The same requests, the same signal. Which requests still suffer?",
+    {
+        "none": (),
+        "some are cut off": ("cut off",),
+        "some are refused": ("refused",),
+        "some are cut off, some refused": ("cut off", "refused"),
+    },
+    lambda: kinds(deploy(Draining)),
+    why="No request is cut off any more. But now the process itself refuses three: from 3.2 s to 4.1 s the balancer "
+    "doesn't know yet, sends on, and hears no.",
+)
 
 # %%
-show(drawn(deploy(Draining), "A process that drains"), fold="What happens")
+show(drawn(deploy(Draining), "A process that drains: which requests suffer?"), fold="What happens")
 
 # %% [markdown]
-# Nobody is cut off any more. The refused ones are still there, and we made them ourselves: from 3.2 s to 4.1 s the
-# balancer doesn't know yet, sends on, and hears "no".
-#
 # ## Unready, yet accepting
 #
-# "I leave, so I reject new work" is right, but a moment too early. There are two questions, and for a while they have
-# different answers: *shall you send me more?* No. *Do I take what still comes?* Yes. The SRE book calls a process in
-# this state a [lame duck](https://sre.google/sre-book/load-balancing-datacenter/). How long it lasts we call the
-# **readiness delay**.
+# "I am leaving, so I reject new work" is right, but a moment too early. There are two questions, and for a while they
+# have different answers. *Should you send me more?* No. *Do I accept what still comes?* Yes. The SRE book calls a
+# process in this state a [lame duck](https://sre.google/sre-book/load-balancing-datacenter/). We call the time that it
+# lasts the **readiness delay**.
 
 
 # %%
 class LameDuck(Draining):
-    """Says that it isn't ready, and for `delay` seconds takes what still comes."""
+    """Says that it isn't ready, but accepts what still comes for `delay` seconds."""
 
     def __init__(self, handler, delay):
         super().__init__(handler)
@@ -200,31 +245,54 @@ class LameDuck(Draining):
         await super().shutdown()
 
 
-def with_delay(delay, sigterm=3.2):
-    return deploy(lambda handler: LameDuck(handler, delay), sigterm)
+def with_delay(delay, sigterm=3.2, both=False):
+    return deploy(lambda handler: LameDuck(handler, delay), sigterm, both)
 
 
-# %%
+def shortest(*delays):
+    """The first of these delays with which no request is refused."""
+    return next(delay for delay in delays if not suffered(with_delay(delay))["refused"])
+
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
-    "SIGTERM at 3.2 s, the balancer asks at 4.1 s. Which is the shortest of these delays with which nobody is refused?",
+    "SIGTERM arrives at 3.2 s, the balancer asks at 4.1 s. What is the shortest of these delays with which no request "
+    "is refused?",
     {"no delay: draining is enough": 0.0, "0.5 s": 0.5, "1 s": 1.0, "2 s": 2.0},
-    lambda: next(delay for delay in (0.0, 0.5, 1.0, 2.0) if not suffered(with_delay(delay))["refused"]),
-    why="Until the balancer asks, it sends. How long a request takes doesn't matter: draining is for that.",
+    lambda: shortest(0.0, 0.5, 1.0, 2.0),
+    why="Until the balancer asks, it sends. How long a request takes doesn't matter: the drain takes care of that. No "
+    "request suffers any more; the price is that the process leaves later.",
 )
 
+# %% [markdown]
+# Press Play, and watch the balancer. Where does it still send requests after SIGTERM, and from which moment on does it
+# send them to the new process?
+
 # %%
-show(drawn(with_delay(1.0), "Unready, yet accepting for 1 s"), fold="What happens")
+delay = shortest(0.0, 0.5, 1.0, 2.0)
+title = "Unready, yet accepting: where do the requests go?"
+play(
+    with_delay(delay, both=True),
+    view="flow",
+    title=title,
+    alt="Requests on their way through the balancer to the old process, and later to the new one; below, their lanes.",
+    still=drawn(with_delay(delay), title),
+    who="requests",
+    servers=lambda call: "old process" if call.service == "work" else "new process",
+    switch="sends to",
+)
 
 # %% [markdown]
-# From SIGTERM on the process says "not ready", and for one second more it takes what comes: three requests. Then it
-# drains. Nobody suffers; the price is that it leaves later.
-#
-# One deploy is one moment. Move SIGTERM: how long must the delay be so that *whenever* the signal comes nobody suffers?
+# One deploy is one moment. Move SIGTERM: how long must the delay be so that no request suffers, *whenever* the signal
+# comes?
 
 
 # %%
 def moved(delay=0.0, sigterm=3.2):
-    return drawn(with_delay(delay, sigterm))
+    run = with_delay(delay, sigterm)
+    number = suffered(run)
+    title = f"Which requests suffer? {number['cut off']} are cut off, {number['refused']} refused"
+    return drawn(run, title, height=720)
 
 
 explore(
@@ -239,18 +307,19 @@ explore(
 # <details><summary>How long?</summary>
 #
 # As long as the balancer's *lag*: the longest time from "not ready" to the last request that it still sends. Here it
-# asks every 2 s, so 2 s. In production the lag is the sum of several: the interval of the health check, times how many
-# failures it wants to see, plus the time until every proxy has heard.
+# asks every 2 s, so 2 s. In production the lag is longer: the health check's interval, times the number of failures
+# that it wants to see, plus the time until every proxy has heard.
 #
 # </details>
 #
-# ## What if one never ends?
+# ## What if a request never ends?
 #
-# One request in thousands hangs. Three are in flight at SIGTERM here; the third will never be answered. Each handler
-# holds a connection and gives it back in the end, which takes 0.8 s.
+# One request in thousands hangs. Here three are in flight at SIGTERM, and the third will never be answered. At its end
+# each handler gives a connection back, which takes 0.8 s. When the process has nothing left to do, it takes another
+# 0.3 s to exit. (The folded cell sets this stage; `leave(tasks)` is the part that you will see change.)
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def three_requests(leave):
     """Three requests in flight, the third never ends; after 0.5 s `leave(tasks)`, and then the process is gone."""
     world = World()
@@ -268,15 +337,17 @@ def three_requests(leave):
         tasks = {asyncio.create_task(handler(number), name=f"request {number}") for number in lasts}
         await asyncio.sleep(0.5)
         mark("SIGTERM")
-        await leave(tasks)
+        with waiting("the requests"):
+            await leave(tasks)
+        await asyncio.sleep(0.3)
         mark("gone")
 
     return simulate(process, world=world, catch=True)
 
 
-# %%
-async def wait_for_all(tasks):
-    await asyncio.wait(tasks)
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+def third_request(leave, title):
+    return lanes(three_requests(leave).timeline, title=title, lines=["SIGTERM", "gone"], order=["process"], until=5)
 
 
 def when_gone(leave):
@@ -284,17 +355,23 @@ def when_gone(leave):
     return round(marks[0].at, 1) if marks else "never"
 
 
+# %%
+async def wait_for_all(tasks):
+    await asyncio.wait(tasks)
+
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
     "Requests 1 and 2 end after 0.9 s and 1.7 s, and clean up for 0.8 s. When is the process gone?",
-    {"after 1.7 s": 1.7, "after 2.5 s": 2.5, "after 30 s": 30.0, "never": "never"},
+    {"after 2 s": 2.0, "after 2.8 s": 2.8, "after 30 s": 30.0, "never": "never"},
     lambda: when_gone(wait_for_all),
-    why="`asyncio.wait` waits for all of them. In production somebody else ends this: after a grace period comes "
+    why="`asyncio.wait` waits for all of them. In production something else ends this: after a grace period comes "
     "SIGKILL, which no code can handle, and everything still open is lost.",
 )
 
 # %% [markdown]
-# So draining needs an end: the **drain timeout**. After it the late ones are cancelled. The next cell does just that.
-# Has request 3 given its connection back when the process is gone?
+# So draining needs an end: the **drain timeout**. When it is over, the late requests are cancelled. The next cell does
+# just that. **Has request 3 given its connection back when the process is gone?**
 
 
 # %%
@@ -304,17 +381,26 @@ async def cancel_and_go(tasks):
         task.cancel()
 
 
-show(
-    lanes(three_requests(cancel_and_go).timeline, lines=["SIGTERM", "gone"], order=["process"], until=5),
-    fold="What happens",
-)
+show(third_request(cancel_and_go, "Has request 3 given its connection back?"), fold="What happens")
 
 # %% [markdown]
-# It hasn't: its cleanup begins when everything ends, and gets no answer any more. `task.cancel()` doesn't end a task,
-# it *asks*: at its next turn the task gets a `CancelledError` where it waits, and then its `finally` needs time of its
-# own. Nobody gave it any.
+# <details><summary>Why?</summary>
 #
-# **Warm-up: the cancel nobody awaited.** One line is missing below. Mend it, and run the cell again.
+# It hasn't: its cleanup has begun, and the process is gone before it ends. `task.cancel()` doesn't end a task, it
+# *asks*. At its next turn the task gets a `CancelledError` at the `await` where it waits, and then its `finally` needs
+# time of its own. It got none.
+#
+# </details>
+#
+# **Warm-up: the cancel that nobody awaited.** One line is missing below. Fix it, and run the cell again.
+
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+def cleaned_up():
+    run = three_requests(mend_the_cancel)
+    calls = run.timeline.calls("cleanup", lane="request 3")
+    through = [call for call in calls if call.outcome == "ok"]
+    return "" if through else "request 3 was cancelled, and the process was gone before it had cleaned up."
 
 
 # %%
@@ -324,36 +410,23 @@ async def mend_the_cancel(tasks):
         task.cancel()
 
 
-def cleaned_up():
-    run = three_requests(mend_the_cancel)
-    calls = run.timeline.calls("cleanup", lane="request 3")
-    through = [call for call in calls if call.outcome == "ok"]
-    return "" if through else "request 3 was cancelled, and the process was gone before it had cleaned up."
-
-
 _ = mended(
     cleaned_up,
-    well="Mended: the process waits until the cleanup is through, too.",
+    well="Fixed: the process also waits for the cleanup.",
     hint="What waits for tasks that are in a set? It also works for tasks that were cancelled.",
-    picture=lambda well: lanes(three_requests(mend_the_cancel).timeline, lines=["SIGTERM", "gone"], until=5),
+    picture=lambda well: third_request(mend_the_cancel, "Your version: has request 3 given its connection back?"),
 )
 
 # %% [markdown]
 # ## In which order to close
 #
-# When the last request is through, what the requests used is closed: a cache that writes its last entries to the
-# database, the database itself. They were opened in that order: first what the others rest on.
+# After the last request the server closes what the requests used: a cache that writes its last entries to the database,
+# and the database itself. They were opened in the opposite order, the database first, because the cache rests on it.
 #
-# **Warm-up: mend the close order.** What is wrong with this one?
+# **Warm-up: fix the order of closing.** What is wrong with this function?
 
 
-# %%
-async def mend_the_order(opened):
-    """Close what was opened; `opened` has the database first, then the cache."""
-    for close in opened:
-        await close()
-
-
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def closed_in_order():
     closed = []
 
@@ -368,37 +441,50 @@ def closed_in_order():
     ended = simulate(mend_the_order([database, cache]), catch=True)
     if ended.error is not None:
         return str(ended.error)
-    return "" if closed == ["cache", "database"] else f"closed was only: {', '.join(closed) or 'nothing'}"
+    return "" if closed == ["cache", "database"] else f"this is all that was closed: {', '.join(closed) or 'nothing'}"
+
+
+# %%
+async def mend_the_order(opened):
+    """Close what was opened; `opened` has the database first, then the cache."""
+    for close in opened:
+        await close()
 
 
 _ = mended(
     closed_in_order,
-    well="Mended: the cache first, then what it rests on.",
-    hint="What was opened first is closed last; `reversed` goes through a list so.",
+    well="Fixed: the cache first, then the database that it rests on.",
+    hint="Close last what was opened first; `reversed` goes through a list backwards.",
 )
 
 # %% [markdown]
-# One more thing, for the exercise: if closing the cache fails, the database must be closed all the same.
+# One more thing, for the exercise: if closing the cache fails, the database must still be closed.
 #
 # ## asyncio you need
 #
-# **1. `asyncio.wait(tasks, timeout=...)`** returns two sets, those that are done and those that are late. It cancels
-# nobody and raises nothing, neither a TimeoutError nor what a task raised. (`gather` and `wait_for` do both.)
+# **1. `asyncio.wait(tasks, timeout=...)`** returns two sets: the tasks that are done and those that are late. It
+# cancels nothing, and it raises neither a `TimeoutError` nor what a task raised. (`wait_for` does both: at its timeout
+# it cancels and raises. `gather` raises the first error and cancels nothing: the other tasks keep running.)
 
 
 # %%
 async def wait_for_three():
     tasks = {asyncio.create_task(asyncio.sleep(lasts), name=f"{lasts:g} s") for lasts in (0.5, 1.0, 3.0)}
-    done, late = await asyncio.wait(tasks, timeout=1.5)
-    mark(f"{len(done)} done, {len(late)} late", lane="wait")
+    with waiting("all three"):
+        done, late = await asyncio.wait(tasks, timeout=1.5)
+    mark(f"{len(done)} done, {len(late)} late")
     await asyncio.wait(late)
 
 
-show(simulate(wait_for_three()).timeline, alt="wait returns at 1.5 s: two tasks are done; the third goes on to 3 s.")
+show(
+    simulate(wait_for_three()).timeline,
+    alt="wait returns at 1.5 s: two tasks are done; the third continues to 3 s.",
+    title="What does a timeout of 1.5 s do to the third task?",
+)
 
 # %% [markdown]
-# **2. `asyncio.shield`.** Two callers await the same task. One of them gives up. What becomes of the task, and of the
-# other caller?
+# **2. `asyncio.shield`.** Two callers await the same task, and caller 1 is cancelled after one second. What happens to
+# the task, and to caller 2?
 
 
 # %%
@@ -406,11 +492,9 @@ async def two_callers(guard):
     """Two callers of one task; after 1 s the first one is cancelled."""
 
     async def caller():
-        try:
+        with waiting("the shared task"):
             await guard(shared)
-            mark("has it")
-        except asyncio.CancelledError:
-            mark("cancelled")
+        mark("has the answer")
 
     shared = asyncio.create_task(asyncio.sleep(2), name="shared task")
     first, second = (asyncio.create_task(caller(), name=name) for name in ("caller 1", "caller 2"))
@@ -419,24 +503,28 @@ async def two_callers(guard):
     await asyncio.wait({first, second})
 
 
-def bare(task):
-    return task
-
-
 # %%
-CALLERS = {"order": ["two_callers", "shared task"], "until": 2.2, "legend": False}
+def show_callers(guard, title):
+    show(simulate(two_callers(guard)).timeline, title=title, until=2.2, fold=title)
 
-show(simulate(two_callers(bare)).timeline, title="await task", **CALLERS)
-show(simulate(two_callers(asyncio.shield)).timeline, title="await asyncio.shield(task)", **CALLERS)
+
+show_callers(lambda task: task, "await task: what does caller 2 get?")
+show_callers(asyncio.shield, "await asyncio.shield(task): what does caller 2 get?")
 
 # %% [markdown]
-# Without the shield, cancelling a caller cancels what it awaits, and with that everybody who awaits it. The shield
-# keeps the cancellation on the caller's side. For `handle` the first is what you want (a client that disconnects shall
-# take its handler along), for several callers of one `shutdown()` the second.
+# <details><summary>In words</summary>
 #
-# **3. `loop.add_signal_handler(signal.SIGTERM, function)`** calls an ordinary function, between two steps of the loop.
-# So it only sets an event or starts a task, as on the stage above. In the exercise somebody else does this: your server
-# only has to know how to leave.
+# Without the shield, cancelling a caller cancels the task that it awaits, and so every other caller of that task. The
+# shield keeps the cancellation on the caller's side.
+#
+# </details>
+#
+# For `handle` you want the first: when a client disconnects, its handler should be cancelled too. For several callers
+# of one `shutdown()` you want the second.
+#
+# **3. `loop.add_signal_handler(signal.SIGTERM, function)`** calls an ordinary function between two steps of the loop.
+# So this function only sets an event or starts a task, as on the stage above. In the exercise the tests deliver the
+# signal: your server only has to know how to leave.
 
 # %% [markdown] lecture="Exercise 4: Graceful Shutdown"
 # ## Your turn: a server that knows how to leave
@@ -450,15 +538,16 @@ show(simulate(two_callers(asyncio.shield)).timeline, title="await asyncio.shield
 #     def shutdown(self): ...              # an awaitable of the report
 # ```
 #
-# **Serving.** `handle` awaits `handler(request)` and returns its answer, any number of them side by side. An error of
-# the handler goes to its caller. A client that disconnects (its call of `handle` is cancelled) cancels its handler.
-# However a request ends, `in_flight` forgets it.
+# **Serving.** `handle` awaits `handler(request)` and returns its answer, for any number of requests side by side. An
+# error of the handler goes to its caller. A client that disconnects (its call of `handle` is cancelled) cancels its
+# handler. However a request ends, `in_flight` forgets it.
 #
-# **Draining.** From `shutdown()` on the server leaves:
+# **Draining.** `shutdown()` makes the server leave:
 #
-# 1. `ready` is False at once. For `readiness_delay` seconds more it still accepts work: the load balancer hears late.
-# 2. Then it drains: what is in flight goes on, and `handle` raises `Rejected` at once, now and for ever after.
-#    As soon as nothing is in flight, it goes on to 4.
+# 1. `ready` is False at once. For `readiness_delay` seconds more the server still accepts work, because the load
+#    balancer hears of it late.
+# 2. Then it drains: requests in flight continue, and `handle` raises `Rejected` at once, from now on and forever.
+#    As soon as nothing is in flight, step 4 follows.
 # 3. `drain_timeout` seconds after the drain began (one deadline for all) it cancels the rest, **and awaits their
 #    cleanup**.
 # 4. It calls and awaits `on_close`, one after the other in reverse order. If one fails, the others still run.
@@ -466,16 +555,17 @@ show(simulate(two_callers(asyncio.shield)).timeline, title="await asyncio.shield
 #
 # | | |
 # |---|---|
-# | `.completed` | how many of the requests it drained ended by themselves; with an error counts too |
-# | `.cancelled` | how many it had to cancel, however these ended |
+# | `.completed` | how many of the drained requests ended by themselves, with an answer or an error |
+# | `.cancelled` | how many had to be cancelled, however these ended |
 # | `.duration` | seconds from the first call of `shutdown()` to the end |
 # | `.close_errors` | a list: what `on_close` raised, in the order of closing |
 #
 # **Again.** `shutdown()` may be called more than once, before the end or after it. Every caller gets the same report;
 # nothing is done twice.
 #
-# Left open: clients that disconnect during the drain, a caller of `shutdown()` that is cancelled, whether work that
-# came and went during the readiness delay is counted. `Rejected` is given; what the report is made of is up to you.
+# Left open: clients that disconnect during the drain, a caller of `shutdown()` that is cancelled, and whether
+# `completed` counts work that came and went during the readiness delay. `Rejected` is given; you choose what the report
+# is made of.
 #
 # Take it in steps: `check("shutdown", step=1)` judges Serving alone, 2 Draining, 3 Deadline, 4 Closing, 5 Readiness,
 # 6 Again.
@@ -483,16 +573,16 @@ show(simulate(two_callers(asyncio.shield)).timeline, title="await asyncio.shield
 # %% [markdown]
 # <details><summary>Hint 1: what to remember</summary>
 #
-# Three things live as long as the server: the tasks that are in flight (a set), whether it still accepts, and the one
-# task that does the leaving. `ready` and "accepts" are two flags, not one.
+# Three things live as long as the server: the tasks that are in flight (a set), whether it still accepts work, and the
+# one task that does the leaving. `ready` and "accepts" are two flags, not one.
 #
 # </details>
 #
-# <details><summary>Hint 2: who does the waiting</summary>
+# <details><summary>Hint 2: which task does the waiting</summary>
 #
-# Run each handler in a task of its own, keep it in the set, let `add_done_callback` take it out. `asyncio.wait(tasks,
-# timeout=...)` gives you those that are late; cancel them, then `asyncio.wait` once more for these. Let `shutdown()`
-# start *one* task that does all of this, and return something that each caller can await.
+# Run each handler in a task of its own, keep the task in the set, and let `add_done_callback` take it out.
+# `asyncio.wait(tasks, timeout=...)` gives you the late ones; cancel them, then call `asyncio.wait` once more for these.
+# Let `shutdown()` start *one* task that does all of this, and return something that each caller can await.
 #
 # </details>
 #
@@ -515,7 +605,7 @@ show(simulate(two_callers(asyncio.shield)).timeline, title="await asyncio.shield
 
 # %% exercise="shutdown"
 class GracefulServer:
-    """Serves requests, and leaves without dropping any; `on_close` are callables that return awaitables."""
+    """Serve requests, and leave without dropping any; `on_close` are callables that return awaitables."""
 
     def __init__(self, handler, *, drain_timeout=10.0, readiness_delay=0.0, on_close=()):
         ### BEGIN SOLUTION
@@ -535,7 +625,7 @@ class GracefulServer:
         ### END SOLUTION
 
     async def handle(self, request):
-        """Run `handler(request)` and return its answer; raise Rejected when it is too late for that."""
+        """Run `handler(request)` and return its answer; raise Rejected when the server accepts no more."""
         ### BEGIN SOLUTION
         if not self._accepting:
             raise Rejected("shutting down")
@@ -549,7 +639,7 @@ class GracefulServer:
         ### END SOLUTION
 
     def shutdown(self):
-        """Leave. Returns something to await: the report, the same for every caller."""
+        """Leave. Return an awaitable of the report, which is the same for every caller."""
         ### BEGIN SOLUTION
         self.ready = False
         if self._leaving is None:
@@ -585,8 +675,8 @@ class GracefulServer:
 # %% [markdown]
 # ## Your server on the stage
 #
-# The stage of the beginning, and your server on it, with the delay that the balancer needs. Before it was written the
-# deploy cut off or refused requests; now?
+# The opening stage again, now with your server and the delay that the balancer needs. Without a shutdown the deploy cut
+# off or refused eight requests; and now?
 
 
 # %%
@@ -595,17 +685,17 @@ def yours(handler):
 
 
 if hasattr(GracefulServer(print), "ready"):
-    show(drawn(deploy(yours), "Your own server"))
+    show(drawn(deploy(yours), "Your own server: which requests suffer?"))
 else:
     print("There is nothing to see yet: come back when your server serves.")
 
 # %% [markdown]
 # ## What practitioners use
 #
-# Nobody writes this class anew for each service: web servers bring it along. So let us see one leave, on the real
-# clock, with a real signal. The cell starts [uvicorn](https://www.uvicorn.org) in a process of its own, with one second
-# for the drain (`timeout_graceful_shutdown=1`; without it uvicorn waits for ever). The application cleans up for 0.3 s
-# when it is cancelled.
+# You don't have to write this class anew for each service: web servers bring it along. So let us watch one leave, on
+# the real clock, with a real signal. The next cells start [uvicorn](https://www.uvicorn.org) in a process of its own.
+# It gets one second for the drain (`timeout_graceful_shutdown=1`; without this setting uvicorn waits forever). The
+# application cleans up for 0.3 s when it is cancelled.
 
 # %%
 SERVER = """
@@ -632,8 +722,7 @@ async def app(scope, receive, send):
 uvicorn.run(app, port=0, timeout_graceful_shutdown=1)
 """
 
-
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 import httpx2
 
 
@@ -655,12 +744,7 @@ async def heard(server, what):
     return line
 
 
-# %% [markdown]
-# Three clients: one asks for 0.5 s of work and one for 60 s, both before the signal; the third comes a moment after it.
-# What will each of them see? And will the application say that it has cleaned up?
-
-
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 async def real_deploy():
     out, err = asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT
     server = await asyncio.create_subprocess_exec(sys.executable, "-c", SERVER, stdout=out, stderr=err)
@@ -683,6 +767,11 @@ async def real_deploy():
     return saw, [line for line in lines if line.startswith("APP") or "Cancel" in line]
 
 
+# %% [markdown]
+# Three clients: one asks for 0.5 s of work and one for 60 s, both before the signal. The third comes a moment after it.
+# **What will each of them see? And will the application say that it has cleaned up?**
+
+# %%
 if sys.platform in ("linux", "darwin"):
     saw, said = await real_deploy()
     print(*saw, "", *said, sep="\n")
@@ -690,30 +779,35 @@ else:
     print("This cell needs a system with processes and SIGTERM: Linux or macOS.")
 
 # %% [markdown]
+# <details><summary>What each of them saw, and why</summary>
+#
 # * `/0.5` was in flight and was served to its end: uvicorn drains.
 # * `/0.1` came after the signal and wasn't even connected: uvicorn closes its listening socket at once. It has no
-#   readiness delay, so somebody else must bring one (see below).
+#   readiness delay, so the platform must bring one (see below).
 # * `/60` was cancelled after a second, and its cleanup **began and never ended**: uvicorn 0.54 cancels the tasks and
-#   doesn't await them. "Everything is closed" comes while the handler still cleans up. It is the cancel nobody awaited.
-#   What must not be lost should be awaited in the part of the app that closes things (`"lifespan"`, above): uvicorn
+#   doesn't await them. "Everything is closed" comes while the handler still cleans up. It is the cancel that nobody
+#   awaited. If work must not be lost, await it in the part of the app that closes things (`"lifespan"`, above): uvicorn
 #   does wait for that.
 #
-# **Kubernetes**, in words. When a pod is to go, two things begin at the same time: it is taken out of the list that the
-# proxies send to (its *endpoints*), and the container is told to stop. Nobody waits until all proxies have heard. Then:
+# </details>
 #
-# | when | what | who decides |
+# **Kubernetes**, in words. When a pod has to go, two things begin at the same time. The pod is taken out of the list
+# that the proxies send to (its *endpoints*), and the container is told to stop. Nothing waits until all proxies have
+# heard. Then:
+#
+# | when | what happens | set by |
 # |---|---|---|
 # | at once | the grace period begins: `terminationGracePeriodSeconds`, 30 s unless set | the pod's specification |
-# | first | the `preStop` hook runs, if there is one, and its time counts | the same |
-# | when that has ended | SIGTERM | your process: readiness delay, drain, close |
-# | at the end of the grace period | SIGKILL, which nobody can handle | Kubernetes |
+# | first | the `preStop` hook runs, if there is one, and its time counts | the pod's specification |
+# | when the hook has ended | SIGTERM | your process: readiness delay, drain, close |
+# | at the end of the grace period | SIGKILL, which no process can handle | Kubernetes |
 #
 # A `preStop` hook that only sleeps *is* a readiness delay, for servers that have none. (Sources: Kubernetes
 # documentation, [Pod Lifecycle](https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination) and
 # [Container Lifecycle Hooks](https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/);
 # [uvicorn's settings](https://www.uvicorn.org/settings/).)
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
     "terminationGracePeriodSeconds is 30, preStop sleeps 10 s, closing takes up to 3 s. How long may the drain be?",
     lambda: 30 - 10 - 3,
@@ -723,10 +817,11 @@ estimate(
 )
 
 # %% [markdown]
-# <details><summary>Code review: what else is wrong with the class of fifteen lines</summary>
+# <details><summary>Code review: what else is missing in the class of fifteen lines</summary>
 #
-# * **Two callers.** SIGTERM twice, or SIGTERM and a health endpoint: it drains twice and closes twice.
-# * **Work that isn't a request.** `asyncio.create_task` for a mail "in the background" is in nobody's set: it dies
+# * **Two callers.** If SIGTERM comes twice, or a health endpoint calls `shutdown()` too, the class drains twice and
+#   closes twice.
+# * **Work that isn't a request.** `asyncio.create_task` for a mail "in the background" is in no set: the task dies
 #   without a word. Put such tasks into a set as well, or into a TaskGroup that the drain awaits.
 # * **Work that never ends by design.** Websockets, long polls, streams: no drain timeout is long enough. They must be
 #   told to end ("reconnect, please") when `ready` becomes False.
@@ -734,27 +829,30 @@ estimate(
 #   acknowledges a message only after its work.
 # * **Idle connections.** A keep-alive connection isn't in flight, and the next request on it may come at any moment:
 #   answers during the readiness delay should carry `Connection: close`.
-# * **Cleanup that hangs.** Awaiting it is right, awaiting it for ever isn't. The exercise leaves that end open; a real
+# * **Cleanup that hangs.** Awaiting it is right, awaiting it forever isn't. The exercise leaves that end open; a real
 #   server gives cleanup and closing a limit of their own, and lets the grace period be the last one.
+# * **Cleanup that fails.** The report of the exercise counts the request as cancelled and drops the error: only the
+#   client hears of it. A real server logs the error too.
 # * **`asyncio.run` as a safety net.** At its end it cancels what is left and awaits it: after everything was closed.
-# * **The signal never arrives.** `sh -c "python app.py"` as a container's command makes the shell process 1, and it
-#   need not pass SIGTERM on. Start the program itself (`exec python app.py`).
-# * **It gets killed anyway.** Power cuts don't send SIGTERM. Whatever must survive has to survive SIGKILL too; a
-#   graceful shutdown makes deploys unnoticeable, and never is what correctness rests on.
+# * **The signal never arrives.** `sh -c "python app.py"` as a container's command makes the shell process 1, and the
+#   shell need not pass SIGTERM on. Start the program itself (`exec python app.py`).
+# * **It gets killed anyway.** Power cuts don't send SIGTERM. If something must survive, it has to survive SIGKILL too.
+#   A graceful shutdown makes deploys unnoticeable; correctness must not rest on it.
 #
 # </details>
 #
 # <details><summary>Questions</summary>
 #
-# 1. *The database is unreachable at SIGTERM, and closing it takes until its timeout of 60 s. What do your clients
-#    notice?* Nothing: they were drained before. But the grace period runs out, and SIGKILL takes what `on_close` hadn't
-#    come to.
+# 1. *The database is unreachable at SIGTERM, and closing it runs into its timeout of 60 s. What do your clients
+#    notice?* Nothing: they were drained before. But the grace period runs out, and SIGKILL ends the process before the
+#    rest of `on_close` has run.
 # 2. *Liveness, readiness: which one must answer "no" while the server drains?* Readiness. A failing liveness check
 #    would have the process restarted in the middle of its drain.
-# 3. *Why is a request that was cut off worse than one that was refused?* A refused one has certainly not been done, so
-#    it may be sent again. With one that was cut off nobody knows, so repeating it needs an idempotency key.
-# 4. *Requests take 50 ms at most. Is a drain needed?* Yes, a short one; the refused requests of the first picture
-#    didn't depend on how long a request takes at all.
+# 3. *Why is a request that was cut off worse than one that was refused?* The refused one has certainly not been
+#    executed, so it may be sent again. The other may have been executed or not, so repeating it needs an idempotency
+#    key.
+# 4. *Requests take 50 ms at most. Is a drain needed?* Yes, a short one. And the refusals in the pictures above don't
+#    depend on the length of a request at all.
 #
 # </details>
 #
@@ -769,10 +867,10 @@ estimate(
 # | `loop.add_signal_handler` | `tokio::signal::unix::signal(SignalKind::terminate())` |
 # | the set of tasks, `asyncio.wait` | `tokio_util::task::TaskTracker`: `close()`, `wait()` |
 # | `task.cancel()`, then await | `JoinSet::shutdown()` aborts all and awaits them |
-# | telling everybody that it is time | `tokio_util::sync::CancellationToken` |
-# | `finally` with an `await` in it | there is none: dropping a future is the end of it, and `Drop` can't await |
+# | telling every task that it is time | `tokio_util::sync::CancellationToken` |
+# | `finally` with an `await` in it | there is none: dropping a future ends it, and `Drop` can't await |
 #
-# The last row is the difference that matters: a task that is aborted gets no time for a cleanup that awaits. So in Rust
-# one *asks* with a token, the task ends by itself, and aborting is what is left for those that don't listen.
+# The last row is the difference that matters: an aborted task gets no time for a cleanup that awaits. So in Rust you
+# *ask* with a token, and the task ends by itself; aborting is left for tasks that don't listen.
 #
 # </details>

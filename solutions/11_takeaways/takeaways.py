@@ -3,18 +3,18 @@
 #
 # **Why does it stay dead?** In the first notebook ten seconds without a cable killed a service for good, and nobody in
 # the room could say why. Here you find out, cure it, and pull the same cable once more: this time the service is built
-# from your own answers. Then the lecture's five takeaways, each with questions.
+# from your own answers. Then come the lecture's five takeaways, each with questions.
 #
 # About 40 minutes to read and try, and as long as you like for the questions. Nothing here is graded.
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
-from io import StringIO
-from itertools import count
+from itertools import count, pairwise
 
 from autograder import own_answer
-from faultlab import World, axes, error, hang, live, mark, ok, show, simulate
+from faultlab import COLORS, World, axes, error, hang, label_lines, live, mark, ok, play, show, simulate
 from faultlab.explore import explore
 from faultlab.notebook import start
+from faultlab.raster import Interval, raster, slots
 from faultlab.warmup import arrange, estimate, predict
 
 start()
@@ -31,19 +31,30 @@ from types import SimpleNamespace
 # %% [markdown]
 # ## The evening, once more
 #
-# You know the story: 280 requests a second, a database that can do 300, users who wait for one second and then ask once
-# more. Between second 30 and second 40 the cable is out. This time the calculation has switches, because we want to try
-# things. First the database: a queue, and somebody who works on it.
+# You know the story: 280 requests a second, a database that can do 300, and users who wait for one second and then ask
+# once more. Between second 30 and second 40 the cable is out. This time the calculation has switches, because we want
+# to try things. The folded cells hold it: a database with a queue, and users with patience. `collapse()` plays five
+# minutes and returns two lists: the requests asked in each second, and those answered in time.
+#
+# | switch of `collapse` | what it sets |
+# |---|---|
+# | `rate=280`, `attempts=2` | users a second, and how often each of them tries |
+# | `jitter=0` | the second attempt comes at a random moment within so many seconds |
+# | `room=None` | how many requests fit into the queue; a further one is lost |
+# | `lifo=False` | whether the newest request in the queue comes first |
+# | `drop_late=False` | whether the database leaves out a request whose user no longer waits |
+# | `budget=None` | a share of second attempts, of which more below |
+# | `cut=None` | `(100, 140)`: from second 100 on only 140 users a second |
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 @dataclass(slots=True)
 class Request:
     came: float
     answered: bool = False
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 class Database:
     def __init__(self, capacity=300, patience=1.0, outage=(30, 40), lifo=False, room=None, drop_late=False):
         self.capacity, self.patience, self.outage = capacity, patience, outage
@@ -57,7 +68,7 @@ class Database:
         return request
 
     def work_until(self, now):
-        """Each answer that comes in time."""
+        """Yield the instant of each answer that comes in time."""
         while self.queue and self.free <= now:
             request = self.queue[-1 if self.lifo else 0]
             begins = max(self.free, request.came)
@@ -71,17 +82,11 @@ class Database:
                 yield from [self.free] * request.answered
 
 
-# %% [markdown]
-# The switches are off: first come, first served; a queue without end; each request is worked on, wanted or not. And the
-# users, with switches of their own: how often they try, over how many seconds they spread the next attempt, and a
-# *budget* for second attempts, of which more below.
-
-
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def collapse(
     rate=280, attempts=2, jitter=0.0, budget=None, earned_by="answers", cut=None, steady=False, seconds=300, **switches
 ):
-    """Requests asked, and answered in time, in each second."""
+    """Return how many requests were asked, and how many answered in time, in each second."""
     database, draw, number, tokens = Database(**switches), random.Random(1), count(), 10.0
     asked, good = [0] * seconds, [0] * seconds
     coming = [(draw.expovariate(rate), next(number), 1, None)]
@@ -92,7 +97,7 @@ def collapse(
         for at in database.work_until(now):
             good[min(int(at), seconds - 1)] += 1
             tokens = min(10, tokens + (budget or 0) * (earned_by == "answers"))
-        if request is None:  # an attempt; somebody will look at it when the patience is over
+        if request is None:  # an attempt; its user looks for the answer when the patience is over
             asked[int(now)] += 1
             heapq.heappush(coming, (now + database.patience, next(number), attempt, database.take(now)))
             if attempt == 1:
@@ -106,66 +111,75 @@ def collapse(
     return asked, good
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def level(counts, start=200, end=300):
     """The mean of the seconds from `start` to `end`."""
     return sum(counts[start:end]) / (end - start)
 
 
-# %%
-asked, good = collapse()
-print(f"long after the cable is back: {level(asked):.0f} asked, {level(good):.0f} answered in time, each second")
+def smooth(counts, width=5):
+    return [sum(counts[at : at + width]) / width for at in range(0, len(counts) - width + 1, width)]
+
+
+def cable_out(ax, high=None):
+    ax.axvspan(30, 40, color=COLORS["fault"])
+    if high:
+        ax.text(35, high, "cable out", ha="center", va="top", fontsize=9)
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
-def over_time(asked, good, title, high=680):
-    fig, ax = axes(title, "seconds", "requests a second", width=7.8)
-    ax.axvspan(30, 40, color="#EEDDD2")
-    ax.text(35, high * 0.93, "cable out", ha="center", fontsize=9)
-    ax.plot(asked, label="asked", linewidth=1.2)
-    ax.plot(good, label="answered in time", linewidth=1.2)
-    ax.axhline(300, color="#555555", linewidth=0.8)
-    ax.text(300, 308, "what the database can do: 300", ha="right", fontsize=9)
+def over_time(asked, good, title, width=1, high=680):
+    """Requests a second over the evening; each point is the mean of `width` seconds."""
+    fig, ax = axes(title, "seconds", "requests a second", width=8.6)
+    cable_out(ax, 0.99 * high)
+    ax.axhline(300, color=COLORS["pale"], linewidth=0.8)
+    ax.text(298, 308, "what the database can do: 300", ha="right", fontsize=9)
+    places = range(0, len(asked) - width + 1, width)
+    ax.plot(places, smooth(asked, width), label="asked", color=COLORS["attempt"], linestyle="--", linewidth=1.3)
+    ax.plot(places, smooth(good, width), label="answered in time", color=COLORS["answered"], linewidth=1.6)
     ax.set(xlim=(0, 300), ylim=(-12, high))
-    ax.legend(loc="center right", bbox_to_anchor=(1, 0.25))
+    label_lines(ax)
     return fig
 
 
 # %%
+asked, good = collapse()
+print(f"long after the cable is back: {level(asked):.0f} asked, {level(good):.0f} answered in time, each second")
 show(
-    over_time(asked, good, "Ten seconds without a cable"),
+    over_time(asked, good, "Ten seconds without a cable: does the service come back?"),
     alt="280 requests a second are asked and answered until second 30. From second 31 on about 560 are asked and "
     "none is answered in time, until the end at 300 s.",
 )
 
 # %% [markdown]
-# The same two numbers as a pair: to the right what is asked, upward what is answered in time. Five seconds are a point,
-# and the points are joined. **Where on this map is the healthy service, and where does it end?**
+# Now the same two numbers as a pair: to the right what is asked, upward what is answered in time. Each point is the
+# mean of five seconds, and the points are joined. **Where on this map does the service rest while it is healthy, and
+# where does it end?**
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
-def smooth(counts, width=5):
-    return [sum(counts[at : at + width]) / width for at in range(0, len(counts) - width + 1, width)]
-
-
 def phase(ax, asked, good, label, **look):
     ax.plot(smooth(asked), smooth(good), marker="o", markersize=3.5, linewidth=1.2, label=label, **look)
 
 
 def phase_map(title):
     fig, ax = axes(title, "asked, requests a second", "answered in time, requests a second", width=6.6, height=4.2)
-    ax.plot([0, 300, 300], [0, 300, -20], color="#999999", linestyle=":", linewidth=1)
-    ax.text(62, 82, "everything answered", rotation=46, fontsize=9, color="#595959")
-    ax.text(294, 30, "the database's limit", fontsize=9, color="#595959", ha="right")
+    ax.plot([0, 300, 300], [0, 300, -20], color=COLORS["waiting"], linestyle=":", linewidth=1)
+    ax.text(62, 82, "everything answered", rotation=46, fontsize=9, color=COLORS["pale"])
+    ax.text(306, 30, "the database's limit", fontsize=9, color=COLORS["pale"])
     ax.set(xlim=(0, 640), ylim=(-20, 340))
     return fig, ax
 
 
-# %%
-fig, ax = phase_map("The evening on the map, 5 seconds a point")
-phase(ax, asked, good, "two attempts")
-ax.annotate("healthy: here until second 30", (280, 278), (330, 300), fontsize=9, arrowprops={"arrowstyle": "->"})
-ax.annotate("dead: here for ever", (556, 2), (500, 90), fontsize=9, arrowprops={"arrowstyle": "->"})
+def pointed(ax, words, at, place):
+    ax.annotate(words, at, place, fontsize=9, arrowprops={"arrowstyle": "->"})
+
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+fig, ax = phase_map("Where does the service rest? A point is five seconds")
+phase(ax, asked, good, "two attempts", color=COLORS["ink"])
+pointed(ax, "healthy: here until second 30", (280, 278), (330, 300))
+pointed(ax, "dead: here forever", (556, 2), (500, 90))
 show(
     fig,
     alt="Two clusters of points: 280 asked and 280 answered, and 560 asked and 0 answered. The path leads from the "
@@ -174,20 +188,20 @@ show(
 )
 
 # %% [markdown]
-# There are **two** states in which this system rests. In the healthy one each answer comes in time, so nobody asks
-# twice, so there is no crowd, so each answer comes in time. In the other one each answer comes too late, so everybody
-# asks twice, 560 come where 300 can be served, so each answer comes too late. Both hold themselves. The outage only
-# pushed the system from one to the other: it was the *trigger*, and it has been over for minutes. What keeps the
-# service dead is the second attempt: the *sustaining effect*. Look for the trigger in the logs and you will find it,
-# mend it, and nothing changes.
+# There are **two** states in which this system rests. In the healthy one each answer comes in time, so no user asks
+# twice, so there is no crowd, so each answer comes in time. In the dead one each answer comes too late, so every user
+# asks twice, so 560 requests come where 300 can be served, so each answer comes too late. Both states sustain
+# themselves. The outage only pushed the system from one to the other: it was the *trigger*, and it has been over for
+# minutes. The second attempts keep the service dead: they are the *sustaining effect*. You can look for the trigger in
+# the logs, find it and fix it, and nothing changes.
 #
-# Such a failure is called **metastable**. It isn't rare: a study counts 22 of them in 11 organisations, and at least 4
-# of the 15 major outages of one cloud in ten years (Huang and others, "Metastable Failures in the Wild", OSDI 2022).
-# Our numbers, 280, 300, 560 and 0, are those of Bronson and others, "Metastable Failures in Distributed Systems", HotOS
-# 2021.
+# Such a failure is called **metastable**. It isn't rare. A study counts 22 of them in 11 organisations; in one cloud
+# they were at least 4 of the 15 major outages of ten years (Huang and others, "Metastable Failures in the Wild", OSDI
+# 2022). Our numbers, 280, 300, 560 and 0, are those of Bronson and others, "Metastable Failures in Distributed
+# Systems", HotOS 2021.
 #
-# **When is it in danger?** With fewer users the crowd fits. How many a second may come at most, so that even when all
-# of them ask twice the database can do it?
+# **When is a service in danger?** With fewer users the crowd fits. Up to how many users a second can the database
+# serve, even when all of them ask twice?
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -197,13 +211,12 @@ def threshold():
     return max(rate for rate, good in kept.items() if good > 0.09 * rate)
 
 
-# %%
 predict(
     "Up to about which rate does the service come back by itself?",
     {"75 a second": 75, "150 a second": 150, "225 a second": 225, "295 a second": 295},
     lambda: min((75, 150, 225, 295), key=lambda rate: abs(rate - threshold())),
-    why="Two attempts each: 150 users make 300 requests. Between 150 and 300 the service works, and one push is "
-    "enough: it has run there for years, perhaps. (Just below 150 it comes back, but takes its time.)",
+    why="Two attempts each: 150 users make 300 requests. Between 150 and 300 the service works, perhaps for years, "
+    "until one push comes. (Just below 150 it comes back, but takes its time.)",
 )
 
 
@@ -213,117 +226,127 @@ predict(
 # Takeaway 2 says: retry with exponential backoff, but add jitter. So let's add jitter, and plenty: each second attempt
 # is made at a random moment of the following ten seconds.
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 jittered = collapse(jitter=10)
-
-# %%
 predict(
     "With a jitter of 10 seconds: how many requests a second are answered in time, minutes later?",
     [280, 140, 20, 0],
     lambda: round(level(jittered[1])),
-    why="Jitter spreads the second attempts over time. It makes none of them go away: 280 users, two attempts "
-    "each, still 560 a second. Sixty seconds of jitter change nothing either.",
+    why="Jitter spreads the second attempts over time. It removes none of them: 280 users, two attempts each, still "
+    "560 a second. Sixty seconds of jitter change nothing either. Jitter is for a crowd that comes at the same moment; "
+    "this crowd comes all the time.",
 )
 
 # %%
 show(
-    over_time(*jittered, "With ten seconds of jitter"),
+    over_time(*jittered, "With ten seconds of jitter: does the service come back?"),
     alt="As without jitter: from second 30 on none is answered in time; the requests asked rise to 560 over ten seconds, "
     "and stay there.",
     fold="What happens",
 )
 
 # %% [markdown]
-# Jitter is for a crowd that comes *at the same moment*. This crowd comes all the time. What is too much has to be made
-# less, and there are several ways:
+# Five more candidates. **Which of them bring the service back, and which of these do it within seconds?**
 
 # %%
-CURES = {
-    "room for 150 in the queue": {"room": 150},
+CANDIDATES = {
     "last come, first served": {"lifo": True},
-    "what is too late isn't begun": {"drop_late": True},
-    "one attempt only": {"attempts": 1},
+    "room for 150 in the queue": {"room": 150},
+    "late requests aren't begun": {"drop_late": True},
     "a retry budget of 10 %": {"budget": 0.1},
+    "one attempt only": {"attempts": 1},
 }
-cured = {name: collapse(**switches) for name, switches in CURES.items()}
-for name, (asked_then, good_then) in cured.items():
-    early, late = level(good_then, 60, 100), level(good_then)
-    print(f"{name:29} answered at 60-100 s: {early:3.0f}, at 200-300 s: {late:3.0f}; asked {level(asked_then):.0f}")
 
-# %%
-fig, ax = axes("Five cures", "seconds", "answered in time, a second", width=7.8)
-ax.axvspan(30, 40, color="#EEDDD2")
-for name, (_, good_then) in cured.items():
-    ax.plot(range(0, 300, 5), smooth(good_then), label=name, linewidth=1.4)
-ax.set(xlim=(0, 300), ylim=(-12, 340))
-ax.legend(loc="lower right", fontsize=8)
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+def small_multiples(title, rows, unit=1):
+    """For each name what was asked (a line) and what was answered (an area), in requests a second, all on one scale."""
+    fig, only = axes(width=8.2, height=0.6 + 0.92 * len(rows))
+    only.remove()
+    fig.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    panels = fig.subplots(len(rows), 1, sharex=True, sharey=True)
+    for ax, (name, (asked, good, width)) in zip(panels, rows.items(), strict=True):
+        places = range(0, len(asked) - width + 1, width)
+        cable_out(ax)
+        ax.stackplot(places, [unit * one for one in smooth(good, width)], colors=[COLORS["answered"]], step="post")
+        ax.plot(places, [unit * one for one in smooth(asked, width)], color=COLORS["attempt"], linewidth=1.2)
+        ax.set_title(name, loc="left", fontsize=9, pad=2)
+        ax.set(xlim=(0, places[-1]), ylim=(0, 640), yticks=(0, 280, 560))
+        ax.set_ylabel("requests\na second", fontsize=8)
+        ax.tick_params(labelsize=8)
+        ax.spines[["top", "right"]].set_visible(False)
+    key = "blue line: asked · green: answered in time · beige: cable out"
+    panels[-1].set_xlabel(f"seconds\n{key}", fontsize=9)
+    return fig
+
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+tried = {name: collapse(**switches) for name, switches in CANDIDATES.items()}
 show(
-    fig,
-    alt="With a bounded queue, last come first served, or dropped late requests, 280 a second are answered soon "
-    "after 40 s. With one attempt or a retry budget nothing is answered until the backlog is gone, then 280.",
+    small_multiples(
+        "When do the answers come back?",
+        {"nothing changed": (asked, good, 5)} | {name: (*counts, 5) for name, counts in tried.items()},
+    ),
+    alt="Six rows. Nothing changed: no answers after 30 s, 560 asked. Last come first served, and room for 150: 280 "
+    "answered soon after 40 s. Late requests aren't begun: 280 after some 70 s. Retry budget, and one attempt: nothing is "
+    "answered until about 155 s, then 280.",
+    fold="What happens",
 )
 
 # %% [markdown]
-# * The upper three cure the **queue**: what nobody waits for any more stands in nobody's way. They help within seconds.
-# * The lower two cure the **crowd**. They help too, but first the database works off what has piled up, 20 a second
-#   faster than it comes in. For two minutes it is as good as dead, and then it is well.
+# <details><summary>What the five have in common, and what not</summary>
 #
-# And what operators do at night, taking away half of the users after 100 seconds:
+# All five bring it back.
+#
+# * The first three cure the **queue**: a request that no user waits for any more holds up no other. They help within
+#   seconds.
+# * The last two cure the **crowd**. They help too, but first the database has to work off the backlog, at 20 requests a
+#   second more than come in. For two minutes the service is as good as dead, and then it is well.
+# </details>
+#
+# And this is what operators do at night: they take away half of the users after 100 seconds.
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
-    "From second 100 on only 140 requests a second come. Answered in time at 200-300 s?",
+    "From second 100 on only 140 users a second come. How many requests a second are answered in time at 200-300 s?",
     [140, 70, 0],
     lambda: round(level(collapse(cut=(100, 140))[1])),
-    why="Two attempts each make 280, and there is a backlog of some 15,000, which shrinks by 20 a second. The cut "
-    "has to be deeper, or much longer.",
+    why="Two attempts each make 280 requests, and there is a backlog of some 15,000, which shrinks by 20 a second. The "
+    "cut has to be deeper, or much longer.",
 )
 
 # %% [markdown]
 # ## Hunt the budget
 #
 # A **retry budget** says: second attempts may be only a small share of all requests. A bucket holds tokens; a second
-# attempt takes one, and without a token there is none. What fills the bucket? There are two schools:
+# attempt takes one, and without a token there is no second attempt. What fills the bucket? There are two schools:
 #
 # * each *request* brings a fraction of a token (10 %: one second attempt for ten requests, "Site Reliability
 #   Engineering", chapter 21);
 # * each *answer in time* brings it (Brooker, "Fixing retries with token buckets and circuit breakers", 2022; the AWS
 #   SDKs do so).
 #
-# On a good day they are nearly the same. **Find the largest budget with which the service comes back within five
-# minutes, for each school.** (To be quick, the figure has a twentieth of everything: 14 requests a second, 15 can be
-# done. They come evenly spaced. With the random gaps of above, so small a service, so full, falls over without any
-# cable.)
+# On a good day both schools are nearly the same. **Find the largest budget with which the service comes back within
+# five minutes, for each school.** (To be quick, each simulated request stands for twenty. Here requests come evenly
+# spaced: with random gaps, a service so small and so full would fail without any outage.)
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
-def as_svg(fig):
-    import matplotlib
-
-    out = StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "takeaways"}):
-        fig.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return out.getvalue()[out.getvalue().index("<svg") :]
+STANDS_FOR = 20
+"""How many requests each simulated one stands for."""
 
 
 def small_evening(attempts=2, jitter=0, earned_by="no budget", budget=20):
     share = None if earned_by == "no budget" else budget / 100
-    asked, good = collapse(14, attempts, jitter, share, earned_by, steady=True, capacity=15)
-    said = f"at 200-300 s: {level(asked):.1f} asked, {level(good):.1f} answered in time"
-    fig, ax = axes(said, "seconds", "a second", width=8.4)
-    ax.axvspan(30, 40, color="#EEDDD2")
-    ax.axhline(15, color="#555555", linewidth=0.8)
-    ax.plot(range(0, 300, 5), smooth(asked), label="asked")
-    ax.plot(range(0, 300, 5), smooth(good), label="answered in time")
-    ax.set(xlim=(0, 300), ylim=(-1, 60))
-    ax.legend(loc="upper right")
-    return as_svg(fig)
+    counts = collapse(280 / STANDS_FOR, attempts, jitter, share, earned_by, steady=True, capacity=300 / STANDS_FOR)
+    asked, good = ([STANDS_FOR * one for one in each] for each in counts)
+    said = f"{level(asked):.0f} asked and {level(good):.0f} answered in time at 200-300 s"
+    return over_time(asked, good, f"Does it come back? {said}", 5, 1200)
 
 
-# %%
 explore(
     small_evening,
-    alt="Requests asked and answered in time over 300 seconds, with an outage from 30 to 40 s.",
+    alt="Requests a second, asked and answered in time, over 300 seconds, with an outage from 30 to 40 s.",
     labels={"jitter": "jitter, s", "budget": "budget, %", "earned_by": "tokens come with"},
     attempts=(1, 4),
     jitter=(0, 60, 5),
@@ -334,10 +357,10 @@ explore(
 # %% [markdown]
 # <details><summary>What there is to find</summary>
 #
-# A budget by requests has to fit into the room that is left: 280 and 10 % are 308, more than 300, and the service stays
-# dead. Even 5 % leave so little room that the backlog needs more than five minutes; 2 or 3 % are the most. A budget by
-# answers may be 100 %: where nobody is answered nobody may retry, so the crowd goes away just when it matters. Jitter,
-# and more attempts than two, change nothing of this.
+# A budget by requests has to fit into the spare capacity: 280 and 10 % are 308, more than 300, and the service stays
+# dead. Even 5 % leave so little capacity that the backlog needs more than five minutes; 2 or 3 % are the most. A budget
+# by answers may be 100 %: where nothing is answered nothing may be retried, so the crowd goes away just when it
+# matters. Jitter doesn't change this, and neither do more than two attempts.
 # </details>
 
 # %% [markdown] lecture="Exercises"
@@ -345,8 +368,8 @@ explore(
 #
 # The lecture ends with four exercises; this course has ten: errors, retry, circuit breaker, timeouts, bulkhead, health,
 # degradation, logging, shutdown, and the service that puts them in order. Now they get their turn. The next cell looks
-# into your other notebooks, runs their checks, and takes each answer that passes. Where none does, a worked part fills
-# the gap, and the cell says so. It takes some seconds.
+# into your other notebooks, runs their checks, and takes each answer that passes. Where an answer is missing or doesn't
+# pass, a worked part fills the gap, and the cell says so. It takes some seconds.
 #
 # <details><summary>Where do the worked parts come from?</summary>
 #
@@ -401,7 +424,12 @@ class Served:
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 worked = {
-    "errors": {"get_user": get_user, "Unavailable": Unavailable, "DeadlineExceeded": DeadlineExceeded},
+    "errors": {
+        "get_user": get_user,
+        "NotFound": NotFound,
+        "Unavailable": Unavailable,
+        "DeadlineExceeded": DeadlineExceeded,
+    },
     "retry": {"retry": retry},
     "circuit_breaker": {"CircuitBreaker": CircuitBreaker, "CircuitOpenError": CircuitOpenError},
     "timeouts": {"run_with_deadline": run_with_deadline, "DeadlineExceeded": DeadlineExceeded},
@@ -414,9 +442,9 @@ worked = {
 }
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def parts():
-    """What the service is made of, by exercise: yours where it passes, else the worked one."""
+    """What the service is made of, by exercise: yours where it passes, otherwise the worked one."""
     chosen = {}
     for exercise, names in worked.items():
         own = own_answer(exercise)
@@ -428,8 +456,9 @@ def parts():
 part = parts()
 
 # %% [markdown]
-# And the service, a page for each user. First what stands between it and the database. Read `from_database` from the
-# inside out; which layers there are can be chosen, so that we can take some away.
+# Now the service: a page for each user. First comes what stands between it and the database. Read `from_database` from
+# the inside out. You choose the layers by name, so we can take some away. Two lines decide what counts as a failure. A
+# missing user is an answer, so the breaker doesn't count `NotFound`, and the retry doesn't repeat it.
 
 
 # %%
@@ -439,7 +468,12 @@ class Layers:
     def __init__(self, part, fetch_one, layers, patience):
         self.part, self.layers, self.patience = part, layers, patience
         self.database = SimpleNamespace(fetch_one=fetch_one)
-        self.breaker = part["circuit_breaker"].CircuitBreaker(failure_threshold=5, recovery_time=5 * patience)
+        self.breaker = part["circuit_breaker"].CircuitBreaker(
+            failure_threshold=5,
+            recovery_time=5 * patience,
+            is_failure=lambda problem: not isinstance(problem, part["errors"].NotFound),
+            on_state_change=lambda _, state: breaker_is(state),
+        )
         self.bulkhead = part["bulkhead"].Bulkhead(5)
 
     async def attempt(self, user):
@@ -461,8 +495,8 @@ class Layers:
 
 
 # %% [markdown]
-# Around it the shop: an old answer where there is no fresh one, a line in the log for each visit, health, and your
-# server, which knows how to leave.
+# The shop stands around it. It adds old answers where there are no fresh ones, a log line for each visit, a health
+# monitor, and your server, which knows how to leave.
 
 
 # %%
@@ -485,14 +519,17 @@ class Shop(Layers):
         await self.from_database(user)
         return "primary"
 
+    def look(self):
+        mark("verdict", "ready" if self.health.ready() else "not ready", lane="every visit")
+
 
 # %% [markdown]
-# The world: a database with a queue, as above, and a visit every so often. Each runs through all the layers, which is
-# more work than the calculation above; so here, too, everything is a **twentieth**: 14 visits a second, 15 can be done.
-# What counts is their ratio, and it is the same.
+# The world is a database with a queue, as above, and a visit every so often; the folded cells hold it. Each visit runs
+# through all the layers, which is more work than the calculation above. So here, too, each visit stands for twenty: 14
+# visits a second, and a database that can do 15. The charts show them as 280 and 300; the run to play shows the 14.
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def first_come(capacity, outage):
     free = 0.0
 
@@ -514,9 +551,15 @@ async def visit(shop, user):
         source = type(problem).__name__
     shop.health.record(clock() - begun, source in ("primary", "cache"))
     mark("visit over", source)
+    if clock() - begun < 0.001:
+        mark("turned away", lane=f"user {user}")
 
 
-# %%
+def breaker_is(state):
+    mark("state", getattr(state, "value", state).replace("_", "-"), lane="breaker")
+
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 EVERYTHING = ("breaker", "bulkhead", "old answers")
 
 
@@ -526,19 +569,22 @@ def evening(
     """A world, and what happens in it: visits for some seconds, and at their end the service is told to leave."""
     world = World()
     database = world.service("database", first_come(capacity, outage))
+    cable = {round(outage[0] * rate): "out", round(outage[1] * rate): "plugged in", 0: "plugged in"}
 
     async def fetch_one(sql, params):
-        return tuple(await database(*params))
-
-    shop = kind(part, fetch_one, layers, patience)
+        return tuple(await database.for_lane(f"user {params[0]}")(*params))
 
     async def happens():
-        visits = []
+        shop, visits = kind(part, fetch_one, layers, patience), []
+        if "breaker" in layers:
+            breaker_is("closed")
         for number in range(seconds * rate):
+            if number in cable:
+                mark("state", cable[number], lane="the cable")
             visits.append(asyncio.create_task(visit(shop, 1 + number % people), name=f"visit {number}"))
             await asyncio.sleep(1 / rate)
             if number % rate == 0:
-                mark("ready" if shop.health.ready() else "not ready")
+                shop.look()
         report = await shop.server.shutdown()
         await asyncio.wait(visits)
         return shop, report
@@ -546,13 +592,12 @@ def evening(
     return world, happens
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def storm(part, layers=EVERYTHING, **options):
     world, happens = evening(part, layers, **options)
     return simulate(happens, world=world)
 
 
-# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def counted(run, seconds=96):
     """By second: what the database was asked, and how the visits ended."""
     asked, ended = [0] * seconds, {"primary": [0] * seconds, "cache": [0] * seconds, "nothing": [0] * seconds}
@@ -563,60 +608,106 @@ def counted(run, seconds=96):
     return asked, ended
 
 
-def storm_figure(run, title):
-    asked, ended = counted(run)
-    fig, ax = axes(title, "seconds", "a second", width=7.8)
-    ax.axvspan(30, 40, color="#EEDDD2")
-    ax.text(35, 33, "cable out", ha="center", fontsize=9)
-    colors = ("#009E73", "#E69F00", "#DDDDDD")
-    stack = ax.stackplot(range(96), *ended.values(), colors=colors, step="mid")
-    for area, label, hatch in zip(stack, ("fresh answers", "old answers", "no answer"), ("", "//", ".."), strict=True):
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+AREAS = (
+    ("primary", "fresh answers", COLORS["answered"], ""),
+    ("cache", "old answers (dotted)", COLORS["answered"], ".."),
+    ("nothing", "failed: no answer", COLORS["failed"], "//"),
+)
+
+
+def storm_figure(run, title, seconds=90):
+    asked, ended = counted(run, seconds + 6)
+    fig, ax = axes(title, "seconds", "requests a second", width=7.8)
+    cable_out(ax, 690)
+    counts = [[STANDS_FOR * one for one in ended[kind]] for kind, *_ in AREAS]
+    stack = ax.stackplot(range(seconds + 6), *counts, colors=[color for *_, color, _ in AREAS], step="mid")
+    for area, (_, label, _, hatch) in zip(stack, AREAS, strict=True):
         area.set(label=label, hatch=hatch, edgecolor="white", linewidth=0)
-    ax.plot(asked, label="the database is asked", color="#222222", linewidth=1.2)
-    ax.set(xlim=(0, 89), ylim=(0, 36))
+    ax.plot([STANDS_FOR * one for one in asked], label="the database is asked", color=COLORS["attempt"], linewidth=1.4)
+    ax.set(xlim=(0, seconds - 2), ylim=(0, 720))
     ax.legend(loc="upper right", fontsize=8, ncols=2)
     return fig
 
 
 # %% [markdown]
-# First with two of the parts only: the timeout, and your retry, full jitter and all. **What will it look like at 80
-# s?**
+# First try it with only two of the parts: the timeout, and your retry with its full jitter. **Before you press Play:
+# how many calls a second will the database get at 70 s, and how many of them will be answered?**
+#
+# The choice above the run adds other parts. Come back to it when you have answered the questions below. With a breaker
+# you will see it as a gate, and a cross for each user whom it turns away.
 
-# %%
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+LOOKS = {"plugged in": "ok", "out": "world", "closed": "ok", "open": "failed", "half-open": "attempt"}
+CHOICES = {
+    "timeout and retry": (),
+    "and old answers": ("old answers",),
+    "and bulkhead": ("bulkhead",),
+    "and breaker": ("breaker",),
+    "all parts": EVERYTHING,
+}
 two_parts = storm(part, layers=())
-show(
-    storm_figure(two_parts, "Timeout and retry alone"),
-    alt="Fresh answers until second 30, then no answers until the end, while the database is asked 28 times a second.",
-    fold="What happens",
+
+
+def played(parts=()):
+    return two_parts if not parts else storm(part, layers=parts)
+
+
+def storm_raster(timeline):
+    fresh = counted(SimpleNamespace(timeline=timeline))[1]["primary"]
+    steps = {"fresh answers, a second": list(enumerate(map(float, fresh)))}
+    seen = {"state": "state", "states": LOOKS, "steps": steps, "service": "database", "who": "users"}
+    return raster(timeline, title="Does the service come back?", width=560, until=75, bin=1.0, **seen)
+
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+play(
+    played,
+    parts=CHOICES,
+    view="flow",
+    title="Does the service come back?",
+    alt="A hundred users ask one database, whose cable is out from 30 to 40 s. Below, each call as a dot over 75 s.",
+    still=storm_raster,
+    seconds=25,
+    who="users",
+    gate="breaker",
+    refused="turned away",
 )
 
 # %% [markdown]
-# And now with all of them.
+# Now try it with all of them. **What do the users get while the cable is out, and when do fresh answers return?**
 
 # %%
 everything = storm(part)
 shop, report = everything.value
 show(
-    storm_figure(everything, "The same cable, your service"),
+    storm_figure(everything, "Your service with all its parts: does it come back?"),
     alt="Fresh answers until second 30; old answers while the cable is out; fresh answers again a few seconds "
     "after 40 s, until the end. The database is hardly asked during the outage.",
     fold="What happens",
 )
 
 # %% [markdown]
+# <details><summary>What the users got</summary>
+#
 # Ten seconds without a cable cost ten seconds of old answers, and a little more until the breaker's next probe. Nobody
-# saw an error, and nobody was called at night. Some numbers of that evening, each of them from another of the parts:
+# saw an error, and nobody was called at night.
+# </details>
+#
+# Some numbers of that evening, each from a different part:
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 def outcomes(lines):
     return sorted({json.loads(line)["outcome"] for line in lines if "request_done" in line})
 
 
 fresh, old, nothing = (sum(counts) for counts in counted(everything)[1].values())
+verdicts = [one.value for one in everything.timeline.marks("verdict")]
 print(f"{fresh} fresh answers, {old} old ones, {nothing} without an answer")
 print(f"the log: {len(shop.lines)} lines, outcomes: {', '.join(outcomes(shop.lines))}")
-print(f"not ready, seen each second: {len(everything.timeline.marks('not ready'))} times")
+print(f"not ready, seen each second: {verdicts.count('not ready')} times")
 print(f"breaker at the end: {getattr(shop.breaker.state, 'value', shop.breaker.state)}")
 print(f"given up: {len(everything.timeline.marks('hangs up'))} attempts")
 print(f"the shutdown took {report.duration:.2f} s, {report.cancelled} visits were cancelled")
@@ -627,98 +718,185 @@ print(f"the shutdown took {report.duration:.2f} s, {report.cancelled} visits wer
 #
 # <details><summary>What I would say</summary>
 #
-# It doesn't. Each visit was answered, so every line says `ok`, and the service was ready all the time. What moved is
-# the share of old answers: measure where answers come from, too.
+# It doesn't. Each visit was answered, so every line says `ok`, and the service was ready all the time. The number that
+# moved is the share of old answers: measure where answers come from, too.
 # </details>
 
 # %% [markdown]
-# And the tenth answer, your `UserService`? It has put retry, bulkhead and breaker in order already, and takes the place
-# of all that stood between a visit and the database. It has no old answers, so expect something else while the cable is
-# out. **What will its users get, and how quickly?**
+# And the tenth answer, your `UserService`? It has put retry, bulkhead and breaker in order already. So it takes the
+# place of everything that stood between a visit and the database. It has no old answers, so expect something else while
+# the cable is out. **What will its users get, and how quickly?**
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 class Tenth(Shop):
+    """The shop around `UserService`. A second monitor hears only of visits that were tried, not of refused ones."""
+
     def __init__(self, part, fetch_one, layers, patience=1.0):
         super().__init__(part, fetch_one, layers, patience)
         limits = {"attempt_timeout": patience, "deadline": 3 * patience, "recovery_time": 5 * patience}
         fetch = partial(part["errors"].get_user, self.database)
         self.waits = []
+        self.tried = part["health"].HealthMonitor(max_p99=3 * patience)
         self.users = part["service"].UserService(fetch, self.heard, max_attempts=2, max_concurrent=5, **limits)
 
     def heard(self, latency, well):
         self.waits += [] if well else [latency]
 
     async def answer(self, user):
+        clock = asyncio.get_running_loop().time
+        began = clock()
         status, _ = await self.users.handle(user)
+        if status != 503:
+            self.tried.record(clock() - began, status == 200)
         return "primary" if status == 200 else f"status {status}"
 
+    def look(self):
+        super().look()
+        mark("verdict", "ready" if self.tried.ready() else "not ready", lane="tried visits")
 
-tenth = storm(part, kind=Tenth)
+
+# %%
+tenth = storm(part, kind=Tenth, seconds=120)
 show(
-    storm_figure(tenth, "UserService alone"),
+    storm_figure(tenth, "UserService alone: does it come back?", seconds=120),
     alt="Fresh answers until second 30, no answers while the cable is out, and fresh answers again a few seconds "
     "after 40 s, until the end.",
     fold="What happens",
 )
 
-# %%
-waits = sorted(tenth.value[0].waits)
-print(f"{len(waits)} users got none; half of them knew it after {waits[len(waits) // 2]:.3f} s")
-
 # %% [markdown]
-# A refusal at once: the user can do something else, and nothing piles up. It comes back, too.
+# <details><summary>What they got</summary>
 #
-# On the map, both evenings. The service with all parts comes back to where it started; in between it goes to the
-# *left*: it asks less when it gets nothing.
-
-# %%
-fig, ax = phase_map("Both evenings on the map (a twentieth of everything)")
-for run, label in ((two_parts, "timeout and retry alone"), (everything, "all parts")):
-    asked, ended = counted(run)
-    phase(ax, [20 * each for each in asked[:90]], [20 * each for each in ended["primary"][:90]], label)
-ax.set_xlabel("asked, requests a second (times 20)")
-ax.set_ylabel("answered fresh (times 20)")
-ax.legend(loc="center right")
-show(
-    fig,
-    alt="With timeout and retry alone the path goes right and down, to 560 asked and 0 answered, and stays. With "
-    "all parts it goes left and down to nearly nothing asked, and back up to 280 and 280.",
-)
-
-# %% [markdown]
-# **Which part did it?** Take them one by one, and say before you open it which of the four comes back.
+# 172 users got no answer, and nearly all of them knew it at once: a refusal takes no time. They can do something else,
+# and nothing piles up. The service comes back, too.
+# </details>
+#
+# ### Which recording for which signal?
+#
+# But look at its readiness. The shop's monitor records every visit, as the exercise of notebook 09 asks: a refused
+# visit is a failed one that took no time. The last refusal came soon after 42 s.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
-def alone():
-    fig, ax = axes("Fresh answers, timeout and retry plus one part", "seconds", "a second", width=7.8)
-    ax.axvspan(30, 40, color="#EEDDD2")
-    for layers in ((), ("old answers",), ("bulkhead",), ("breaker",)):
-        fresh = counted(storm(part, layers=layers))[1]["primary"]
-        ax.plot(range(0, 96, 3), smooth(fresh, 3), label=layers[0] if layers else "nothing more", linewidth=1.5)
-    ax.set(xlim=(0, 84), ylim=(-0.5, 19))
-    ax.legend(loc="upper left", fontsize=8, ncols=4)
-    return fig
+def verdicts_of(run, lane):
+    """From when to when a monitor gave which verdict."""
+    marks = [one for one in run.timeline.marks("verdict") if one.lane == lane]
+    turns = [marks[0]] + [after for one, after in pairwise(marks) if one.value != after.value]
+    ends = [one.at for one in turns[1:]] + [run.timeline.duration]
+    return [Interval(lane, one.value, one.at, end) for one, end in zip(turns, ends, strict=True)]
 
+
+def ready_again(run, lane="every visit"):
+    """The last instant at which this monitor turned to ready."""
+    return max(one.start for one in verdicts_of(run, lane) if one.tenant == "ready")
+
+
+def readiness_figure(run):
+    truth = [("answers", 0, 30), ("outage", 30, 40), ("answers", 40, 120)]
+    return slots(
+        [Interval("the database", *one) for one in truth]
+        + verdicts_of(run, "every visit")
+        + verdicts_of(run, "tried visits"),
+        title="Two monitors of the same evening: when is the service ready?",
+        order=["the database", "every visit", "tried visits"],
+        tenants={"answers": "ok", "outage": "world", "ready": "ok", "not ready": "failed"},
+        until=120,
+    )
+
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+predict(
+    "The database is back at 40 s. From about when on does the monitor that records every visit say ready again?",
+    {"40 s": 40, "45 s, after the breaker's next probe": 45, "70 s": 70, "100 s": 100},
+    lambda: min((40, 45, 70, 100), key=lambda at: abs(at - ready_again(tenth))),
+    why="Refusals cost nothing, so there are many: 172 of the 840 visits in the window, 20 %, where the monitor allows "
+    "5 %. The window of 60 s keeps them until second 99, although every visit since second 43 was answered. A load "
+    "balancer that reads this monitor keeps a healed service out for a minute. It does the same to every other process "
+    "that shares the database.",
+)
+
+# %% [markdown]
+# A second monitor hears only of visits that the service tried to serve, and of no refusal. **When is this one ready?**
 
 # %%
 show(
-    alone(),
-    alt="With the bulkhead alone and with the breaker alone, fresh answers return within some seconds after 40 s. "
-    "With old answers alone, or nothing more, they never return.",
+    readiness_figure(tenth),
+    alt="The database answers but for 30 to 40 s. The monitor of every visit says not ready from 32 s to 99 s. The "
+    "monitor of tried visits says ready all the time.",
     fold="What happens",
 )
 
 # %% [markdown]
-# The breaker and the bulkhead each cure it alone: both *ask less when it goes badly*, and that is what takes the
-# sustaining effect away. Old answers alone make it worse than it was: nobody sees an error, the database stays dead,
-# and nobody knows. Retry and timeout, the two that everybody writes first, are what keeps it dead.
+# <details><summary>So which recording is right?</summary>
+#
+# Each, for its own signal:
+#
+# | signal | record |
+# |---|---|
+# | what users get (success rate, error budget, alarm) | every visit; a refusal is a failure |
+# | latency | only tried visits: refusals of 0 s make every percentile look better |
+# | readiness (should a balancer send to *this* process?) | only tried visits: a refusal says that the database is ill, and the other processes refuse as well |
+# | circuit breaker | only calls that reached the database, never its own refusals |
+#
+# The second monitor saw 10 failures among 430 visits, fewer than 5 %, and the process itself was well all the time.
+# </details>
+#
+# ## Both evenings on the map
+#
+# The service with all parts comes back to where it started. **On its way, does it ask more than before, or less?**
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+fig, ax = phase_map("Two evenings: which one comes back?")
+PATHS = {"timeout and retry alone": (two_parts, "#8C5A2B", "--"), "all parts": (everything, "#7B4FA3", "-")}
+for label, (run, color, dashes) in PATHS.items():
+    asked_then, ended = counted(run)
+    pair = ([STANDS_FOR * one for one in counts[:90]] for counts in (asked_then, ended["primary"]))
+    phase(ax, *pair, label, color=color, linestyle=dashes)
+pointed(ax, "healthy: both begin here", (281, 281), (330, 305))
+pointed(ax, "timeout and retry alone:\nhere forever", (558, 3), (480, 100))
+pointed(ax, "all parts: asks less, returns", (38, 1), (85, 12))
+show(
+    fig,
+    alt="With timeout and retry alone the path goes right and down, to 560 asked and 0 answered, and stays. With "
+    "all parts it goes left and down to nearly nothing asked, and back up to 280 and 280.",
+    fold="What happens",
+)
+
+# %% [markdown]
+# **Which part did it?** Take the parts one by one. Before you open the figure, say which of the four services comes
+# back.
+
+
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
+def alone():
+    rows = {"timeout and retry, nothing more": two_parts}
+    for layer in ("old answers", "bulkhead", "breaker"):
+        rows[f"timeout and retry, {layer}"] = storm(part, layers=(layer,))
+    counts = {name: counted(run) for name, run in rows.items()}
+    shown = {name: (asked_then[:90], ended["primary"][:90], 3) for name, (asked_then, ended) in counts.items()}
+    return small_multiples("Timeout and retry plus one part: when do fresh answers come back?", shown, STANDS_FOR)
+
+
+show(
+    alone(),
+    alt="With the bulkhead alone and with the breaker alone, fresh answers return within some seconds after 40 s. "
+    "With old answers alone, or nothing more, they never return, and 560 are asked.",
+    fold="What happens",
+)
+
+# %% [markdown]
+# <details><summary>Which part did it</summary>
+#
+# The breaker and the bulkhead each cure it alone: both *ask less when it goes badly*, and that takes the sustaining
+# effect away. Old answers alone make it worse than it was: users see no error, the database stays dead, and nobody
+# knows. Retry and timeout, the two that everybody writes first, keep it dead.
+# </details>
 #
 # ## On the real clock
 #
-# Is the virtual clock hiding something? The same service, the same cable, in three real seconds: patience is a tenth of
-# a second, 60 visits come each second, and the cable is out for half a second.
+# Is the virtual clock hiding something? Here is the same service with the same cable, in three real seconds. Users wait
+# for a tenth of a second, 60 visits come each second, and the cable is out for half a second.
 
 # %%
 world, happens = evening(part, seconds=3, rate=60, capacity=66, outage=(0.5, 1.0), patience=0.1, people=20)
@@ -729,15 +907,15 @@ print(f"{ends.count('primary')} fresh answers, {ends.count('cache')} old ones, o
 # %% [markdown] lecture="Key Takeaways"
 # ## The five takeaways
 #
-# What the lecture wants you to keep, each with what this course adds, and with questions. Answer first. What is right
-# was not written down by anybody: each answer is computed when the cell runs.
+# This is what the lecture wants you to keep, each point with what this course adds, and with questions. Answer first.
+# The right answers are written down nowhere: each is computed when its cell runs.
 
 # %% [markdown] lecture="Always handle errors explicitly"
 # ### 1. Always handle errors explicitly
 #
 # *No unwrap() in production*, says the lecture. In Python no exception is ignored by accident, so our version is: **an
-# error's type is a decision.** Is it retried, does it count for the breaker, who is woken up? Translate at the
-# boundary, keep the cause, let bugs and cancellations pass.
+# error's type is a decision.** Is it retried, does the breaker count it, is anybody paged? Translate errors at the
+# boundary, keep the cause, and let bugs and cancellations pass.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -758,7 +936,7 @@ def handlers_work(text):
 
 
 def still_running(together):
-    """Which of two ways lets a sibling run on after the first failure."""
+    """Whether a sibling keeps running after the first failure."""
 
     async def fails():
         await asyncio.sleep(1)
@@ -805,49 +983,53 @@ def crawled(ids=100):
     return len(simulate(crawl, world=world).timeline.calls("database"))
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
     "Which of these does `except Exception` catch: TimeoutError, CancelledError, ExceptionGroup, KeyboardInterrupt?",
     ["all four", "TimeoutError", "TimeoutError, ExceptionGroup", "TimeoutError, CancelledError, ExceptionGroup"],
     caught_by_exception,
-    why="A cancellation is no failure but an order from outside, so it is a `BaseException`, and so is Ctrl-C.",
+    why="A cancellation isn't a failure but an order from outside, so it is a `BaseException`, and so is Ctrl-C.",
 )
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 arrange(
-    "Three handlers of one `try`. In which order does each failure reach its own?",
+    "Three handlers of one `try`. In which order does each failure reach its own handler?",
     ["except TimeoutError:", "except ConnectionError:", "except OSError:"],
     handlers_work,
-    why="Both are kinds of `OSError`. The first handler that fits wins, so the general one comes last.",
+    why="`TimeoutError` and `ConnectionError` are kinds of `OSError`. The first handler that fits wins, so the general "
+    "one comes last.",
 )
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
-    "One of two tasks fails after a second. With which way does the other one run on?",
+    "One of two tasks fails after a second. With which of these does the other one keep running?",
     ["gather", "TaskGroup", "gather, TaskGroup", "neither"],
     siblings,
-    why="`gather` raises and lets the other one go on, watched by nobody. A `TaskGroup` cancels it and waits for it.",
+    why="`gather` raises and cancels nothing: the other task keeps running, and nothing awaits it. A `TaskGroup` cancels "
+    "it and waits for it.",
 )
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
-    "A crawler asks for 100 ids that don't exist. The repository reports 'no row' as a ConnectionError, around it "
-    "is the worked `retry` with its defaults. How often is the database asked?",
+    "A crawler asks for 100 ids that don't exist. The repository reports 'no row' as a ConnectionError, and the worked "
+    "`retry` with its defaults stands around it. How often is the database asked?",
     crawled,
     unit="calls",
-    why="Four times each. And a breaker would have opened after the first five: a missing row is an answer.",
+    why="Four times each. And a breaker would open after the first five attempts. A missing row is an answer, not a "
+    "failure.",
 )
 
 # %% [markdown] lecture="Retry with exponential backoff"
 # ### 2. Retry with exponential backoff
 #
 # *But add jitter.* True, for the crowd that comes at the same moment. This notebook's first half adds: **and a
-# budget**, since jitter makes nothing less. Retry at one layer only, what may be repeated only, and not for ever.
+# budget**, because jitter makes no crowd smaller. Retry at one layer only, retry only what may be repeated, and not
+# forever.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 async def old_retry(op, max_retries=3, base=0.1):
-    """The lecture's: no cap, no jitter."""
+    """The lecture's retry: no cap, no jitter."""
     for number in count():
         try:
             return await op()
@@ -858,7 +1040,7 @@ async def old_retry(op, max_retries=3, base=0.1):
 
 
 def clicked(layers=3):
-    """One click on a dead service through some layers, each with the lecture's retry: calls, and seconds."""
+    """The calls and the seconds of one click on a dead service, through layers that each have the lecture's retry."""
     world = World()
     call = world.service("dead", then=error("ConnectionError"))
     for _ in range(layers):
@@ -868,7 +1050,7 @@ def clicked(layers=3):
 
 
 def saturated(rate=10_100, capacity=10_000, attempts=10, seconds=3000):
-    """What is offered in the end when each failed call is tried again a second later."""
+    """The load in the end when each failed call is tried again a second later."""
     trying = [rate] + [0.0] * (attempts - 1)
     for _ in range(seconds):
         failing = max(0.0, 1 - capacity / sum(trying))
@@ -876,7 +1058,7 @@ def saturated(rate=10_100, capacity=10_000, attempts=10, seconds=3000):
     return sum(trying)
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
     "Three layers call each other, each with `max_retries=3`. The database at the bottom is dead. How many calls "
     "reach it from one click?",
@@ -886,45 +1068,45 @@ predict(
     "22).",
 )
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
-    "One layer, base 0.1 s, no cap, no jitter, three retries. How long does it pause altogether?",
+    "One layer, base 0.1 s, no cap, no jitter, three retries. How long are its pauses together?",
     lambda: clicked(layers=1)[1],
     unit="s",
     why="0.1 + 0.2 + 0.4, for four calls. With twenty retries it would be 29 hours: that is what a cap is for.",
 )
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
-    "A service can do 10,000 calls a second and is offered 10,100: 1 % too much. Who fails tries again, up to ten "
-    "times. What is it offered in the end?",
+    "A service can do 10,000 calls a second and is offered 10,100: 1 % too much. Each failed call is tried again, up to "
+    "ten attempts in all. What is the service offered in the end?",
     {"1 % more": 1.01, "10 % more": 1.1, "2.7 times as much": 2.7, "more and more, without end": 0},
     lambda: round(saturated() / 10_000, 1),
     why="In the end 27,000 calls a second. The same example stands in 'Site Reliability Engineering', chapter 22. "
-    "A small overload is what retries make a big one of.",
+    "Retries turn a small overload into a big one.",
 )
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
     "`min(cap, base * 2**n + uniform(0, 1))` with base 0.1 s and cap 2 s: how many different pauses do a thousand "
     "clients draw before their seventh attempt?",
     [1, 500, 1000],
     lambda: len({min(2, 0.1 * 2**6 + random.uniform(0, 1)) for _ in range(1000)}),
-    why="0.1 × 64 is above the cap whatever is drawn, so each of them waits exactly 2 s: the jitter is cut off "
-    "where it matters most. Draw last.",
+    why="0.1 × 64 is above the cap whatever is drawn, so each client waits exactly 2 s: the cap cuts the jitter off "
+    "where it matters most. Apply the cap first, then draw.",
 )
 
 # %% [markdown] lecture="Circuit breakers prevent cascades"
 # ### 3. Circuit breakers prevent cascades
 #
 # *Fail fast when service is down.* And, as you saw, leave it alone, so that it can come back. **A breaker is as good as
-# its half-open state**, and it must hear about failures that matter, those in a row or in a window, never those of a
-# month.
+# its half-open state.** And it must count the failures that matter: consecutive ones or those in a window, and never
+# those of a whole month.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 def calls_until_open(error_rate=0.01, threshold=5, runs=300):
-    """The mean, for a breaker that counts failures without ever forgetting one."""
+    """The mean number of calls, for a breaker that counts failures and never forgets one."""
     draw, total = random.Random(3), 0
     for _ in range(runs):
         failures = 0
@@ -935,7 +1117,7 @@ def calls_until_open(error_rate=0.01, threshold=5, runs=300):
 
 
 def knocking(callers=25, cancel_probe=False):
-    """Callers at the moment at which a breaker may try again: how many calls get through, and the state afterwards."""
+    """How many calls get through when a breaker may try again, and its state afterwards."""
     world = World()
     sick = world.service("sick", [error("ConnectionError")] * 5, latency=0.2)
 
@@ -970,48 +1152,50 @@ def attempts_until_open(retry_outside):
     return len(simulate(scene, world=world).timeline.calls("dead"))
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
     "A breaker counts all failures since the start, and opens at five. One call in a hundred fails, evenly spread. "
     "After how many calls does it open, on average?",
     calls_until_open,
     unit="calls",
     tolerance=0.15,
-    why="5 / 0.01, about 500: a healthy service, shut off every few seconds. Five in a row would take "
+    why="5 / 0.01, about 500: a healthy service, shut off every few seconds. Five consecutive failures would take "
     "10,000,000,000 calls.",
 )
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
     "The recovery time is over, and 25 callers knock at the same moment. How many does the worked breaker let through?",
     [0, 1, 5, 25],
     lambda: knocking()[0],
-    why="One, the probe. Of four breakers for asyncio from the package index all let every caller through (tried "
-    "in notebook 03, with twenty).",
+    why="One, the probe. Four breakers for asyncio from the package index let every caller through (tried in notebook "
+    "03, with 25 as well).",
 )
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
     "The probe is cancelled by its caller before there is an answer. What is the breaker then?",
-    ["closed", "open", "half_open"],
+    {"closed": "closed", "open": "open", "half-open": "half_open"},
     lambda: knocking(callers=1, cancel_probe=True)[1],
-    why="A cancellation is no verdict. The slot is free again, and the next caller is the next probe.",
+    why="The breaker counts a cancellation neither as success nor as failure. The slot is free again, and the next "
+    "caller is the next probe.",
 )
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
     "Threshold 5, four attempts, a dead service. How many attempts does it see until the breaker opens: with the "
     "retry outside the breaker, and inside?",
     {"5 and 5": (5, 5), "5 and 20": (5, 20), "20 and 5": (20, 5), "20 and 20": (20, 20)},
     lambda: (attempts_until_open(True), attempts_until_open(False)),
-    why="Inside, four attempts count as one failure, and the breaker hears of trouble four times too late.",
+    why="With the retry inside, four attempts count as one failure, so the breaker hears of the trouble four times too "
+    "late.",
 )
 
 # %% [markdown] lecture="Timeouts are mandatory"
 # ### 4. Timeouts are mandatory
 #
-# *Never wait forever.* And know who really waits: **a timeout asks the work to stop, and waits until it has.** One for
-# each attempt, one around everything, and a cleanup that is bounded too.
+# *Never wait forever.* And know what really waits: **a timeout asks the work to stop, and waits until it has.** Put one
+# around each attempt and one around everything, and bound the cleanup too.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -1059,7 +1243,7 @@ def hangs():
 
 
 def admitted(deadline, threads=100, rate=100, hanging=0.05, seconds=600):
-    """The share of requests that find a thread, when some hang until the deadline; from second 200 on."""
+    """The share of requests that find a thread while some hang until the deadline, in percent, from second 200 on."""
     draw, busy, got, came = random.Random(5), [], 0, 0
     for number in range(rate * seconds):
         now = number / rate
@@ -1073,7 +1257,7 @@ def admitted(deadline, threads=100, rate=100, hanging=0.05, seconds=600):
     return 100 * got / came
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
     "`async with asyncio.timeout(1)` stands around work whose `finally` takes 3 s. After how many seconds does it end?",
     slow_cleanup,
@@ -1081,41 +1265,42 @@ estimate(
     why="At 1 s the work is told to stop, and then it takes its 3 s. The timeout waits for it.",
 )
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 predict(
     "The work catches its `CancelledError` and returns an answer instead. What comes out of `asyncio.timeout(1)` "
     "around it?",
     {"a TimeoutError": "TimeoutError", "a CancelledError": "CancelledError", "the answer": "NoneType"},
     deaf,
-    why="A timeout is a cancellation, and it comes once. Work that swallows it leaves the timeout nothing to turn "
-    "into a `TimeoutError`, however long the work goes on.",
+    why="A timeout is a cancellation, and it comes once. If the work swallows it, the timeout has nothing to turn into "
+    "a `TimeoutError`, however long the work continues.",
 )
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
     "The lecture's retry (three retries, pauses of 0.1, 0.2, 0.4 s) around attempts of at most 5 s. The service "
     "hangs. How long does the caller wait?",
     hangs,
     unit="s",
-    why="4 × 5 + 0.7. A timeout for each attempt isn't one for the caller: that takes a deadline around everything.",
+    why="4 × 5 + 0.7. A timeout for each attempt doesn't bound the caller's wait: that takes a deadline around "
+    "everything.",
 )
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
-    "100 threads, 100 requests a second of 0.1 s each. One in twenty hangs, and is given up after 100 s. Which "
+    "100 threads, 100 requests a second of 0.1 s each. One request in twenty hangs, and is given up after 100 s. What "
     "share of the requests finds a thread, in percent?",
     lambda: admitted(100),
     unit="%",
     tolerance=0.15,
-    why="About a fifth: 100 threads / (100 × (0.05 × 100 s + 0.95 × 0.1 s)). With a deadline of 10 s it is all of "
-    "them. (The example, ten times as large, is from 'Site Reliability Engineering', chapter 22: bimodal latency.)",
+    why="About a fifth: 100 threads / (100 × (0.05 × 100 s + 0.95 × 0.1 s)). With a deadline of 10 s all of them find "
+    "one. (The example, ten times as large, is from 'Site Reliability Engineering', chapter 22: bimodal latency.)",
 )
 
 # %% [markdown] lecture="Monitor everything"
 # ### 5. Monitor everything
 #
-# *Metrics drive reliability.* Those that look at now, at the tail, and at what users got: **every average over
-# everything hides an outage.** And keep apart whether to restart (liveness) from whether to send traffic (readiness).
+# *Metrics drive reliability.* Measure the present, the tail, and what users got: **every average over everything hides
+# an outage.** Keep two questions apart: whether to restart (liveness), and whether to send traffic (readiness).
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -1123,7 +1308,7 @@ LATENCIES = [0.01] * 990 + [60.0] * 10
 
 
 def blind(good=1_000_000):
-    """Failures in a row until a lifetime success rate is no more than 95 %."""
+    """Consecutive failures until a lifetime success rate is no more than 95 %."""
     failures = 0
     while 20 * good > 19 * (good + failures):
         failures += 1
@@ -1135,7 +1320,7 @@ def slow_pages(leaves=100, slow=0.01, pages=20_000):
     return 100 * sum(any(draw.random() < slow for _ in range(leaves)) for _ in range(pages)) / pages
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
     "99 % of the requests take 10 ms, 1 % take a minute. What is the mean, in ms?",
     lambda: 1000 * sum(LATENCIES) / len(LATENCIES),
@@ -1143,7 +1328,7 @@ estimate(
     why="A health check on the mean, with a limit of a second, calls this healthy. The 99.5th percentile is 60 s.",
 )
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
     "A million requests went well since the start. Now every single one fails. How many thousand failures does it "
     "take until the success rate since the start is no more than 95 %?",
@@ -1152,10 +1337,10 @@ estimate(
     why="At 100 requests a second: 8.8 minutes of total outage, unseen.",
 )
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
-    "A page asks 100 servers and waits for the slowest. Each of them is slow once in a hundred times. Which share "
-    "of the pages is slow, in percent?",
+    "A page asks 100 servers and waits for the slowest. Each of them is slow once in a hundred times. What share of "
+    "the pages is slow, in percent?",
     slow_pages,
     unit="%",
     tolerance=0.06,
@@ -1166,18 +1351,18 @@ estimate(
 # %% [markdown] lecture="Next Steps"
 # ## Next steps
 #
-# You now have seen what a service does while it waits, what fails, and what keeps it down; and you have written the
+# You have now seen what a service does while it waits, what fails, and what keeps it down; and you have written the
 # parts that keep it up. Three things to do with them:
 #
 # 1. **Break a service of your own.** Take one that you know, pull its cable for ten seconds (a firewall rule will do,
 #    or [Toxiproxy](https://github.com/Shopify/toxiproxy)), and watch what happens *after* the ten seconds.
-# 2. **Look for the second attempt.** Clients, libraries, proxies, load balancers, users with a reload button: count who
-#    retries on the way of one request, and multiply.
-# 3. **Write down how full is full.** Which rate can your service stand when everybody asks twice? Below that it comes
-#    back by itself.
+# 2. **Look for the second attempt.** Clients, libraries, proxies, load balancers, users with a reload button: find all
+#    that retry on the way of one request, and multiply their attempts.
+# 3. **Write down how full is full.** Which rate can your service stand when every user asks twice? Below that rate it
+#    comes back by itself.
 #
-# The lecture's own next module builds a **key-value store**: something that has to keep its promises through all of
-# this, to disk.
+# The lecture's next module builds a **key-value store**, which has to keep its promises through all of this, down to
+# the disk.
 
 # %% [markdown] lecture="Resources"
 # ## Resources
@@ -1187,10 +1372,10 @@ estimate(
 # * [Tokio's topics](https://tokio.rs/tokio/topics): how the lecture's runtime is used in production, shutdown included.
 # * [AWS Well-Architected Framework](https://aws.amazon.com/architecture/well-architected/): its reliability pillar asks
 #   these questions of a whole system.
-# * [Michael Nygard, "Release It!"](https://pragprog.com/titles/mnee2/release-it-second-edition/): where breaker and
-#   bulkhead got their names; stories of real outages.
+# * [Michael Nygard, "Release It!"](https://pragprog.com/titles/mnee2/release-it-second-edition/): the book that named
+#   breaker and bulkhead, with stories of real outages.
 #
-# And those that this course has drawn from:
+# This course has also drawn from these:
 #
 # * Bronson and others, ["Metastable Failures in Distributed
 #   Systems"](https://sigops.org/s/conferences/hotos/2021/papers/hotos21-s11-bronson.pdf), HotOS 2021: six pages, the
@@ -1198,10 +1383,10 @@ estimate(
 # * ["Site Reliability Engineering"](https://sre.google/sre-book/table-of-contents/), chapters 21 and 22: overload and
 #   cascades, with the arithmetic.
 # * [The Amazon Builders' Library](https://aws.amazon.com/builders-library/): timeouts, retries, jitter, fallbacks, each
-#   by somebody who was there.
+#   by an engineer who was there.
 # * Dean and Barroso, ["The Tail at Scale"](https://research.google/pubs/the-tail-at-scale/): why the slowest one
-#   percent is everybody's.
+#   percent concerns every user.
 # * [Marc Brooker's blog](https://brooker.co.za/blog/): small simulations with honest axes; token buckets, and what
 #   backoff is for.
-# * [stamina's Motivation](https://stamina.hynek.me/en/stable/motivation.html): one page on retries in Python, why
-#   before how.
+# * [stamina's Motivation](https://stamina.hynek.me/en/stable/motivation.html): one page on retries in Python, the why
+#   before the how.

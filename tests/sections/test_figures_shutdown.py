@@ -52,6 +52,80 @@ def test_delay_of_the_lag():
     assert dropped[2.0] == 0 < dropped[1.5]
 
 
+def test_the_stage_stops_at_sigterm():
+    """The first picture shows five requests in flight, and nothing of what becomes of them."""
+    stage = names(*STAGE, "Frozen")
+    stopped = stage["deploy"](stage["Frozen"])
+    assert [call.outcome for call in stopped.calls()] == ["ok"] * 5 + ["pending"] * 5
+    assert [mark.at for mark in stopped.marks("SIGTERM")] == [3.2]
+    assert stopped.ending.data["how"] == "returned"
+    assert stage["suffered"](stopped) == {"cut off": 0, "refused": 0}
+
+
+def test_a_cancelled_cleanup_needs_time():
+    """Not awaited, the cleanup of request 3 has begun and no answer when the process is gone; awaited, it has one."""
+    stage = names("three_requests", "cancel_and_go")
+
+    async def cancel_and_await(tasks):
+        _, late = await asyncio.wait(tasks, timeout=3)
+        for task in late:
+            task.cancel()
+        await asyncio.wait(late)
+
+    outcomes = [
+        stage["three_requests"](leave).timeline.calls("cleanup", lane="request 3")[0].outcome
+        for leave in (stage["cancel_and_go"], cancel_and_await)
+    ]
+    assert outcomes == ["pending", "ok"]
+
+
+@pytest.mark.parametrize(("together", "siblings"), [("wait", "runs"), ("gather", "runs"), ("wait_for", "cancelled")])
+def test_what_cancels(together, siblings):
+    """`wait` and `gather` cancel nothing when one task fails or the time is over; `wait_for` cancels and raises."""
+
+    async def fails():
+        raise ValueError("failed")
+
+    async def main():
+        sibling = asyncio.create_task(asyncio.sleep(3600))
+        if together == "wait":
+            _, late = await asyncio.wait({asyncio.create_task(fails()), sibling}, timeout=0.01)
+            assert late == {sibling}
+        elif together == "gather":
+            with pytest.raises(ValueError, match="failed"):
+                await asyncio.gather(fails(), sibling)
+        else:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(sibling, timeout=0.01)
+        seen = "cancelled" if sibling.cancelled() else "ended" if sibling.done() else "runs"
+        sibling.cancel()
+        return seen
+
+    assert asyncio.run(main()) == siblings
+
+
+def test_the_report_drops_a_cleanups_error():
+    """A cleanup that fails counts as cancelled, is none of `close_errors`, and only its client hears of it."""
+    server_class = names("GracefulServer")["GracefulServer"]
+
+    async def handler(request):
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            raise RuntimeError(request)
+
+    async def main():
+        server = server_class(handler, drain_timeout=0.01)
+        client = asyncio.create_task(server.handle("cleanup failed"))
+        await asyncio.sleep(0)
+        report = await server.shutdown()
+        with pytest.raises(RuntimeError, match="cleanup failed"):
+            await client
+        return report.completed, report.cancelled, report.close_errors
+
+    assert asyncio.run(main()) == (0, 1, [])
+
+
 @pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="needs SIGTERM")
 def test_uvicorn():
     """uvicorn drains, refuses new connections at once, and at its timeout cancels without awaiting the cleanup."""

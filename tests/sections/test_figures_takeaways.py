@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +16,13 @@ from autograder.learner.own import own_answer
 from autograder.notebook.answer import read_cells
 from autograder.notebook.cells import CodeCell
 from autograder.notebook.execution import run_notebook
+from faultlab import simulate
 from tests.sections.conftest import COURSE
 
 SECTION = COURSE.section("11_takeaways")
 WANTED = ["collapse", "level", "worked", "part", "storm", "counted", "saturated", "admitted", "slow_pages", "blind"]
+WANTED += ["Shop", "Tenth", "tenth", "verdicts_of", "knocking"]
+MONITORS = ("every visit", "tried visits")
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +102,59 @@ def test_with_all_parts_nobody_goes_without(names):
     assert sum(asked[32:40]) < 10
 
 
+def seen_after_missing_users(shop_class: Any, part: Any) -> tuple[str, str]:
+    """What a user who exists gets after five who don't, and the breaker's state then."""
+
+    async def fetch_one(sql: str, params: tuple[int]) -> tuple[int, str] | None:
+        return (params[0], "Ada") if params[0] <= 100 else None
+
+    async def scene() -> tuple[str, str]:
+        shop = shop_class(part, fetch_one, ("breaker",))
+        for user in range(101, 106):
+            with suppress(Exception):
+                await shop.answer(user)
+        return await shop.answer(1), getattr(shop.breaker.state, "value", shop.breaker.state)
+
+    return simulate(scene).value
+
+
+@pytest.mark.parametrize("kind", ["Shop", "Tenth"])
+def test_missing_users_open_no_circuit(names, kind):
+    """Five users who don't exist are five answers: a user who does exist is served, and the breaker is closed."""
+    assert seen_after_missing_users(names[kind], names["part"]) == ("primary", "closed")
+
+
+def test_two_monitors_of_one_evening(names):
+    """The monitor of every visit says not ready from 32 s to 99 s, that of tried visits never; well from 43 s on."""
+    run = names["tenth"]
+    every, tried = ([(one.tenant, one.start) for one in names["verdicts_of"](run, lane)] for lane in MONITORS)
+    assert [verdict for verdict, _ in every] == ["ready", "not ready", "ready"]
+    assert every[1][1] == pytest.approx(32, abs=1)
+    assert every[2][1] == pytest.approx(99.5, abs=1)
+    assert [verdict for verdict, _ in tried] == ["ready"]
+    _, ended = names["counted"](run, 126)
+    assert sum(ended["nothing"]) == 172
+    waits = run.value[0].waits
+    assert len(waits) == 172
+    assert sum(wait < 0.001 for wait in waits) > 0.9 * 172
+    assert not sum(ended["nothing"][43:])
+
+
+def test_one_of_25_callers_is_the_probe(names):
+    """Notebook 03 tried its libraries with 25 callers; here 25 knock at the worked breaker, and one gets through."""
+    assert names["knocking"]() == (1, "closed")
+
+
+def test_the_gate_of_the_storm(names):
+    """With all parts the breaker opens soon after 30 s, probes in vain, and closes for good soon after 40 s."""
+    run = names["storm"](names["part"])
+    states = [(one.value, one.at) for one in run.timeline.marks("state") if one.lane == "breaker"]
+    assert [state for state, _ in states] == ["closed", "open", "half-open", "open", "half-open", "closed"]
+    assert 30 < states[1][1] < 33 and 40 < states[-1][1] < 44
+    turned = [one.at for one in run.timeline.marks("turned away")]
+    assert len(turned) > 130 and all(30 < at < 44 for at in turned)
+
+
 @pytest.mark.parametrize(
     ("rate", "attempts", "offered"),
     [(10_100, 3, 12_734), (10_100, 10, 27_051), (12_000, 3, 22_238), (12_000, 10, 60_960)],
@@ -126,6 +183,7 @@ def test_with_the_learners_own_answers(names, tmp_path: Path):
         own = own_answer(exercise, tmp_path / SECTION.name)
         assert own.names is not None, own.line
         part[exercise] = SimpleNamespace(**{name: own.names[name] for name in wanted})
+    assert seen_after_missing_users(names["Shop"], part) == ("primary", "closed")
     _, ended = names["counted"](names["storm"](part))
     assert not sum(ended["nothing"])
     assert not sum(ended["cache"][50:])

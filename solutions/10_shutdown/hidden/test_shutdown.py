@@ -1,4 +1,4 @@
-"""The behaviours of ../test_shutdown.py once more, with other values and interleavings."""
+"""The behaviours of ../test_shutdown.py again, with other values and interleavings."""
 
 from pathlib import Path
 from runpy import run_path
@@ -12,7 +12,7 @@ LIARS = 0.5
 
 
 def as_visible(test):
-    """Title and hint are those of the visible test."""
+    """Give the hidden test the title and hint of the visible one."""
     test.__doc__ = getattr(visible, test.__name__).__doc__
     return test
 

@@ -1,4 +1,4 @@
-# anyio: a cancel scope for each request, move_on_after for the deadline
+# anyio: a cancel scope for each request, and move_on_after for the deadline
 from types import SimpleNamespace
 
 import anyio

@@ -1,4 +1,4 @@
-# An async def; the second caller waits for a lock and finds the report
+# An async def; a second caller waits for a lock and finds the report
 class GracefulServer:
     def __init__(self, handler, *, drain_timeout=10.0, readiness_delay=0.0, on_close=()):
         self.handler = handler

@@ -1,4 +1,4 @@
-# The delay and the deadline are timers, the end is a future
+# The delay and the deadline are timers, and the end is a future
 from types import SimpleNamespace
 
 

@@ -1,4 +1,4 @@
-# A Condition that is told of every end
+# A Condition that is notified of every end
 import dataclasses
 
 

@@ -1,4 +1,4 @@
-# Reads time.monotonic, counts with a dataclass, and counts only what it found after the delay
+# Reads time.monotonic, keeps a dataclass of counts, and counts only what it found after the delay
 import time
 from dataclasses import dataclass, field
 

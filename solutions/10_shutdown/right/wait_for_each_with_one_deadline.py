@@ -1,4 +1,4 @@
-# Waits for each in turn, each time for what is left until the one deadline
+# Waits for each request in turn, each time for the rest of the one deadline
 class GracefulServer:
     def __init__(self, handler, *, drain_timeout=10.0, readiness_delay=0.0, on_close=()):
         self.handler = handler
