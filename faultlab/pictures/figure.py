@@ -21,6 +21,7 @@ What a notebook's author needs::
     show(fig, alt="What is to be seen, in a sentence.")  # a chart can't describe itself: alt is required
 
     explore(run_herd, alt="...", clients=(1, 100), jitter=["none", "full"])   # sliders around a pure function
+    play(run, alt="...", title="...", view="flow", who="clients")             # a run that unfolds; see `play.py`
 
 `show` displays HTML (an <svg> with aria-label) and returns nothing. matplotlib is imported where
 it is used: a picture of a timeline doesn't need it.

@@ -23,8 +23,8 @@
   const STYLE = `
     :host { --paper: light-dark(#fff, #111); --ink: light-dark(#222, #e8e8e8); --pale: light-dark(#595959, #b0b0b0);
       --rule: light-dark(#c8c8c8, #4a4a4a); --box: light-dark(#f4f4f4, #1e1e1e); --lit: light-dark(#0058a3, #6db6ec);
-      color: var(--ink); font: 13px/1.4 "DejaVu Sans", Verdana, Geneva, sans-serif; margin: 4px 0 }
-    .player { background: var(--paper); border: 1px solid var(--rule); border-radius: 6px; padding: 6px; width: fit-content;
+      font: 13px/1.4 "DejaVu Sans", Verdana, Geneva, sans-serif; margin: 4px 0 }
+    .player { color: var(--ink); background: var(--paper); border: 1px solid var(--rule); border-radius: 6px; padding: 6px; width: fit-content;
       max-width: 100%; box-sizing: border-box }
     .title { font-weight: bold; margin: 2px 4px 4px }
     .runs { display: flex; flex-wrap: wrap; gap: 12px }
