@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from autograder.course import Course
 from autograder.judging.result import Behaviour, Result
 from autograder.pages.feedback import page
+from benchmarks.frames import crowd, measure
 from faultlab.pictures.flow import Cast, flow
 from faultlab.pictures.lanes import lanes
 from faultlab.pictures.moments import moments
@@ -212,3 +213,13 @@ def test_steps_for_reduced_motion(visit: Callable[[], Visit], tmp_path: Path) ->
         one.page.wait_for_timeout(60)
     assert len(seen) > 3
     assert seen <= {round(moment.at, 3) for moment in told} | {0.0, 3.0}
+
+
+def test_a_crowd_plays_smoothly(browser: Browser) -> None:
+    """A hundred callers over a minute: a frame costs a bounded multiple of an empty page's, measured in the same run.
+
+    The multiple is about 15; three times as much leaves room for other machines, and not for work that grows with what
+    has happened so far.
+    """
+    nothing, player, _ = measure(browser, crowd(100, 60.0), rounds=1)
+    assert player / nothing < 45, f"{player:.2f} ms against {nothing:.2f} ms of an empty page"
