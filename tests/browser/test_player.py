@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -223,3 +224,21 @@ def test_a_crowd_plays_smoothly(browser: Browser) -> None:
     """
     nothing, player, _ = measure(browser, crowd(100, 60.0), rounds=1)
     assert player / nothing < 45, f"{player:.2f} ms against {nothing:.2f} ms of an empty page"
+
+
+def test_plays_in_an_exported_page(visit: Callable[[], Visit], tmp_path: Path) -> None:
+    """A notebook exported as HTML plays: its outputs hold all that is needed."""
+    from nbconvert import HTMLExporter
+
+    timeline = attacked("op")
+    markup = player_html([Played(lanes(timeline), moments(timeline), flow(timeline, Cast(), 3.0))]) + script_html()
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("play(run)")])
+    notebook.cells[0].outputs = [nbformat.v4.new_output("display_data", data={"text/html": str(markup)})] * 2
+    body, _ = HTMLExporter().from_notebook_node(notebook)
+    (tmp_path / "page.html").write_text(body, "utf-8")
+    one = visit()
+    one.expected = "https://cdnjs.cloudflare.com/"  # nbconvert's own template asks for MathJax and require.js
+    one.page.goto((tmp_path / "page.html").as_uri(), wait_until="domcontentloaded")
+    expect(one.page.get_by_role("button", name="Play")).to_have_count(2)
+    player(one.page).get_by_role("button", name="Step to the next event").click()
+    expect(player(one.page).get_by_role("status")).to_contain_text("call 1 to op fails")

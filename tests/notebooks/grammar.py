@@ -21,7 +21,9 @@ UNITS = frozenset(("hours", "minutes", "seconds", "milliseconds", "microseconds"
 NUMBER = re.compile(r"^[−-]?[\d,.]+$")
 
 MEANINGS = {
-    "ok": re.compile(r"answer|served|fresh|success|succe|ready|closed|passed|done|in time|in the right|\bok\b|plugged in|healthy"),
+    "ok": re.compile(
+        r"answer|served|fresh|success|succe|ready|closed|passed|done|in time|in the right|\bok\b|plugged in|healthy"
+    ),
     "failed": re.compile(r"fail|error|refused|late|turned|too high|broken|open|not ready|cut off|denied|limited"),
     "attempt": re.compile(r"attempt|asked|call|flight|request|tries|yours|half|demand|sent|probe"),
     "sleep": re.compile(r"wait|sleep|pause|queue|asleep|backlog|limit|default"),

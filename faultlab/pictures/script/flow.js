@@ -70,7 +70,7 @@ class Flow {
       made("rect", { class: "box", x: this.right, y: top, width: wide, height: tall, rx: 6 }, this.picture);
       const fault = made("rect", { class: "fault", x: this.right, y: top, width: wide, height: tall, rx: 6, visibility: "hidden" }, this.picture);
       this.name(name, this.right + 8, top + 15, wide - 16, { "font-weight": "bold" });
-      const area = [this.right + 8, top + 22, wide - 16, Math.max(10, tall - 22 - 34)];
+      const area = [this.right + 8, top + 22, wide - 16, Math.max(10, tall - 22 - (wide < 170 ? 47 : 34))];
       const step = Math.max(2.5, Math.min(17, Math.sqrt((area[2] * area[3]) / needed)));
       const columns = Math.max(1, Math.floor(area[2] / step));
       const at = (place) => [area[0] + step * ((place % columns) + 0.5), area[1] + step * (Math.floor(place / columns) + 0.5)];
@@ -79,9 +79,10 @@ class Flow {
         const side = step - 2;
         made("rect", { class: "slot", x: x - side / 2, y: y - side / 2, width: side, height: side, rx: 2 }, this.picture);
       }
-      const says = this.text(this.right + 8, top + tall - 20, "", { class: "small" });
-      const done = this.text(this.right + 8, top + tall - 7, "", { class: "small" });
-      return { at, fault, says, done, door: [this.right, top + tall / 2], dot: Math.max(1.2, Math.min(5, step * 0.36)) };
+      const lines = wide < 170 ? 3 : 2;
+      const says = Array.from({ length: lines }, (_, line) =>
+        this.text(this.right + 8, top + tall - 7 - 13 * (lines - 1 - line), "", { class: "small" }));
+      return { at, fault, says, tall, door: [this.right, top + tall / 2], dot: Math.max(1.2, Math.min(5, step * 0.36)) };
     });
   }
 
@@ -175,17 +176,28 @@ class Flow {
     if (this.counts) write(this.counts, `waiting ${waiting}`);
   }
 
-  /** The way from a caller to a server: straight to the gate or the switch, if there is one, then to its door. */
+  /** The way from a caller to a server: to the gate and the switch, if there are any, then to its door. Those who come
+   * from above keep to its upper side, so that a crowd is a stream and not a line. */
   way(caller, server, share) {
-    const from = caller < 0 ? [this.left - 30, this.middle] : this.callers[caller];
+    const from = this.from(caller);
+    const side = (from[1] - this.middle) / (this.height / 2);
     const points = [from];
-    if (this.gate) points.push([this.gateX, this.middle]);
-    if (this.turn) points.push([this.turnX, this.middle]);
-    if (server >= 0) points.push(this.servers[server].door);
+    if (this.gate) points.push([this.gateX, this.middle + 24 * side]);
+    if (this.turn) points.push([this.turnX, this.middle + 14 * side]);
+    if (server in this.servers) points.push(this.door(server, side));
+    if (points.length === 1) return from;
     const part = Math.min(1, Math.max(0, share)) * (points.length - 1);
     const index = Math.min(points.length - 2, Math.floor(part));
-    const [a, b] = [points[index], points[index + 1]];
-    return [blend(a[0], b[0], part - index), blend(a[1], b[1], part - index)];
+    return this.between(points[index], points[index + 1], part - index);
+  }
+
+  from(caller) {
+    return caller in this.callers ? this.callers[caller] : [this.left - 30, this.middle];
+  }
+
+  door(server, side) {
+    const { door, tall } = this.servers[server];
+    return [door[0], door[1] + 0.4 * tall * side];
   }
 
   drawRequest([caller, server, start, end, outcome, place, came], at) {
@@ -213,7 +225,7 @@ class Flow {
 
   /** Most of the way to the server's door, the rest to the seat. */
   toSeat(caller, server, seat, share) {
-    const door = this.servers[server].door;
+    const door = this.way(caller, server, 1);
     return share < 0.8 ? this.way(caller, server, share / 0.8) : this.between(door, seat, (share - 0.8) / 0.2);
   }
 
@@ -224,7 +236,7 @@ class Flow {
   drawWait([caller, start, end, served, place], at) {
     if (at < start || at > end + this.travel) return;
     const spot = this.line(place);
-    const from = this.callers[caller];
+    const from = this.from(caller);
     if (at < end) {
       const [x, y] = this.still ? spot : this.between(from, spot, (at - start) / this.travel);
       this.pen.disc(x, y, this.lineDot, COLORS.waiting, false, caller);
@@ -237,8 +249,8 @@ class Flow {
   drawRefused([caller, when], at) {
     const since = (at - when) / this.travel;
     if (since < 0 || since > 2) return;
-    const stop = this.gate || this.turn ? this.way(caller, -1, 1) : this.way(caller, 0, 1);
-    const from = caller < 0 ? [this.left - 30, this.middle] : this.callers[caller];
+    const stop = this.way(caller, this.gate || this.turn ? -1 : 0, 1);
+    const from = this.from(caller);
     const [x, y] = this.still ? stop : this.between(from, [stop[0] - 8, stop[1]], since < 1 ? since : 2 - since);
     this.pen.disc(x, y, 4, since < 1 && !this.still ? COLORS.flying : COLORS.failed, since >= 1 || this.still);
   }
@@ -283,8 +295,10 @@ class Flow {
       const { started, answered, failed, left } = this.tallies[number];
       const [ok, bad, gone] = [upTo(answered, at), upTo(failed, at), upTo(left, at)];
       const fault = this.data.faults.find(([server, from, to]) => (server === number || server < 0) && from <= at && at < to);
-      write(box.says, `in flight ${upTo(started, at) - ok - bad - gone}${fault ? ` · ${fault[3]}` : ""}`);
-      write(box.done, `answered ${ok}${bad ? ` · failed ${bad}` : ""}${gone ? ` · given up ${gone}` : ""}`);
+      const ends = [bad ? `failed ${bad}` : "", gone ? `given up ${gone}` : ""].filter(Boolean);
+      write(box.says[0], `in flight ${upTo(started, at) - ok - bad - gone}${fault ? ` · ${fault[3]}` : ""}`);
+      write(box.says[1], [`answered ${ok}`, ...(box.says[2] ? [] : ends)].join(" · "));
+      if (box.says[2]) write(box.says[2], ends.join(" · "));
       box.fault.setAttribute("visibility", fault ? "visible" : "hidden");
     });
     if (this.waiting) write(this.waiting, `in the queue ${upTo(this.joined, at) - upTo(this.served, at)}`);
