@@ -167,7 +167,7 @@ def _played(picture: Sheet, runs: Mapping[str, Timeline]) -> str:
 
 def with_script(part: str) -> str:
     """A part as a notebook shows it: with the script that plays its pictures, where there is one to play."""
-    return part + script_html() if has_player(part) else part
+    return part + str(script_html()) if has_player(part) else part
 
 
 def _said(words: str) -> str:
