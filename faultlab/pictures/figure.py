@@ -23,6 +23,7 @@ What a notebook's author needs::
     show(fig, alt="What is to be seen, in a sentence.")  # a chart can't describe itself: alt is required
 
     explore(run_herd, alt="...", clients=(1, 100), jitter=["none", "full"])   # sliders around a pure function
+    play(run, alt="...", title="...", view="flow", who="clients")             # a run that unfolds; see `play.py`
 
 and in the code that runs, `with waiting("a permit"):` around an await draws the wait as a thin bar.
 

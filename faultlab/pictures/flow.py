@@ -1,7 +1,7 @@
 """A timeline as a flow: requests that leave their callers, wait in a queue, are served, and come back.
 
-Nothing here knows where anything stands: it says who asks whom, from when to when, and how it ended. `player.js` gives
-these things places and lets them move.
+Nothing here knows where anything stands: it says who asks whom, from when to when, and how it ended.
+`script/flow.js` gives these things places and lets them move.
 """
 
 from __future__ import annotations

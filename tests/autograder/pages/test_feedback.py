@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 import pytest
 
 from autograder.judging.result import Behaviour, Result
-from autograder.pages.feedback import page, part_html
+from autograder.pages.feedback import page, part_html, with_script
+from faultlab.pictures.player import has_player, script_html
 from faultlab.timeline import Event, Timeline
 
 
@@ -167,3 +168,14 @@ class TestWords:
         markup = page(replace(result(behaviour("a", True)), student="<ada>"))
         assert '<html lang="en">' in markup and "<title>&lt;ada&gt; · " in markup
         assert markup.count("<h1>") == 1 and "<h2>" in markup and "default-src 'none'" in markup
+
+
+def test_the_script_stands_in_a_notebook_and_nowhere_else():
+    """A part alone is for nbgrader's copies; in a notebook the player's script follows it, once, as it is."""
+    run = Timeline((Event(0, "mark", "a", {"name": "x", "value": 1}), Event(9, "end", "", {"how": "returned"})))
+    failed = replace(behaviour("it", False, message="not seen"), timeline=run, intended=run)
+    part = part_html(result(failed))
+    assert "<script" not in part and has_player(part)
+    assert with_script(part) == part + str(script_html())
+    passed = part_html(result(behaviour("it", True)))
+    assert with_script(passed) == passed, "where nothing is to be played"
