@@ -214,11 +214,11 @@ def ribbon(name, verdicts):
     return [Interval(name, word[int(verdicts[begin])], begin, end) for begin, end in pairwise(turns)]
 
 
-LOOK = {"ready": "ok", "not ready": "failed", "is there": "ok", "is away": "world"}
+LOOK = {"ready": "ok", "not ready": "failed", "answers": "ok", "is down": "world"}
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 since_start, recent, slowest = morning()
-parts = [("is there", 0, 300), ("is away", 300, 900), ("is there", 900, 2800)]
+parts = [("answers", 0, 300), ("is down", 300, 900), ("answers", 900, 2800)]
 truth = [Interval("the database", *one) for one in parts]
 lanes_of_three = [
     *ribbon("since the start", since_start > 0.95),
@@ -279,13 +279,13 @@ def verdict_picture(verdicts, shares, window):
     false = sum(not 400 <= at <= 520 + window for at in alarms)
     noticed = [at - 400 for at in alarms if 400 <= at <= 520]
     found = f"noticed after {noticed[0]} s" if noticed else "not noticed"
-    stages = [("1 % fail", 0, 400), ("33 % fail", 400, 520), ("1 % fail", 520, 900)]
+    stages = [("answers", 0, 400), ("partial outage", 400, 520), ("answers", 520, 900)]
     truth = [Interval("the service", *one) for one in stages]
     return slots(
         [*truth, *checked],
         title=f"{found}; false alarms: {false}",
         order=["the service", "the check"],
-        tenants=LOOK | {"1 % fail": "ok", "33 % fail": "world"},
+        tenants=LOOK | {"partial outage": "world"},
         steps={"failed %, window": shares},
     )
 

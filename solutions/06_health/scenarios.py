@@ -20,7 +20,7 @@ BATCH = 500
 
 
 class Plan:
-    """The steps for one monitor. Every batch of requests begins and ends with a quick success, so the ends tell nothing."""
+    """The steps for one monitor. Every batch begins and ends with a quick success, so its ends tell nothing."""
 
     def __init__(self, draw, options=None):
         self.draw = draw
@@ -40,7 +40,7 @@ class Plan:
         return self.step("ask", list(questions))
 
     def requests(self, quick=2, slow=0, failed=0, takes=5.0, well=True):
-        """Record quick successes, slow requests of about `takes` s (`well`: that succeed), and quick failures, shuffled."""
+        """Record quick successes, slow requests (`takes` s, successful if `well`) and quick failures, shuffled."""
         draw = self.draw
         fast, long = round(draw.uniform(0.008, 0.02), 4), round(takes * draw.uniform(0.9, 1.1), 4)
         inner = [[fast, True]] * (quick - 2) + [[long, well]] * slow + [[fast, False]] * failed

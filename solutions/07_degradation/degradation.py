@@ -250,7 +250,7 @@ async def lecture_get_user_with_fallback(user, fetch_from_primary_db, fetch_from
 
 
 # %% [markdown]
-# It was made for three visitors. For Ann the database answers, for Ben it hangs, for Cleo it is gone.
+# It was made for three visitors. The database answers Ann, hangs for Ben and is gone for Cleo.
 
 
 # %%
