@@ -16,7 +16,7 @@ import statistics
 import sys
 from collections.abc import Callable
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from faultlab import World, error, ok, simulate
 from faultlab.pictures.flow import Cast, flow
@@ -46,18 +46,25 @@ def main() -> int:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        empty, full = browser.new_page(), browser.new_page()
-        for page, markup in ((empty, ""), (full, page_of(timeline))):
-            page.set_content(f"<!doctype html><meta charset=utf-8><title>frames</title>{markup}")
-            page.evaluate(COUNT)
-        rounds = [(work(empty, lambda: None), work(full, lambda: play(full))) for _ in range(options.rounds)]
+        nothing, player, rate = measure(browser, timeline, options.rounds)
         browser.close()
-    nothing, player = (statistics.median(one[page][0] for one in rounds) for page in (0, 1))
-    smooth = statistics.median(one[1][1] for one in rounds)
     said = f"{len(timeline):,} events, {len(timeline.calls()):,} calls"
-    print(f"{said} of {options.callers} callers over {options.seconds:g} s, at {smooth:.0f} frames a second")
+    print(f"{said} of {options.callers} callers over {options.seconds:g} s, at {rate:.0f} frames a second")
     print(f"an empty page: {nothing:.2f} ms a frame; the player: {player:.2f} ms, {player / nothing:.1f} times as much")
     return int(player > MOST)
+
+
+def measure(browser: Browser, timeline: Timeline, rounds: int = 3) -> tuple[float, float, float]:
+    """Milliseconds of a frame of an empty page and of the player, and the player's frames a second: medians."""
+    empty, full = browser.new_page(), browser.new_page()
+    for page, markup in ((empty, ""), (full, page_of(timeline))):
+        page.set_content(f"<!doctype html><meta charset=utf-8><title>frames</title>{markup}")
+        page.evaluate(COUNT)
+    found = [(work(empty, lambda: None), work(full, lambda: play(full))) for _ in range(rounds)]
+    for page in (empty, full):
+        page.close()
+    nothing, player = (statistics.median(one[page][0] for one in found) for page in (0, 1))
+    return nothing, player, statistics.median(one[1][1] for one in found)
 
 
 def crowd(callers: int, seconds: float) -> Timeline:

@@ -161,7 +161,8 @@ def _played(picture: Sheet, runs: Mapping[str, Timeline]) -> str:
     if picture.plot is None or sum(map(len, runs.values())) > EVENTS:
         return svg(picture)
     told = side_by_side(runs, until=picture.plot.until, most=MOMENTS)
-    return str(player_html([Played(picture, [one for one in told if one.at >= picture.plot.since])], table=False))
+    told = [one for one in told if one.at >= picture.plot.since]
+    return str(player_html([Played(picture, told)], table=False, whole=True))
 
 
 def with_script(part: str) -> str:

@@ -49,6 +49,11 @@ _NOTES = {"printed": "prints", "warning": "Python warns", "breakpoint": "stops a
 
 def facts(timeline: Timeline) -> list[Fact]:
     """What happened, in order, in words."""
+    return [fact for _, fact in told(timeline)]
+
+
+def told(timeline: Timeline) -> list[tuple[Event, Fact]]:
+    """The events that are told, each with its fact."""
     names = lane_words(timeline.lanes)
     timers = {event.data["timer"]: event for event in timeline.of("sleep")}
     waits = _Waits(timeline)
@@ -56,7 +61,7 @@ def facts(timeline: Timeline) -> list[Fact]:
     for event in timeline:
         words = _words(event, timers, waits)
         if words:
-            found.append(Fact(event.seconds, clean(names.get(event.lane, event.lane), 60), words))
+            found.append((event, Fact(event.seconds, clean(names.get(event.lane, event.lane), 60), words)))
     return found
 
 

@@ -17,12 +17,17 @@ What a notebook's author needs::
                steps={"queue": marked(run.timeline, "queue"), "in flight": in_flight(run.timeline)}))
 
     fig, ax = axes("Time waited", "attempt", "seconds")  # house style; it isn't pyplot's, so nothing shows by itself
-    ax.plot(attempts, waits, label="no cap"); ax.legend()
+    ax.plot(attempts, waits, label="no cap")
+    ax.axvspan(30, 40, color=COLORS["fault"], zorder=0)  # colours keep their meaning; lines to compare have others
+    label_lines(ax)                                      # each label at its line's right end, instead of a legend
     show(fig, alt="What is to be seen, in a sentence.")  # a chart can't describe itself: alt is required
 
     explore(run_herd, alt="...", clients=(1, 100), jitter=["none", "full"])   # sliders around a pure function
+    play(run, alt="...", title="...", view="flow", who="clients")             # a run that unfolds; see `play.py`
 
-`show` displays HTML (an <svg> with aria-label) and returns nothing. matplotlib is imported where
+and in the code that runs, `with waiting("a permit"):` around an await draws the wait as a thin bar.
+
+`show` displays HTML (an <svg> with aria-label, dark on a dark page) and returns nothing. matplotlib is imported where
 it is used: a picture of a timeline doesn't need it.
 """
 
@@ -56,7 +61,7 @@ COLORS = {
 }
 """What colours mean, in a chart as in every other picture: `ax.plot(..., color=COLORS["answered"])`."""
 
-PALETTE = ("#7B4FA3", "#8C5A2B", "#1B8AA6", "#B8559A", "#8A8A00", "#34407F", INK)
+PALETTE = ("#7B4FA3", "#8C5A2B", "#9E2A4F", "#B8559A", "#8A8A00", "#34407F", INK)
 """Colours without a meaning, for lines to compare."""
 
 

@@ -1,7 +1,7 @@
 """A timeline as a flow: requests that leave their callers, wait in a queue, are served, and come back.
 
-Nothing here knows where anything stands: it says who asks whom, from when to when, and how it ended. `player.js` gives
-these things places and lets them move.
+Nothing here knows where anything stands: it says who asks whom, from when to when, and how it ended.
+`script/flow.js` gives these things places and lets them move.
 """
 
 from __future__ import annotations
@@ -84,9 +84,13 @@ _Wait = tuple[str, float, float, bool]
 
 
 def _waits(timeline: Timeline, calls: Sequence[Call], name: str) -> list[_Wait]:
-    """Who waits for a place before calling, from when to when."""
+    """Who waits for a place before calling, from when to when: as the code shows it, or from marks or timeouts."""
     if not name:
-        return []
+        return [
+            (wait.lane, wait.start, timeline.duration if wait.end is None else wait.end, wait.how == "over")
+            for wait in timeline.waits()
+            if wait.lane and wait.end != wait.start
+        ]
     starts: dict[str, list[float]] = {}
     for call in calls:
         starts.setdefault(call.lane, []).append(call.start)

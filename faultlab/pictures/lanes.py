@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from faultlab.pictures.axis import Axis
 from faultlab.pictures.names import lane_words, squeeze
-from faultlab.pictures.scene import Band, Point, Scene, Span, scene
+from faultlab.pictures.scene import Band, Point, Scene, Span, lands, scene
 from faultlab.pictures.sheet import (
     CROSS,
     INK,
@@ -169,7 +169,7 @@ def strip(bands: Sequence[Band], axis: Axis, top: float) -> tuple[list[Shape], i
     rows = [Row(axis.left, axis.right + 12) for _ in range(3)]
     shapes: list[Shape] = []
     used = 0
-    for band in sorted(visible(bands, axis), key=lambda band: (band.style != "end", band.start)):
+    for band in sorted(_joined(visible(bands, axis)), key=lambda band: (band.style != "end", band.start)):
         text = fit(band.label, 260, 10)
         for index, row in enumerate(rows):
             x = row.place(axis(band.start), measure(text, 10))
@@ -180,9 +180,19 @@ def strip(bands: Sequence[Band], axis: Axis, top: float) -> tuple[list[Shape], i
     return shapes, 14 * used + (2 if used else 0)
 
 
+def _joined(bands: Iterable[Band]) -> list[Band]:
+    """The bands, those without length that lie at one instant as one with all their words."""
+    found: dict[tuple[float, float, int], Band] = {}
+    for number, band in enumerate(bands):
+        key = (band.start, band.end, -1 if band.start == band.end and band.style == "end" else number)
+        before = found.get(key)
+        found[key] = band._replace(label=f"{before.label}, {band.label}") if before else band
+    return list(found.values())
+
+
 def _legend(*scenes: Scene) -> list[tuple[str, str]]:
     styles = [thing.style for what in scenes for things in (what.spans, what.bands) for thing in things]
-    return legend_of([*styles, *("cut" for what in scenes for span in what.spans if span.cut)])
+    return legend_of([*styles, *("cut" for what in scenes for span in what.spans if lands(span, what.points))])
 
 
 # --- from things to places -------------------------------------------------------------------------------------------
@@ -308,7 +318,7 @@ def draw_lane(
 
 def _cross(span: Span, bar: Bar, points: Sequence[Point], axis: Axis) -> list[Shape]:
     """The cross where a cancellation landed, unless a mark with its words stands there."""
-    if not span.cut or not axis.covers(span.end) or any(point.at == span.end for point in points):
+    if not lands(span, points) or not axis.covers(span.end):
         return []
     return [Dots(((axis(span.end), bar.y + bar.height / 2),), CROSS, "cut")]
 

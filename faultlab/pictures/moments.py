@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from faultlab.pictures.names import lane_words, readable, tidy
-from faultlab.pictures.sheet import clean, plural, seconds
-from faultlab.pictures.words import ending_of
+from faultlab.pictures.facts import Fact, told
+from faultlab.pictures.sheet import plural, seconds
 from faultlab.timeline import NS, Event, Timeline
 
 MOST = 600
@@ -17,14 +16,15 @@ TOLD = 3
 """So many things that happen at one instant are told, more are counted."""
 
 _COUNTED = {
-    "call": "call",
-    "ok": "answered",
-    "error": "failed",
-    "cancel": "given up",
-    "sleep": "begin to wait",
-    "wake": "timeouts",
-    "mark": "mark",
+    "call": ("call begins", "calls begin"),
+    "ok": ("answered", "answered"),
+    "error": ("failed", "failed"),
+    "cancel": ("given up", "given up"),
+    "sleep": ("begins to wait", "begin to wait"),
+    "timeout": ("timeout is over", "timeouts are over"),
+    "wake": ("wait is cancelled", "waits are cancelled"),
 }
+"""What is said of one event of a kind, and of several."""
 
 
 class Moment(NamedTuple):
@@ -39,16 +39,14 @@ def moments(timeline: Timeline, *, until: float | None = None, most: int = MOST)
 
     until: what comes after so many seconds is left out. most: the most instants; beyond it, neighbours are joined.
     """
-    names = lane_words(timeline.lanes)
     last = timeline.duration if until is None else until
-    alarms = {event.data.get("timer") for event in timeline.of("sleep") if event.data.get("what") == "timeout"}
-    told = [event for event in timeline if event.seconds <= last and _is_told(event, alarms)]
-    instants = {event.at for event in told}
+    found = [one for one in told(timeline) if one[0].seconds <= last and (one[0].lane or one[0].kind not in _COUNTED)]
+    instants = {event.at for event, _ in found}
     width = 0 if len(instants) <= most else max(1, round(last * NS / most))
-    groups: dict[int, list[Event]] = {}
-    for event in told:
-        groups.setdefault(event.at // width if width else event.at, []).append(event)
-    return [_moment(events, names, width / NS) for _, events in sorted(groups.items())]
+    groups: dict[int, list[tuple[Event, Fact]]] = {}
+    for event, fact in found:
+        groups.setdefault(event.at // width if width else event.at, []).append((event, fact))
+    return [_moment(group) for _, group in sorted(groups.items())]
 
 
 def side_by_side(runs: Mapping[str, Timeline], *, until: float, most: int = MOST) -> list[Moment]:
@@ -60,67 +58,30 @@ def side_by_side(runs: Mapping[str, Timeline], *, until: float, most: int = MOST
     return [Moment(at, " ".join(words)) for at, words in sorted(found.items())]
 
 
-def _moment(events: Sequence[Event], names: Mapping[str, str], width: float) -> Moment:
-    first = events[0].seconds
-    when = seconds(first) if events[-1].at == events[0].at else f"{seconds(first)} to {seconds(events[-1].seconds)}"
-    said = [_words(event, names) for event in events] if len(events) <= TOLD or not width else []
-    if len(events) > TOLD:
-        said = _counts(events, names)
-    return Moment(first, f"{when}: {'; '.join(said)}.")
+def _moment(group: Sequence[tuple[Event, Fact]]) -> Moment:
+    (first, _), (last, _) = group[0], group[-1]
+    when = seconds(first.seconds) if first.at == last.at else f"{seconds(first.seconds)} to {seconds(last.seconds)}"
+    facts = [fact for _, fact in group]
+    said = [_sentence(fact) for fact in facts] if len(facts) <= TOLD else _counts(group)
+    return Moment(first.seconds, f"{when}: {'; '.join(said)}.")
 
 
-def _counts(events: Sequence[Event], names: Mapping[str, str]) -> list[str]:
-    """Many things at once: what concerns everybody in full, the rest counted."""
-    counts = Counter(event.kind for event in events if event.kind in _COUNTED)
-    said = [plural(counts["call"], "call")] if counts["call"] else []
-    said += [
-        f"{counts[kind]:,} {word}" for kind, word in _COUNTED.items() if kind not in ("call", "mark") and counts[kind]
-    ]
-    marks = list(dict.fromkeys(_words(event, names) for event in events if event.kind == "mark"))
-    said += marks[:TOLD] + ([f"and {plural(len(marks) - TOLD, 'more mark')}"] if len(marks) > TOLD else [])
-    return said + [_words(event, names) for event in events if event.kind not in _COUNTED][:TOLD]
+def _counts(group: Sequence[tuple[Event, Fact]]) -> list[str]:
+    """Many things at once: those of one kind are counted, the others told while they are few."""
+    counts = Counter(_kind(event, fact) for event, fact in group)
+    said = [f"{counts[kind]:,} {words[counts[kind] > 1]}" for kind, words in _COUNTED.items() if counts[kind]]
+    others: dict[str, list[Fact]] = {}
+    for event, fact in group:
+        if event.kind not in _COUNTED:
+            others.setdefault(fact.words, []).append(fact)
+    told = [_sentence(same[0]) if len(same) == 1 else f"{words} ({len(same)} times)" for words, same in others.items()]
+    rest = len(told) - TOLD
+    return said + told[:TOLD] + ([f"and {plural(rest, 'other thing')}"] if rest > 0 else [])
 
 
-def _is_told(event: Event, alarms: Container[object]) -> bool:
-    """Whether a person is told of it: of a timer that is armed only if it is a sleep, of its end only if a timeout."""
-    if event.kind == "sleep":
-        return bool(event.lane) and event.data.get("what") == "sleep"
-    if event.kind == "wake":
-        return bool(event.lane) and event.data.get("how") == "fired" and event.data.get("timer") in alarms
-    return event.kind in ("world", "end", "blocked") or (event.kind in _COUNTED and bool(event.lane))
+def _kind(event: Event, fact: Fact) -> str:
+    return "timeout" if event.kind == "wake" and "timeout" in fact.words else event.kind
 
 
-def _words(event: Event, names: Mapping[str, str]) -> str:
-    who = clean(names.get(event.lane, event.lane), 40)
-    data = event.data
-    service = clean(tidy(data.get("service") or "the service"), 40)
-    match event.kind:
-        case "call":
-            return f"{who} calls {service}"
-        case "ok":
-            return f"{service} answers {who}"
-        case "error":
-            return f"{service} fails for {who} ({clean(data.get('error') or 'error', 40)})"
-        case "cancel":
-            return f"{who} gives up on {service}"
-        case "sleep":
-            return f"{who} waits{_until(data.get('until'))}"
-        case "wake":
-            return f"{who}: timeout"
-        case "blocked":
-            return "time.sleep blocks every task"
-        case "world":
-            what = f"{clean(data.get('what') or 'fault', 40)} of {service}"
-            return f"{what} {'begins' if data.get('on', True) else 'ends'}"
-        case "end":
-            return f"the run ends: {clean(ending_of(event), 80)}"
-    return f"{who}: {_mark(event)}"
-
-
-def _until(until: object) -> str:
-    return f" until {seconds(until / NS)}" if isinstance(until, int) and until >= 0 else ""
-
-
-def _mark(event: Event) -> str:
-    name, value = clean(tidy(event.data.get("name") or "mark"), 60), event.data.get("value")
-    return name if value is None or value is True else f"{name} {readable(value)}"
+def _sentence(fact: Fact) -> str:
+    return f"{fact.who}: {fact.words}" if fact.who else fact.words

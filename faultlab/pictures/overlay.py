@@ -26,7 +26,7 @@ from faultlab.pictures.lanes import (
     visible,
 )
 from faultlab.pictures.names import lane_words, natural
-from faultlab.pictures.scene import Point, Scene, Span, scene
+from faultlab.pictures.scene import Point, Scene, Span, lands, scene
 from faultlab.pictures.sheet import PALE, Bar, Line, Shape, Sheet, Text, measure, swatches
 from faultlab.pictures.words import describe
 from faultlab.timeline import Timeline
@@ -186,7 +186,7 @@ def _line(difference: Difference | None, axis: Axis, top: float, bottom: float) 
 
 def _styles(two: _Two) -> list[str]:
     styles = [thing.style for things in (two.own.spans, two.own.bands) for thing in things]
-    return styles + ["cut" for span in two.own.spans if span.cut]
+    return styles + ["cut" for span in two.own.spans if lands(span, two.own.points)]
 
 
 # --- lanes -----------------------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ from faultlab.pictures.sheet import Sheet, with_words
 from faultlab.pictures.words import fill
 from faultlab.timeline import Call, Timeline
 
+LOW = 140
+"""The height of clients in the still picture beneath a flow, in pixels."""
 NARROW = 480
 """The width of one of two pictures side by side, in pixels."""
 MOST = 60_000
@@ -73,7 +75,8 @@ def play(
     servers: who serves a call (lambda call: "pool"); its service unless given.
     slots: how many places a server has, drawn as boxes: a number for each server, or one by its name.
     waits: the name of the mark with which a lane joins the queue; it leaves with its next call or mark. "timeout": a
-        lane waits while its timeout runs, and gets its turn when the timeout is cancelled.
+        lane waits while its timeout runs, and gets its turn when the timeout is cancelled. Without it: the waits that
+        the code shows with `waiting`.
     gate: a circuit breaker between callers and servers: the name of the mark that tells its state, or of its lane.
     switch: a balancer: the name of its mark or lane; it points to the server that its state names.
     states: what a state lets pass: "through", "some" or "shut". The words closed, half_open, open, and those that
@@ -128,7 +131,10 @@ class _Show:
         if len(scene(timeline).lanes) <= LIMIT or not timeline.calls():
             return lanes(timeline, title=self.title, alt=alt, until=until, order=self.order, width=width)
         state = self.state if self.state and timeline.marks(self.state) else None
-        return raster(timeline, title=self.title, alt=alt, until=until, state=state, who=self.who, width=width)
+        tall = LOW if self.cast else None  # the flow shows the clients already
+        return raster(
+            timeline, title=self.title, alt=alt, until=until, width=width, height=tall, state=state, who=self.who
+        )
 
     def _played(self, timeline: Timeline, sheet: Sheet, label: str) -> Played:
         until = sheet.plot.until if sheet.plot else timeline.duration

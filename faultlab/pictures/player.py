@@ -1,8 +1,8 @@
 """A player's markup: the still picture, what the script has to know as escaped JSON, and the script itself.
 
-The script is one fixed file that builds what it shows from text and attributes. Data never become script or markup:
-they stand in an attribute, as JSON in ASCII with everything escaped that could end it. So a page that allows no script
-shows the still picture and its table, and a page of ours allows this one script by its hash.
+The script is fixed: four files in one, which build what they show from text and attributes. Data never become script
+or markup: they stand in an attribute, as JSON in ASCII with everything escaped that could end it. So a page that allows
+no script shows the still picture and its table, and a page of ours allows this one script by its hash.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ CHARACTERS = 3_000_000
 TITLE = 22
 """Height of a still picture's title in pixels, which the player shows in its own place."""
 
+_PARTS = ("tools", "pen", "flow", "player")
 _TOO_MUCH = Markup("<p>There is too much in this run to play it.</p>")
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&#39;"}
 
@@ -65,7 +66,13 @@ class Played:
 
 
 def player_html(
-    runs: Sequence[Played], *, title: str = "", seconds: float = SECONDS, key: str = "", table: bool = True
+    runs: Sequence[Played],
+    *,
+    title: str = "",
+    seconds: float = SECONDS,
+    key: str = "",
+    table: bool = True,
+    whole: bool = False,
 ) -> Markup:
     """The player as markup without its script: alone it is the still pictures with their tables.
 
@@ -73,11 +80,13 @@ def player_html(
     seconds: how long it plays.
     key: of players that replace one another; the next goes on where the last one stood.
     table: whether the events stand beneath, as folded tables.
+    whole: whether all is seen at first, and unfolds only when it is played.
     """
     data = {
         "title": clean(title),
         "seconds": seconds,
         "key": key,
+        "whole": whole,
         "crop": TITLE if title else 0,
         "runs": [run.data for run in runs],
     }
@@ -107,7 +116,9 @@ def has_player(markup: str) -> bool:
 @cache
 def script() -> str:
     """The player's script, always the same."""
-    return Path(__file__).with_name("player.js").read_text(encoding="utf-8")
+    folder = Path(__file__).with_name("script")
+    parts = [folder.joinpath(f"{name}.js").read_text(encoding="utf-8") for name in _PARTS]
+    return f'(() => {{\n"use strict";\n{"".join(parts)}}})();\n'
 
 
 def script_html() -> Markup:

@@ -55,6 +55,11 @@ class Scene:
     until: float
 
 
+def lands(span: Span, points: Iterable[Point]) -> bool:
+    """Whether a cancellation at a span's end has a cross: not where a mark with its words stands."""
+    return span.cut and not any(point.lane == span.lane and point.at == span.end for point in points)
+
+
 def scene(timeline: Timeline, *, order: Sequence[str] = (), lines: Sequence[str] = ()) -> Scene:
     """The lanes, spans, points and bands of a timeline; lanes named in `order` come first, others as they begin.
 
@@ -65,7 +70,8 @@ def scene(timeline: Timeline, *, order: Sequence[str] = (), lines: Sequence[str]
     pauses = [pause for pause in timeline.pauses() if pause.lane]
     end = max([timeline.duration, *(event.seconds + event.data["seconds"] for event in timeline.of("blocked"))])
     spans = [call_span(call, end, several=several) for call in calls]
-    spans += [_sleep_span(pause, end) for pause in pauses if pause.what == "sleep"]
+    blocked = [(event.seconds, event.seconds + event.data["seconds"]) for event in timeline.of("blocked")]
+    spans += [_sleep_span(pause, end, blocked) for pause in pauses if pause.what == "sleep"]
     spans += [_wait_span(wait, end) for wait in timeline.waits() if wait.lane and wait.end != wait.start]
     marks = [mark for mark in timeline.marks() if mark.lane and not is_wait(mark.name, mark.value)]
     points = [Point(mark.lane, mark.at, _mark_words(mark)) for mark in marks if mark.name not in lines]
@@ -105,10 +111,12 @@ def call_span(call: Call, end: float, *, several: bool) -> Span:
     return Span(call.lane, call.start, stop, OUTCOME_STYLES[call.outcome], label, tip, call.outcome == "cancelled")
 
 
-def _sleep_span(pause: Pause, end: float) -> Span:
+def _sleep_span(pause: Pause, end: float, blocked: Sequence[tuple[float, float]]) -> Span:
     stop = pause.end if pause.end is not None else end
     label = seconds(round(stop - pause.start, 9))
     tip = f"waits {label}, {seconds(pause.start)} to {seconds(stop)}"
+    if any(start < stop and pause.start < last for start, last in blocked):
+        label = ""  # no words on hatching
     return Span(pause.lane, pause.start, stop, "sleep", label, tip, pause.how == "cancelled")
 
 

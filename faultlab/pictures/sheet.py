@@ -50,7 +50,7 @@ STYLES = {
     "paper": Style("", "#FFFFFF"),
     "tone0": Style("", "#7B4FA3"),
     "tone1": Style("", "#8A8A00", hatch="\\"),
-    "tone2": Style("", "#1B8AA6", hatch="-"),
+    "tone2": Style("", "#9E2A4F", hatch="-"),
     "tone3": Style("", "#8C5A2B", hatch="|"),
     "tone4": Style("", "#34407F"),
     "tone5": Style("", "#3A3A3A", hatch="\\"),

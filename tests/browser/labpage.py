@@ -53,8 +53,8 @@ class NotebookPage:
 
     @property
     def sliders(self) -> Locator:
-        """What can be moved: only outputs have any. (`filter(has=...)` looks for it from the inside: no prefix.)"""
-        return self.page.get_by_role("slider")
+        """The widgets' sliders: only outputs have any. (A player's own, which moves through time, isn't among them.)"""
+        return self.page.locator(".widget-slider").get_by_role("slider")
 
     def graded(self, text: str) -> Locator:
         """The first code cell with this text in it."""

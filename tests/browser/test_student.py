@@ -156,7 +156,30 @@ def test_picture_survives_the_kernel(with_slider: str, open_notebook) -> None:
     page.page.get_by_text("No Kernel").first.wait_for()
     page.page.reload()
     expect(page.code.last.locator("svg[role=img]:visible")).to_have_count(1, timeout=WAIT)
+    one_line_instead(page)
     assert page.nameless() == []
+
+
+def one_line_instead(page: NotebookPage) -> None:
+    """Where the sliders were there is a line that says how to bring them back, and nothing of a dead widget."""
+    expect(page.page.get_by_text("Run this cell to move the sliders.")).to_be_visible(timeout=WAIT)
+    assert page.page.get_by_text(re.compile("Error displaying widget|Loading widget")).filter(visible=True).count() == 0
+    assert page.sliders.filter(visible=True).count() == 0
+
+
+def test_sliders_go_with_their_kernel(with_slider: str, open_notebook) -> None:
+    """A slider has its name; after a restart none is left that moves nothing; the cell run again brings it back."""
+    page = open_notebook(with_slider)
+    page.run_all()
+    named = page.page.get_by_role("slider", name="failures in a row")
+    expect(named).to_be_visible(timeout=WAIT)
+    expect(page.page.get_by_role("group", name="Calls until one works.").first).to_be_visible(timeout=WAIT)
+    page.menu("Kernel", re.compile("^Restart Kernel…"))
+    page.page.locator(".jp-Dialog button.jp-mod-accept").click()
+    one_line_instead(page)
+    page.run_all()
+    expect(named).to_be_visible(timeout=WAIT)
+    assert not page.page.get_by_text("Run this cell to move the sliders.").is_visible()
 
 
 def test_stop(server: Server, open_notebook) -> None:

@@ -21,11 +21,13 @@ UNITS = frozenset(("hours", "minutes", "seconds", "milliseconds", "microseconds"
 NUMBER = re.compile(r"^[−-]?[\d,.]+$")
 
 MEANINGS = {
-    "ok": re.compile(r"answer|served|fresh|success|succe|ready|closed|passed|done|in time|in the right|\bok\b"),
+    "ok": re.compile(
+        r"answer|served|fresh|success|succe|ready|closed|passed|done|in time|in the right|\bok\b|plugged in|healthy"
+    ),
     "failed": re.compile(r"fail|error|refused|late|turned|too high|broken|open|not ready|cut off|denied|limited"),
     "attempt": re.compile(r"attempt|asked|call|flight|request|tries|yours|half|demand|sent|probe"),
     "sleep": re.compile(r"wait|sleep|pause|queue|asleep|backlog|limit|default"),
-    "world": re.compile(r"fault|outage|down|dead|slow|hang"),
+    "world": re.compile(r"fault|outage|down|dead|slow|hang|away|\bout\b|fail"),
 }
 """What may be called by a colour that has a meaning."""
 
@@ -52,9 +54,8 @@ def _of_sheet(sheet: Sheet) -> Iterator[str]:
 
 
 def _has_unit(texts: Iterable[Text]) -> bool:
-    return any(text.text in UNITS for text in texts) or any(
-        text.anchor == "middle" and "," in text.text for text in texts
-    )
+    middles = [text.text for text in texts if text.anchor == "middle" and not text.halo]
+    return any(words in UNITS or re.search("[a-z]", words) for words in middles)
 
 
 def _lane_order(sheet: Sheet) -> Iterator[str]:
@@ -152,7 +153,8 @@ def _ticks(axis: Any) -> Iterator[Any]:
 
 def _box(text: Any, renderer: Any) -> Box:
     box = text.get_window_extent(renderer)
-    return box.x0, box.y0, box.x1, box.y1
+    spare = 0.0 if text.get_rotation() else 0.02 * box.width  # a browser's letters are a little wider
+    return box.x0, box.y0, box.x1 + spare, box.y1
 
 
 def _colours(ax: Any) -> Iterator[str]:

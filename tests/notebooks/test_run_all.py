@@ -1,8 +1,9 @@
-"""Run All, in a fresh kernel: every notebook as it is released, and every one with its solution."""
+"""Run All, in a fresh kernel: every notebook as it is released, and every one with its solution and its figures."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -13,6 +14,7 @@ from autograder.authoring.make import make
 from autograder.course import CONFIG, Course, Section
 from autograder.judging.judge import Judge
 from autograder.learner.lab import LABCONFIG
+from tests.notebooks.walk import ROOT, STARTUP
 
 pytestmark = pytest.mark.heavy
 
@@ -26,6 +28,16 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Course:
     monkeypatch.setenv("JUPYTER_PATH", str(LABCONFIG))
     shutil.copy(COURSE.root / CONFIG, tmp_path)
     return Course(tmp_path.resolve())
+
+
+@pytest.fixture
+def breaches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """What breaks the grammar in the figures of the notebooks that kernels run meanwhile, a line for each figure."""
+    found, startup = tmp_path / "breaches", tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "watch.py").write_text(STARTUP.format(root=str(ROOT), path=str(found)))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    return lambda: found.read_text().splitlines() if found.exists() else []
 
 
 def run_all(folder: Path, name: str) -> list[nbformat.NotebookNode]:
@@ -65,8 +77,8 @@ def test_released(section: Section, place: Course) -> None:
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
-def test_solved(section: Section, place: Course) -> None:
-    """The worked solution runs through too, and both checks show all their points."""
+def test_solved(section: Section, place: Course, breaches: Callable[[], list[str]]) -> None:
+    """The worked solution runs through too, both checks show all their points, and all figures keep to the grammar."""
     # A toolkit is filled with other sections' solutions.
     for kept in (COURSE.solutions, section.released):
         shutil.copytree(kept, place.root / kept.relative_to(COURSE.root))
@@ -79,6 +91,7 @@ def test_solved(section: Section, place: Course) -> None:
     assert complaints(cells) == []
     assert all(cell.execution_count for cell in cells if cell.source.strip())
     assert scores(cells) == _worth(own)
+    assert breaches() == [], "python -m tests.notebooks.walk names the cells"
 
 
 def _worth(section: Section) -> dict[str, float]:

@@ -113,11 +113,11 @@ def test_instants_in_words() -> None:
     """Few things at an instant are told, many are counted; a timer that only guards something isn't told."""
     told = moments(herd())
     assert [moment.words for moment in told] == [
-        "0 s: 3 begin to wait; client 1: joins; client 2: joins; client 3: joins.",
-        "0.5 s: client 1 calls op; client 2 calls op; client 3 calls op.",
+        "0 s: 3 begin to wait; joins (3 times).",
+        "0.5 s: client 1: call 1 to op begins; client 2: call 2 to op begins; client 3: call 3 to op begins.",
         "0.55 s: 1 answered; 2 failed; 2 begin to wait.",
-        "1.55 s: client 1 calls op; client 2 calls op.",
-        "1.6 s: op answers client 1; op answers client 2; the run ends: returned.",
+        "1.55 s: client 1: call 4 to op begins; client 2: call 5 to op begins.",
+        "1.6 s: client 1: call 4 to op is answered; client 2: call 5 to op is answered; the run ends.",
     ]
 
 
@@ -134,7 +134,7 @@ def test_many_instants_are_joined() -> None:
     told = moments(Timeline(tuple(events)), most=100)
     assert 90 < len(told) <= 101
     assert " to " in told[0].words
-    counted = [re.search(r"(\d+) calls", moment.words) for moment in told]
+    counted = [re.search(r"(\d+) calls begin", moment.words) for moment in told]
     assert sum(int(one[1]) for one in counted if one) == 2000
 
 
@@ -142,7 +142,8 @@ def test_two_runs_on_one_clock() -> None:
     """At an instant of both, each is told under its name."""
     told = side_by_side({"Yours": herd(1, 0), "Intended": herd(2, 0)}, until=9)
     assert [moment.at for moment in told] == [0.0, 0.5, 0.55]
-    assert told[1].words == "Yours, 0.5 s: client 1 calls op. Intended, 0.5 s: client 1 calls op; client 2 calls op."
+    one, two = "client 1: call 1 to op begins", "client 2: call 2 to op begins"
+    assert told[1].words == f"Yours, 0.5 s: {one}. Intended, 0.5 s: {one}; {two}."
 
 
 def test_flow_of_requests() -> None:
