@@ -650,21 +650,21 @@ CHOICES = {
 two_parts = storm(part, layers=())
 
 
-def played(parts=()):
-    return two_parts if not parts else storm(part, layers=parts)
+def played(parts="timeout and retry"):
+    return storm(part, layers=CHOICES[parts]) if CHOICES[parts] else two_parts
 
 
 def storm_raster(timeline):
     fresh = counted(SimpleNamespace(timeline=timeline))[1]["primary"]
     steps = {"fresh answers, a second": list(enumerate(map(float, fresh)))}
     seen = {"state": "state", "states": LOOKS, "steps": steps, "service": "database", "who": "users"}
-    return raster(timeline, title="Does the service come back?", width=560, until=75, bin=1.0, **seen)
+    return raster(timeline, title="Does the service come back?", width=640, height=150, until=75, bin=1.0, **seen)
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 play(
     played,
-    parts=CHOICES,
+    parts=list(CHOICES),
     view="flow",
     title="Does the service come back?",
     alt="A hundred users ask one database, whose cable is out from 30 to 40 s. Below, each call as a dot over 75 s.",
