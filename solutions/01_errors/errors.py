@@ -364,7 +364,7 @@ show(
 # waits until they are gone, and raises an **`ExceptionGroup`**: a bag with every error that came up, even if it is only one.
 
 
-# %%
+# %% cover="true"
 async def all_three(query):
     async with asyncio.TaskGroup() as group:
         for user_id in (1, 2, 3):

@@ -134,7 +134,7 @@ def flaky(world, failures, latency=0.05, name="service"):
     return world.service(name, [error("ConnectionError")] * failures, latency=latency)
 
 
-# %%
+# %% cover="true"
 def two_callers(caller):
     world = World()
     lucky, unlucky = flaky(world, failures=2, name="flaky"), flaky(world, failures=99, name="dead")

@@ -123,7 +123,7 @@ def breaker_picture(timeline, title, counter="failures counted", **options):
 # failing calls does the breaker save, and what does the caller pay for it?
 
 
-# %%
+# %% cover="true"
 def one_caller(seconds=30):
     world = World(seed=1)
     service = world.service("service", latency=0.1)

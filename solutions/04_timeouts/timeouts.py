@@ -357,7 +357,7 @@ _ = mended(
 # stopped yet. Whoever goes on without awaiting it works beside somebody who is still tidying up.
 
 
-# %%
+# %% cover="true"
 async def cancel_and_wait():
     task = asyncio.create_task(with_finally(), name="with_finally")
     await asyncio.sleep(1)

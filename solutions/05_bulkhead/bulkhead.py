@@ -401,7 +401,7 @@ explore(
 # **A semaphore hands out permits first come, first served.** Three tasks, one permit:
 
 
-# %%
+# %% cover="true"
 def line_of(people, permits=1, gives_up=None):
     """`people` wait in line for a permit; one of them may be cancelled at 0.5 s."""
     world = World()

@@ -264,7 +264,7 @@ def quiet_service(window=300, min_samples=1, limit=5):
     return verdict_picture(verdicts, shares, window)
 
 
-# %%
+# %% cover="true"
 def verdict_picture(verdicts, shares, window):
     """Ribbons of the truth and of the check, with the false alarms counted in the title."""
     checked = ribbon("the check", numpy.array(verdicts))

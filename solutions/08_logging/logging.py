@@ -327,7 +327,7 @@ _ = mended(
 # `TaskGroup`, which make tasks.) From there on the two go separate ways: what the child sets, the parent doesn't see,
 # and the other way round.
 
-# %%
+# %% cover="true"
 job = contextvars.ContextVar("job", default="none")
 
 

@@ -132,7 +132,7 @@ def layered(order, op, parts):
 # Two layers around a backend that fails once:
 
 
-# %%
+# %% cover="true"
 def two_layers():
     world = World()
     backend = world.service("backend", [error("ConnectionError")], latency=0.2)

@@ -110,7 +110,7 @@ def drawn(timeline, title=""):
 # shortly before the signal, those that come shortly after it, or both?
 
 
-# %%
+# %% cover="true"
 class Abrupt:
     """Serves; at SIGTERM it is gone."""
 
