@@ -1,4 +1,4 @@
-"""Time on a picture: seconds on pixels, with ticks in round steps."""
+"""The time axis of a picture: map seconds to pixels, with ticks in round steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NICE = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
 class Axis:
-    """Seconds from `since` to `until` on the pixels from `left` to `right`."""
+    """Maps seconds from `since` to `until` to pixels from `left` to `right`."""
 
     def __init__(self, until: float, left: float, right: float, since: float = 0.0) -> None:
         self.since, self.until, self.left, self.right = since, max(until, since + 1e-9), left, right
@@ -30,7 +30,7 @@ class Axis:
         return next((unit for unit in _UNITS if span >= unit[0] * (3 if unit[0] > 1 else 0.3)), _UNITS[-1])
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Pixels and words of the axis's ticks, in round steps that leave room for the words."""
+        """The ticks, as pixels and words, in round steps that leave room for the words."""
         size, _ = self.unit
         step = nice((self.until - self.since) / size * 58 / (self.right - self.left))
         first = -int(-self.since / size // step)
@@ -43,7 +43,7 @@ class Axis:
         return Plot(self.left, self.right, top, bottom, self.since, self.until)
 
     def drawn(self, top: float, bottom: float) -> tuple[list[Shape], list[Shape]]:
-        """The grid (to lie behind everything) and, under `bottom`, the axis with its words; 34 pixels high."""
+        """The grid, to be drawn behind everything, and the axis with its words, 34 pixels high, below `bottom`."""
         ticks = self.ticks()
         grid: list[Shape] = [Line(((x, top), (x, bottom)), GRID) for x, _ in ticks]
         axis: list[Shape] = [Line(((self.left, bottom), (self.right, bottom)), PALE)]

@@ -1,7 +1,7 @@
-"""Where a run first does something else than the intended one: when, in which lane, what, in words.
+"""Find the first difference between a run and the intended one: when, in which lane, and what, in words.
 
-Both runs are read as the steps of each lane: calls and what became of them, and what was shown. Timers aren't
-compared, for the same may be done with others; a pause is named where it is what differs.
+Both runs are read as the steps of each lane: calls with their outcomes, and marks. Timers aren't compared, because
+other timers can do the same. A pause is named if it is the difference.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from faultlab.pictures.telling import end_words, mark_pair, mark_words
 from faultlab.timeline import Call, Event, Pause, Timeline
 
 MOMENT = 1e-6
-"""Instants that lie no farther apart than so many seconds are the same."""
+"""Instants closer than this, in seconds, count as the same."""
 
 NOTHING = "does nothing more"
 
 LOOSE, PLAIN, STRICT = range(3)
-"""How runs are compared, one after the other until a difference is found: without the numbers that are shown beside how
-a call ended, which may be left open; without sentences in values; all of it."""
+"""Three comparisons, tried until one finds a difference. The first ignores numbers shown beside a call's end, which a
+contract may leave open, and sentences in values. The second ignores only sentences. The third compares everything."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Difference:
     own: str
     intended: str
     level: int = 0
-    """How closely one has to look to see it: LOOSE, PLAIN or STRICT."""
+    """The comparison that finds it: LOOSE, PLAIN or STRICT."""
 
     @property
     def words(self) -> str:
@@ -46,7 +46,7 @@ class Difference:
 
 
 class Step(NamedTuple):
-    """Something that happened in a lane. `data` is what is compared; `said` what it is in words."""
+    """Something that happened in a lane. `data` is compared; `said` puts it into words."""
 
     at: float
     kind: str
@@ -54,25 +54,26 @@ class Step(NamedTuple):
     said: str
     place: int
     beside: bool = False
-    """Whether the same lane shows at the same instant how a call ended."""
+    """Whether the same lane also shows a call's end at this instant."""
 
 
 def instant(at: float) -> str:
-    """An instant, exact to the millisecond, so that two that differ read differently."""
+    """An instant in words, exact to the millisecond, so that different instants read differently."""
     return f"{round(at, 3):,.3f}".rstrip("0").rstrip(".") + " s"
 
 
 def first_difference(own: Timeline, intended: Timeline) -> Difference | None:
-    """The first difference between a run and the intended one; None where both do the same.
+    """The first difference between a run and the intended one; None if both do the same.
 
-    Numbers shown beside how a call ended, and sentences in values, such as texts of errors, count only where nothing
-    else differs.
+    Numbers shown beside a call's end, and sentences in values such as texts of errors, count only if nothing else
+    differs.
     """
     return differences(own, intended)[0]
 
 
 def differences(own: Timeline, intended: Timeline) -> tuple[Difference | None, dict[str, float]]:
-    """The first difference, and the lanes that differ, as the picture calls them, with the instant from which on."""
+    """The first difference, and the picture's names of the lanes that differ, each with the instant of its first
+    difference."""
     if own.events == intended.events:
         return None, {}
     mine, meant = _Run(own), _Run(intended)
@@ -90,7 +91,7 @@ def differences(own: Timeline, intended: Timeline) -> tuple[Difference | None, d
 
 
 class _Run:
-    """A timeline as the steps, sleeps and calls of each lane, by its name in the picture; "" is what has none."""
+    """The steps, sleeps and calls of each lane, by its name in the picture; "" holds those without a lane."""
 
     def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline
@@ -111,7 +112,7 @@ class _Run:
         for one in calls.values():
             key = one.lane, one.service
             places[one.id] = counts[key] = counts.get(key, 0) + 1
-        # the number of a call depends on what the others do: its caller's own count doesn't
+        # a call's number depends on the other callers; its caller's own count doesn't
         receipts = {one.id: f"call {places[one.id]} of {one.service}" for one in calls.values()}
         for place, event in enumerate(self.timeline):
             call = calls.get(event.data.get("call", -1))
@@ -129,7 +130,7 @@ def _keys(value: Any) -> Sequence[str]:
 
 
 def _step(event: Event, place: int, count: int, receipts: Mapping[int, str]) -> Step | None:
-    """What an event is as a step; None for what isn't compared."""
+    """An event as a step; None if it isn't compared."""
     data, kind = event.data, event.kind
     service = clean(data.get("service", ""), 40)
     if kind == "call":
@@ -166,7 +167,7 @@ def _with_receipts(value: Any, receipts: Mapping[int, str]) -> Any:
 
 
 class _Pair(NamedTuple):
-    """The first steps of a lane that differ, and the instant of the last one that both have."""
+    """The first steps of a lane that differ, and the instant of the last common one."""
 
     own: Step | None
     intended: Step | None
@@ -178,13 +179,13 @@ class _Pair(NamedTuple):
 
 
 def _rank(pair: _Pair, lane: str) -> tuple[bool, int]:
-    """Of what differs at one instant lanes with a name come first, then what happened first."""
+    """Order differences at one instant: lanes with a name first, then by order of events."""
     step = pair.own or pair.intended
     return not lane, step.place if step else 0
 
 
 def _earliest(pairs: Mapping[str, _Pair]) -> list[tuple[str, _Pair]]:
-    """The lanes that may hold the first difference: a pause that differs lies before the steps that do."""
+    """The lanes that may hold the first difference: a differing pause lies before the differing steps."""
     first = min(pair.at for pair in pairs.values())
     return [(lane, pair) for lane, pair in pairs.items() if pair.before <= first + MOMENT]
 
@@ -210,7 +211,7 @@ def _numbers(*marks: Step) -> bool:
 
 
 _TEXTS = {"message", "args", "notes", "names", "builtins"}
-"""What an exception says beside its class: of one's own exceptions nobody may expect that it is the same."""
+"""What an exception says besides its class; an answer's own exceptions may say anything."""
 
 
 def _equal(one: Any, other: Any, strict: int) -> bool:
@@ -244,7 +245,7 @@ def _told(pair: _Pair, lane: str, own: _Run, intended: _Run) -> Difference:
 
 
 def _both(mine: Step, meant: Step, lane: str, places: Mapping[str, int]) -> tuple[str, str]:
-    """What both do at the same instant."""
+    """Words for two different steps at the same instant."""
     if mine.kind == meant.kind == "mark" and mine.data[0] == meant.data[0]:
         return mark_pair(lane, mine.data[0], mine.data[1], meant.data[1], places)
     if mine.kind == meant.kind == "call" and mine.said == meant.said:
@@ -257,7 +258,7 @@ def _said(step: Step, lane: str) -> str:
 
 
 def _one(step: Step | None, at: float, lane: str, run: _Run) -> str:
-    """What one of the runs does at an instant at which only the other one takes a step."""
+    """Words for the run that does nothing when the other takes a step."""
     if step is not None and step.at - at <= MOMENT:
         return _said(step, lane)
     doing = _meanwhile(lane, at, run)
@@ -267,7 +268,7 @@ def _one(step: Step | None, at: float, lane: str, run: _Run) -> str:
 
 
 def _meanwhile(lane: str, at: float, run: _Run) -> str:
-    """What a lane is waiting for at an instant."""
+    """What a lane waits for at an instant, in words."""
     for call in run.calls.get(lane, []) if lane else []:
         if call.start <= at and (call.end is None or call.end > at + MOMENT):
             return f"waits for {clean(call.service, 40)}"
@@ -276,7 +277,7 @@ def _meanwhile(lane: str, at: float, run: _Run) -> str:
 
 
 def _sleep_of(run: _Run, lane: str, since: float, at: float) -> Pause | None:
-    """The last sleep that a lane began between two instants, both included."""
+    """The last sleep that a lane began between two instants, inclusive."""
     found = run.sleeps.get(lane, []) if lane else []
     return next((one for one in reversed(found) if since - MOMENT <= one.start <= at + MOMENT), None)
 

@@ -95,7 +95,7 @@ def show(
 def rendered(
     picture: Timeline | Sheet | Figure | str, alt: str = "", *, table: bool = True, **layout: Any
 ) -> tuple[Markup, str]:
-    """The HTML that `show` displays, and the words that stand for it in plain text."""
+    """The HTML that `show` displays, and the words for plain text."""
     if isinstance(picture, Timeline):
         picture = lanes(picture, **layout)
     if isinstance(picture, Sheet):
@@ -121,7 +121,7 @@ def tables(sheet: Sheet, *, limit: int = 300) -> Markup:
 
 
 def display_html(markup: Markup, words: str) -> None:
-    """Rich output where there is a notebook, the words alone where there is none."""
+    """Display HTML in a notebook; print the words elsewhere."""
     try:
         from IPython.core.getipython import get_ipython
         from IPython.display import display
@@ -232,7 +232,7 @@ def _relabelled(markup: str, alt: str) -> tuple[str, str]:
 
 
 def chart_svg(fig: Figure, alt: str) -> str:
-    """A matplotlib figure as an SVG element, with its words for who can't see it."""
+    """A matplotlib figure as an SVG element, with its words for people who can't see it."""
     from faultlab.pictures.chart import chart_elements
 
     return framed(*chart_elements(fig), chart_title(fig), alt)

@@ -1,8 +1,8 @@
 """Timelines as lanes: one lane for each task or client, what it did from left to right, the world's faults behind.
 
-`scene.py` turns events into plain things (spans, points, bands); `lanes` gives them places on a sheet and chooses which
-words are shown: every word takes free room in its row, or is left out. `compare` puts two runs under each other on the
-same axis. Nothing here paints: see `svg.py`.
+`scene.py` turns events into spans, points and bands; `lanes` places them on a sheet and chooses which
+words are shown: a word takes free room in its row, or is left out. `compare` puts two runs below each other on the same
+    axis. `svg.py` paints the sheet.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def compare(
     width: int = WIDTH,
     limit: int = 8,
 ) -> Sheet:
-    """Two timelines under each other on the same axis: what was done, and what was meant.
+    """Two timelines below each other on the same axis: your run and the intended run.
 
     titles: words above each. alt: what is to be seen; without it both are described. width: pixels. limit: the most
     lanes of each.
@@ -136,7 +136,7 @@ def compare(
 
 
 def gutter_for(names: Iterable[str]) -> float:
-    """The room that these lanes' names need, within reason."""
+    """The width for these lanes' names in pixels, within limits."""
     return min(150.0, max([56.0, *(measure(clean(name)) + 20 for name in names)]))
 
 
@@ -236,7 +236,7 @@ def _plan(what: Scene, room: float | None, limit: int) -> _Plan:
 
 
 def _that_fit(rows: Sequence[int], room: float, limit: int) -> tuple[Size, int]:
-    """The largest size at which the lanes fit into the room; else the smallest, and how many lanes do."""
+    """The largest size at which all lanes fit; otherwise the smallest size, and how many lanes fit."""
     count = min(len(rows), limit)
     rest = 16 if count < len(rows) else 0
     for size in SIZES:
@@ -250,7 +250,7 @@ def _that_fit(rows: Sequence[int], room: float, limit: int) -> tuple[Size, int]:
 
 
 def rows_of(what: Scene) -> dict[str, list[list[Span]]]:
-    """Each lane's spans in as many rows as are needed so that none covers another (at most four)."""
+    """Each lane's spans in up to four rows, so that none covers another."""
     rows: dict[str, list[list[Span]]] = {name: [[]] for name in what.lanes}
     for span in sorted(what.spans, key=lambda span: (span.start, span.end)):
         own = rows[span.lane]
@@ -262,7 +262,7 @@ def rows_of(what: Scene) -> dict[str, list[list[Span]]]:
 
 
 def _follows(before: Span, after: Span) -> bool:
-    """Whether a span can stand in the same row: two calls without length at one instant can't."""
+    """Whether a span can stand in the same row: two calls without duration at one instant can't."""
     return after.start >= before.end and not (before.start == before.end == after.start == after.end)
 
 
@@ -287,7 +287,7 @@ def _draw_lanes(axis: Axis, plan: _Plan, top: float, names: Mapping[str, str]) -
 
 
 Words = list[tuple[int, float, str]]
-"""Words with their rank, the lowest of which is placed first, and their pixel."""
+"""Words with their rank (lowest first) and their pixel."""
 
 
 def draw_lane(
@@ -323,12 +323,12 @@ def _cross(span: Span, bar: Bar, points: Sequence[Point], axis: Axis) -> list[Sh
     return [Dots(((axis(span.end), bar.y + bar.height / 2),), CROSS, "cut")]
 
 
-# Which words are placed first when there isn't room for all: what the code shows of itself, then what went wrong.
+# The order in which words are placed if there isn't room for all: marks first, then failures.
 _RANK = {"failed": 1, "cancelled": 2, "attempt": 3, "ok": 4}
 
 
 def place_words(words: Words, axis: Axis, baseline: float, colors: Mapping[int, str]) -> list[Shape]:
-    """Words on one line, those left out for which there is no room; some ranks have colours of their own."""
+    """Words on one line; words without room are left out. Some ranks have colours of their own."""
     row = Row(axis.left, axis.right + 12)
     shapes: list[Shape] = []
     for rank, x, label in sorted(words):
@@ -340,7 +340,7 @@ def place_words(words: Words, axis: Axis, baseline: float, colors: Mapping[int, 
 
 
 def _inside(label: str, bar: Bar) -> list[Shape]:
-    """How long a sleep was, written into its line as in a technical drawing, if the line is long enough."""
+    """A sleep's duration, written into its line as in a technical drawing, if the line is long enough."""
     if measure(label, 10) + 12 > bar.width:
         return []
     room, middle = measure(label, 10) + 6, bar.x + bar.width / 2

@@ -1,4 +1,4 @@
-"""Names and values as a person reads them: without tokens, internal names, and the middle of long ones."""
+"""Names and values in readable form: without tokens and internal names, long ones shortened in the middle."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from faultlab.pictures.sheet import clean, measure
 from faultlab.timeline import Timeline
 
 ROOM = 48
-"""So many letters of a value are shown."""
+"""The most characters of a value that are shown."""
 
 NESTED = 50
-"""Lines of JSON with so many brackets stay as they are."""
+"""Lines of JSON with more brackets than this stay as they are."""
 
 _TOKEN = re.compile(r"(?<=\w)-[0-9a-f]{10}\b")
 _COUNTED = re.compile(r"(.*)#\d+", re.DOTALL)
@@ -22,17 +22,17 @@ _DIGITS = re.compile(r"(\d+)")
 
 
 def tidy(text: object) -> str:
-    """The text without what the world drew to tell its answers apart: `op-4f7b59e018` is `op`."""
+    """The text without the world's random suffixes: `op-4f7b59e018` becomes `op`."""
     return _TOKEN.sub("", str(text))
 
 
 def with_places(text: object, tokens: Mapping[str, int]) -> str:
-    """The text with each token's place among those of its name: `op (2nd)`."""
+    """The text with each token replaced by its place among those of its name: `op (2nd)`."""
     return _TOKEN.sub(lambda found: f" ({nth(tokens[found[0]])})" if found[0] in tokens else "", str(text))
 
 
 def token_places(*timelines: Timeline) -> dict[str, int]:
-    """The place of each token among those of its name, in the order in which the timelines show them."""
+    """The place of each token among those of its name, in the order of their appearance."""
     places: dict[str, int] = {}
     counts: dict[str, int] = {}
     for timeline in timelines:
@@ -52,13 +52,13 @@ def nth(number: int) -> str:
 
 
 def natural(name: str) -> tuple[list[tuple[int, str]], str]:
-    """A key by which `caller 2` comes before `caller 10`."""
+    """A sort key that puts `caller 2` before `caller 10`."""
     parts = _DIGITS.split(name)
     return [(int(part[:18]), "") if part.isdecimal() else (-1, part) for part in parts], name
 
 
 def lane_words(lanes: Iterable[str]) -> dict[str, str]:
-    """What each lane is called in a picture.
+    """Each lane's name in a picture.
 
     A task that nobody named is called by its function; where there are several of these, or the function's name is a
     private one, they are `task 1`, `task 2`, in their order.
@@ -72,7 +72,7 @@ def lane_words(lanes: Iterable[str]) -> dict[str, str]:
 
 
 def readable(value: Any, room: int = ROOM) -> str:
-    """A value of a timeline in words, shortened in its middle to so many letters."""
+    """A value of a timeline in words, shortened in the middle to this many characters."""
     value = parsed(value)
     text = value if isinstance(value, str) else _words(value)
     return shorten(clean(tidy(text), 2_000), room)
@@ -84,7 +84,7 @@ def state_word(value: Any) -> str:
 
 
 def parsed(value: Any) -> Any:
-    """A line of JSON as what it holds, anything else as it is."""
+    """The content of a line of JSON; other values unchanged."""
     if isinstance(value, str) and value.startswith("{") and value.count("{") + value.count("[") < NESTED:
         try:
             return json.loads(value)
@@ -94,7 +94,7 @@ def parsed(value: Any) -> Any:
 
 
 def shorten(text: str, room: int) -> str:
-    """The text, its middle left out where it has more than so many letters."""
+    """The text, shortened in the middle to this many characters."""
     if len(text) <= room:
         return text
     head = (room - 1) * 2 // 3
@@ -102,7 +102,7 @@ def shorten(text: str, room: int) -> str:
 
 
 def squeeze(text: object, width: float, size: int = 11) -> str:
-    """The words, cleaned, their middle left out so that they fit into the width in pixels."""
+    """The cleaned words, shortened in the middle to fit the width in pixels."""
     words = clean(text)
     room = len(words)
     while room > 2 and measure(shorten(words, room), size) > width:
@@ -126,7 +126,7 @@ def _inner(value: Any) -> str:
 
 
 def _error(value: Mapping[str, Any]) -> str:
-    """An exception, as a driver describes it, and what is said beside it."""
+    """A driver's description of an exception, and what is said besides."""
     if "error" not in value or "builtins" not in value:
         return ""
     known = ("error", "names", "builtins", "call", "args", "message", "notes", "cause", "exceptions", "how")
@@ -135,7 +135,7 @@ def _error(value: Mapping[str, Any]) -> str:
 
 
 def _special(value: Mapping[str, Any]) -> str:
-    """What `plain` made of a value that isn't plain."""
+    """A value that `plain` described because it isn't plain."""
     if len(value) != 1:
         return ""
     (kind, what), *_ = value.items()

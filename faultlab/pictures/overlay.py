@@ -1,6 +1,6 @@
-"""One picture of two runs: what was done, and in grey under it what was meant; the first difference is marked.
+"""Draw two runs in one picture: yours, and in grey below it the intended one, with the first difference marked.
 
-Each lane has two tracks on one time axis. Lanes that differ are drawn before others, where there isn't room for all.
+Each lane has two tracks on one time axis. If there isn't room for all, lanes that differ are drawn first.
 """
 
 from __future__ import annotations
@@ -32,35 +32,35 @@ from faultlab.pictures.words import describe
 from faultlab.timeline import Timeline
 
 HERE = "#A3006D"
-"""The first difference: dark enough to be read as words, and no colour of an outcome."""
+"""The colour of the first difference: dark enough for words, and not the colour of an outcome."""
 
 MEANT = "#6B6B6B"
 """The words of the intended run."""
 
 SAME = "In this run yours does the same as the intended one, as far as a picture can show it."
-"""What is said in place of a difference."""
+"""Said if there is no difference."""
 
 LIMIT = 8
 _TRACK, _WORDS = 7, 13
-"""Heights in pixels: of a row of the intended run, and of its words."""
+"""Heights in pixels of the intended run's rows and words."""
 
 
 @dataclass(frozen=True)
 class _Two:
-    """Both runs as things to draw, under the lanes' names in the picture."""
+    """Both runs as scenes, with the picture's names of lanes."""
 
     own: Scene
     intended: Scene
     difference: Difference | None
     since: dict[str, float]
-    """The lanes that differ, each with the instant from which on it does."""
+    """The lanes that differ, each with the instant of its first difference."""
     lanes: tuple[str, ...]
     """Those that are drawn."""
     hidden: int
 
 
 def overlay(own: Timeline, intended: Timeline, *, alt: str | None = None, width: int = WIDTH) -> Sheet:
-    """A run over the intended one, with the first difference marked and said in the description.
+    """A run drawn over the intended one, with the first difference marked and described.
 
     alt: what is to be seen; without it the difference and the own run are described. width: pixels.
 
@@ -118,10 +118,10 @@ def _two(own: Timeline, intended: Timeline) -> _Two:
 
 
 def _renamed(what: Scene, words: dict[str, str]) -> Scene:
-    """The same things under their lanes' names in a picture, without timeouts of tasks that nobody named."""
+    """A scene with the picture's names of lanes, without timeouts of unnamed tasks."""
     unnamed = {lane for lane, word in words.items() if lane != word}
     spans = {
-        # calls without length at one instant look like one
+        # calls without duration at one instant look like one
         span if span.end > span.start else span[:5]: span._replace(
             lane=words.get(span.lane, span.lane), label=_what_was_called(span.label)
         )
@@ -138,13 +138,13 @@ def _renamed(what: Scene, words: dict[str, str]) -> Scene:
 
 
 def _what_was_called(label: str) -> str:
-    """A span's words without what its colour says."""
+    """A span's words without those that its colour says."""
     return "" if label == "ok" else label.removesuffix(": ok")
 
 
 def _ends(two: _Two) -> tuple[float, float, bool]:
-    """The axis's ends, from what is drawn first (from 0 where that takes little room) to what is drawn last; whether
-    that leaves something out: what comes long after the first difference would press all else together.
+    """The axis's ends: the first drawn thing (or 0, if that is near) and the last; and whether
+    something is left out, because events long after the first difference would squeeze everything else.
     """
     spans = [span for what in (two.own, two.intended) for span in what.spans if span.lane in two.lanes]
     points = [point for what in (two.own, two.intended) for point in what.points if point.lane in two.lanes]
@@ -162,7 +162,7 @@ def _ends(two: _Two) -> tuple[float, float, bool]:
 
 
 def _until(two: _Two, until: float) -> _Two:
-    """Without the lanes in which nothing happens before an instant."""
+    """A scene without the lanes in which nothing happens before an instant."""
     things = [(span.lane, span.start) for what in (two.own, two.intended) for span in what.spans]
     things += [(point.lane, point.at) for what in (two.own, two.intended) for point in what.points]
     busy = {lane for lane, at in things if at <= until}
@@ -171,7 +171,7 @@ def _until(two: _Two, until: float) -> _Two:
 
 
 def _flag(difference: Difference | None, axis: Axis, top: float) -> tuple[list[Shape], int]:
-    """The words over the line that marks the first difference."""
+    """The words above the line that marks the first difference."""
     if difference is None:
         return [], 0
     words = "first difference"
@@ -208,7 +208,7 @@ def _draw_lanes(two: _Two, axis: Axis, top: float) -> tuple[list[Shape], float]:
 
 
 def _lane(two: _Two, lane: str, axis: Axis, y: float) -> tuple[list[Shape], float]:
-    """A lane's two tracks, and how high they are."""
+    """A lane's two tracks, and their height."""
     rows, points = _things(two.own, lane)
     meant_rows, meant_points = _things(two.intended, lane)
     own_words, meant_words = _words(two, lane, (rows, points), (meant_rows, meant_points))
@@ -228,12 +228,12 @@ _Things = tuple[list[list[Span]], list[Point]]
 
 
 def _things(what: Scene, lane: str) -> _Things:
-    """A lane's spans in rows, and its points; an empty row where it does nothing."""
+    """A lane's spans in rows, and its points; one empty row if it does nothing."""
     return rows_of(what).get(lane) or [[]], [point for point in what.points if point.lane == lane]
 
 
 def _meant(rows: list[list[Span]], points: list[Point], axis: Axis, y: float) -> tuple[list[Shape], float]:
-    """The intended run's track, in grey, and how high it is."""
+    """The intended run's track, in grey, and its height."""
     shapes: list[Shape] = []
     for index, row in enumerate(rows):
         for span in row:
@@ -250,9 +250,9 @@ _Words = list[tuple[int, float, str]]
 
 
 def _words(two: _Two, lane: str, own: _Things, meant: _Things) -> tuple[_Words, _Words]:
-    """The words over and under a lane: the first difference itself, what each run shows, how its calls ended.
+    """The words above and below a lane: the first difference, each run's marks, the ends of its calls.
 
-    Of the intended run only what isn't the same in one's own.
+    Words of the intended run only where it differs.
     """
     mine, other = _said(*own), _said(*meant)
     differing = [one for one in other if one not in mine] if lane in two.since else []
@@ -281,7 +281,7 @@ def _said(rows: list[list[Span]], points: list[Point]) -> _Words:
 
 
 def _joined(words: _Words, other: _Words, here: Difference | None) -> _Words:
-    """What is shown at one instant, as one text; first what the other run doesn't show. The difference has its own."""
+    """All marks at one instant as one text, first those that the other run lacks. The difference has its own words."""
     found: dict[float, list[str]] = {}
     for rank, at, text in sorted(words, key=lambda one: one in other):
         if rank == 0 and (here is None or abs(at - here.at) > 1e-5):
@@ -296,4 +296,4 @@ _GREY = {
     "attempt": "meant",
     "sleep": "meant_sleep",
 }
-"""The styles of the intended run: one grey, in the forms of the own run's outcomes."""
+"""The styles of the intended run: grey, with the same hatching and outline as the own run's outcomes."""

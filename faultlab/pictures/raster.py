@@ -1,6 +1,6 @@
-"""Many clients at once: a dot for each call, states as a ribbon of words, slots and who holds them, lines in steps.
+"""Draw many clients at once: a dot for each call, states as a ribbon of words, slots with their holders, step lines.
 
-Each picture is a pile of panels over one time axis. Like `lanes.py` this places things on a sheet and paints nothing.
+Each picture is a stack of panels over one time axis. Like `lanes.py` this places things on a sheet, and paints nothing.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def raster(
     states: a style for a state ("ok", "failed", "tone2").
     steps: lines below, by name: (instant in seconds, value) pairs.
     most, tops: where the scale of the arrivals ends, and that of each line, by its name; for pictures to compare.
-    limit: the most clients; the rest is counted, and not drawn.
+    limit: the most clients that are drawn; the rest is counted.
 
     Returns a Sheet, for `show`. Raises ValueError for a style that doesn't exist.
 
@@ -128,11 +128,11 @@ def slots(
 ) -> Sheet:
     """Slots as lanes, filled by the tenants that hold them.
 
-    intervals: who held which slot, as `occupancy` returns it.
+    intervals: the tenant of each slot over time, as `occupancy` returns it.
     title: words above it.
     alt: what is to be seen; without it each tenant's share is told.
     width: pixels. since, until: the axis's ends, in seconds.
-    order: the names of slots that come first, also of those that were never held.
+    order: the names of slots that come first, including those that were never held.
     tenants: a style for a tenant ("tone0" to "tone5").
     steps: lines below, by name: (instant in seconds, value) pairs.
     tops: where the scale of each line ends, by its name; for pictures to compare.
@@ -219,7 +219,7 @@ def _histogram(calls: Sequence[Call], axis: Axis, bin: float | None, top: float 
     counts: dict[int, int] = {}
     for call in calls:
         if axis.covers(call.start):
-            # Half a nanosecond of slack: 0.3 / 0.1 is a little less than 3.
+            # Half a nanosecond of slack, because 0.3 / 0.1 is a little less than 3.
             index = int((call.start - axis.since + 5e-10) / size)
             counts[index] = counts.get(index, 0) + 1
 
@@ -293,7 +293,7 @@ def _ribbon(lane: str, marks: Sequence[Mark], tones: Mapping[str, str], end: flo
 
 
 def _above(bars: Sequence[tuple[Bar, str]], axis: Axis, baseline: float) -> list[Shape]:
-    """The words that don't fit into their bars, over them, as far as there is room."""
+    """The words that don't fit into their bars, placed above them while there is room."""
     row = Row(axis.left, axis.right + 12)
     shapes: list[Shape] = []
     for bar, word in bars:
@@ -316,7 +316,7 @@ def _slots(held: Sequence[Interval], names: Sequence[str], tones: Mapping[str, s
                 continue
             x = axis(one.start)
             tip = f"{clean(one.tenant)}, {seconds(one.start)} to {seconds(one.end)}"
-            # A pixel of white between neighbours, so that two stays don't look like one.
+            # A white pixel between neighbours, so that two stays don't look like one.
             bar = Bar(x, places[one.slot] + 2, max(axis(one.end) - x - 1, 1.0), 18, tones[one.tenant], tip)
             shapes += [bar, *_word_in(bar, one.tenant)]
         if len(names) > len(shown):

@@ -1,4 +1,4 @@
-"""A timeline as the things that a picture shows: spans, points and bands, in seconds."""
+"""Turn a timeline into what a picture shows: spans, points and bands, in seconds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OUTCOME_STYLES = {"ok": "ok", "error": "failed", "cancelled": "cancelled", "pend
 
 
 class Span(NamedTuple):
-    """Something that lasted, in one lane. Times in seconds."""
+    """Something with a duration in one lane. Times in seconds."""
 
     lane: str
     start: float
@@ -36,7 +36,7 @@ class Point(NamedTuple):
 
 
 class Band(NamedTuple):
-    """Something that concerned everybody: a fault of the world, a blocking sleep, the run's end."""
+    """Something that concerned every lane: a fault of the world, a blocking sleep, the run's end."""
 
     start: float
     end: float
@@ -63,7 +63,7 @@ def lands(span: Span, points: Iterable[Point]) -> bool:
 def scene(timeline: Timeline, *, order: Sequence[str] = (), lines: Sequence[str] = ()) -> Scene:
     """The lanes, spans, points and bands of a timeline; lanes named in `order` come first, others as they begin.
 
-    Marks named in `lines` concern everybody: they are bands without length, not points of one lane.
+    Marks named in `lines` concern every lane: they are bands without duration, not points of one lane.
     """
     calls = [call for call in timeline.calls() if call.lane]
     several = len({call.service for call in calls}) > 1
@@ -91,7 +91,7 @@ def scene(timeline: Timeline, *, order: Sequence[str] = (), lines: Sequence[str]
 
 
 def bands_of(timeline: Timeline) -> Iterable[Band]:
-    """What concerned everybody: the world's faults, blocking sleeps, an end that wasn't a return."""
+    """The bands: the world's faults, blocking sleeps, an end that wasn't a return."""
     for words, start, stop in faults_of(timeline):
         yield Band(start, max(stop, start), "world", words)
     for event in timeline.of("blocked"):

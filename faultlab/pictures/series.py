@@ -1,4 +1,4 @@
-"""What a timeline says of numbers and slots: lines in steps, and who held what for how long."""
+"""Read numbers and slots from a timeline: step lines, and which tenant held which slot for how long."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Interval(NamedTuple):
 def occupancy(
     timeline: Timeline, service: str | None = None, *, tenant: Callable[[Call], str] = lambda call: call.lane
 ) -> list[Interval]:
-    """Calls as slots held: each takes the lowest slot that is free.
+    """Calls as held slots: each call takes the lowest free slot.
 
-    service: the calls of this one only. tenant: whose a call is; its lane's unless given.
+    service: only calls to this one. tenant: the tenant of a call; its lane unless given.
     """
     free_at: list[float] = []
     held: list[Interval] = []
@@ -40,7 +40,7 @@ def occupancy(
 
 
 def in_flight(timeline: Timeline, service: str | None = None) -> list[tuple[float, float]]:
-    """How many calls are under way, as a line in steps."""
+    """The number of calls in flight, as a step line."""
     changes: dict[float, int] = {0.0: 0}
     for call in timeline.calls(service):
         changes[call.start] = changes.get(call.start, 0) + 1
@@ -54,5 +54,5 @@ def in_flight(timeline: Timeline, service: str | None = None) -> list[tuple[floa
 
 
 def marked(timeline: Timeline, name: str, *, lane: str | None = None) -> list[tuple[float, float]]:
-    """The numbers that the code showed under this name (a queue's length, a counter), as a line in steps."""
+    """The numbers that the code marked under this name (a queue's length, a counter), as a step line."""
     return [(mark.at, float(mark.value)) for mark in timeline.marks(name, lane=lane)]

@@ -1,10 +1,10 @@
-"""A picture as plain data: bars, dots, lines and words with their places in pixels, before anyone paints them.
+"""A picture as plain data: bars, dots, lines and words with their places in pixels, before painting.
 
 `lanes.py` and `raster.py` lay a picture out, and `svg.py` paints it. The layout decides everything (colours by name,
 hatching line by line, which words are drawn and where), so the same timeline gives the same picture on every machine.
 
-Nothing is told by colour alone: what failed is hatched, what was given up hollow, a sleep thin, a state a word.
-Widths of words are estimated from DejaVu Sans, the widest of the fonts that browsers will choose for us.
+Nothing is said by colour alone: failures are hatched, cancelled calls hollow, sleeps thin, states have words.
+Widths of words are estimated from DejaVu Sans, the widest of the fonts that browsers will choose.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ INK, PALE, GRID = "#222222", "#595959", "#E3E3E3"
 
 
 class Style(NamedTuple):
-    """How something looks, and its word in the legend."""
+    """A style, and its word in the legend."""
 
     word: str
     fill: str
@@ -66,7 +66,7 @@ CROSS = 3.5
 
 
 class Bar(NamedTuple):
-    """A rectangle: something that lasted. `tip` is what hovering over it says."""
+    """A rectangle: something with a duration. `tip` is its tooltip."""
 
     x: float
     y: float
@@ -103,11 +103,11 @@ class Text(NamedTuple):
     bold: bool = False
     color: str = INK
     halo: bool = False
-    """Whether white keeps the words apart from what they stand on."""
+    """Whether a white outline separates the words from what is behind them."""
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom of the room that these words take."""
+        """Left, top, right and bottom of these words."""
         width = measure(self.text, self.size, self.bold)
         left = self.x - {"start": 0.0, "middle": width / 2, "end": width}[self.anchor]
         return left, self.y - 0.8 * self.size, left + width, self.y + 0.22 * self.size
@@ -129,7 +129,8 @@ class Plot(NamedTuple):
 
 @dataclass(frozen=True)
 class Sheet:
-    """A picture laid out: its size in pixels, its shapes from back to front, and its words for who can't see it."""
+    """A laid-out picture: its size in pixels, its shapes from back to front, and its words for people who can't see
+    it."""
 
     width: int
     height: int
@@ -137,7 +138,7 @@ class Sheet:
     title: str = ""
     alt: str = ""
     sources: tuple[tuple[str, Timeline], ...] = ()
-    """The timelines it was drawn from, each with its name: for the table of events beside the picture."""
+    """The timelines behind it, each with its name, for the table of events beside the picture."""
     plot: Plot | None = None
     """Where its one time axis lies: a player puts its playhead there."""
 
@@ -157,7 +158,7 @@ class Sheet:
 
 
 def stack(sheets: Sequence[Sheet], *, gap: int = 14, title: str = "", alt: str = "") -> Sheet:
-    """Sheets under each other on one sheet."""
+    """Stack sheets on one sheet."""
     shapes: list[Shape] = []
     y = 0
     for sheet in sheets:
@@ -173,7 +174,7 @@ def with_words(sheet: Sheet, *, title: str | None = None, alt: str | None = None
 
 
 def hatching(bar: Bar) -> list[tuple[float, float, float, float]]:
-    """The lines (x0, y0, x1, y1) of a bar's hatching, cut at its edges: no painter needs a pattern or a clip."""
+    """The lines (x0, y0, x1, y1) of a bar's hatching, cut at its edges, so that painters need no pattern or clip."""
     direction = STYLES[bar.style].hatch
     x, y, width, height = bar[:4]
     if direction == "-":
@@ -214,7 +215,7 @@ def dot_legend(styles: Iterable[tuple[str, str]], width: int, left: float = 8) -
 
 
 class Row:
-    """A line of words in which each takes the room that is still free."""
+    """A row of words, each of which takes free room."""
 
     def __init__(self, left: float, right: float) -> None:
         self.left, self.right = left, right
@@ -222,7 +223,7 @@ class Row:
         self._ends: list[float] = []
 
     def place(self, x: float, width: float) -> float | None:
-        """Take room for words at x, moved left only where they would leave the row; where they start, or None."""
+        """Take room for words at x, moved left if they would leave the row; return their start, or None."""
         x = max(self.left, min(x, self.right - width))
         if x + width > self.right + 0.01:
             return None
@@ -251,7 +252,7 @@ _SIGNS = {"…": 100, "·": 38, "×": 84, "µ": 74, "–": 50, "—": 100, "≥"
 _ELLIPSIS = "…"
 _LONGEST = 200
 
-# Characters that a picture must not contain: they end XML, move the writing direction, or draw outside their place.
+# Characters that a picture must not contain: they end XML, change the writing direction, or draw outside their place.
 _BANNED = (
     [(0, 31), (127, 159), (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x180B, 0x180F), (0x200B, 0x200F)]
     + [(0x2028, 0x202E), (0x2060, 0x206F), (0xD800, 0xDFFF), (0xFDD0, 0xFDEF), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF)]
@@ -264,23 +265,24 @@ _DROP.update(dict.fromkeys((9, 10, 13, 8232, 8233), 32))
 
 
 def clean(text: object, longest: int = _LONGEST) -> str:
-    """Words that are safe to draw: no control, bidirectional or XML-illegal character, single spaces, a sane length."""
+    """Words that are safe to draw: no control, bidirectional or XML-illegal characters, single spaces, a bounded
+    length."""
     words = str(text)
     return _clean(words[:longest]) + (_ELLIPSIS if len(words) > longest else "")
 
 
 def measure(text: str, size: int = 11, bold: bool = False) -> float:
-    """The width of cleaned words in pixels, rather too wide than too narrow."""
+    """The width of cleaned words in pixels; too wide rather than too narrow."""
     return _ems(text) * size * (1.18 if bold else 1.02)
 
 
 def is_plain(text: str) -> bool:
-    """Whether every browser's font has these letters in about the widths that we know: Latin, Greek, Cyrillic."""
+    """Whether we know the letters' widths in every browser's fonts: Latin, Greek, Cyrillic."""
     return text.isascii() or all(char < "\u0530" or char in _SIGNS for char in text)
 
 
 def fit(text: object, width: float, size: int = 11, bold: bool = False) -> str:
-    """The words, cleaned and cut with an ellipsis to what fits into the width."""
+    """The words, cleaned and cut with an ellipsis to fit the width."""
     words = clean(text)
     if measure(words, size, bold) <= width:
         return words
@@ -299,7 +301,7 @@ def wrapped(text: str, width: float) -> list[str]:
 
 
 def number(value: float) -> str:
-    """A number as a person writes it: at most three digits that matter."""
+    """A number as a person writes it: at most three significant digits."""
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}"
@@ -335,7 +337,7 @@ def _em(char: str) -> int:
     code = ord(char)
     if code >= 0x2E80:
         return 110 if code < 0x1F000 else 140
-    # An accent adds no width: what counts is the letter under it.
+    # An accent adds no width: the letter below it counts.
     base = ord(unicodedata.normalize("NFD", char)[0])
     if 32 <= base < 127:
         return _WIDTHS[base - 32]

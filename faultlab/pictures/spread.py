@@ -1,10 +1,10 @@
-"""Pictures of many numbers, which no run in lanes can show: how they are spread, and whether they stay under ceilings.
+"""Pictures of many numbers, which lanes can't show: their distribution, and whether they stay below ceilings.
 
-A section's test says what was seen, and what to draw of it, in one word for its `assert`:
+A section's test passes its message and the picture to its `assert` in one call:
 
     assert low < 0.1, spread(f"most of them from {low:.0%}", shares, of="pauses, as a share of their ceiling")
 
-The picture is made where the timelines are judged, of a size that doesn't grow with the numbers.
+The picture is made where the timelines are judged. Its size doesn't grow with the numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from faultlab.pictures.sheet import GRID, INK, PALE, Bar, Dots, Line, Shape, She
 WIDTH, LEFT, TOP, HEIGHT = 720, 64, 24, 150
 BINS = 20
 DOTS = 600
-"""At most so many numbers are drawn as dots, evenly taken."""
+"""The most numbers that are drawn as dots, evenly sampled."""
 
 
 class Seen(str):
@@ -34,9 +34,9 @@ class Seen(str):
 
 
 def spread(message: str, values: Sequence[float], *, of: str, until: float = 1.0) -> Seen:
-    """What was seen, over a picture of how numbers are spread; meant is evenly from 0 to `until`.
+    """A message with a picture of numbers that should be spread evenly from 0 to `until`.
 
-    of: what the numbers are, in words that stand at their axis.
+    of: the axis's words, which say what the numbers are.
     """
     last = until * max(1.0, min(3.0, nice(max(values, default=until) / until - 1e-6)))
     bins = round(BINS * last / until)
@@ -65,10 +65,10 @@ def spread(message: str, values: Sequence[float], *, of: str, until: float = 1.0
 
 
 def under(message: str, values: Sequence[Sequence[float]], ceilings: Sequence[float], *, of: str, each: str) -> Seen:
-    """What was seen, over a picture of numbers in groups and the ceiling of each group.
+    """A message with a picture of numbers in groups, each with its ceiling.
 
-    values: the numbers of the first group, of the second, and so on. ceilings: as many. of: what the numbers are, in
-    words with their unit. each: what a group is, in words.
+    values: the numbers of the first group, of the second, and so on. ceilings: as many. of: the axis's words, with the
+        unit. each: the name of a group.
     """
     up = _Up(max([*ceilings, *(value for group in values for value in group)], default=1.0))
     width = (WIDTH - 16 - LEFT) / max(len(ceilings), 1)
@@ -93,7 +93,7 @@ def under(message: str, values: Sequence[Sequence[float]], ceilings: Sequence[fl
 
 
 class _Up:
-    """Numbers from 0 upwards, on pixels."""
+    """Maps numbers from 0 upwards to pixels."""
 
     def __init__(self, most: float) -> None:
         self.step = nice(most / 4)

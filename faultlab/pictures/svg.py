@@ -1,4 +1,4 @@
-"""A sheet as SVG: one self-contained string, readable on light and dark pages, and for who can't see it.
+"""A sheet as SVG: one self-contained string, readable on light and dark pages, with words for people who can't see it.
 
 It holds no script, id, reference or font of its own, so that several can stand on a page and a strict page may show
 them; its style sheet (see `theme.py`) is about dark pages alone, and may be taken away. Hatching is drawn line by line
@@ -109,7 +109,7 @@ def _text(text: Text) -> str:
     look += ' font-weight="bold"' if text.bold else ""
     look += ' stroke="#FFFFFF" stroke-width="3" paint-order="stroke"' if text.halo else ""
     if not is_plain(text.text):
-        # Scripts whose width we can only guess are made to fit: a browser's font then can't run over its neighbour.
+        # Text in scripts of unknown width gets a fixed length, so that a browser's font can't overlap its neighbour.
         look += f' textLength="{_n(measure(text.text, text.size, text.bold))}" lengthAdjust="spacingAndGlyphs"'
     return f"<text {look}>{words}</text>"
 

@@ -1,4 +1,4 @@
-"""What code showed and how it ended, in words, one of two that differ beside the other."""
+"""Put marks and ends of runs into words; of two that differ, each beside the other."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from faultlab.pictures.sheet import clean
 from faultlab.timeline import Event
 
 _SHORT = 40
-"""Values with so many letters are said whole, and longer ones by what is different in them."""
+"""Values up to this many characters are said whole, longer ones by their difference."""
 
 _LONG = 90
-"""So many letters of a longer one are said."""
+"""The most characters of a longer value."""
 
 _ENDS = {
-    "deadlock": "waits for ever",
+    "deadlock": "waits forever",
     "livelock": "keeps running without time passing",
     "limit": "doesn't come to an end",
     "endless": "computes without an end",
@@ -28,21 +28,21 @@ _ENDS = {
 
 
 def end_words(event: Event) -> str:
-    """How a run ended that didn't return."""
+    """The end of a run that didn't return, in words."""
     how = str(event.data.get("how"))
     detail = clean(event.data.get("error", ""), 40)
     return _ENDS.get(how) or f"ends the run ({how}{' ' if detail else ''}{detail})"
 
 
 def mark_words(lane: str, name: str, value: Any) -> str:
-    """What a run shows under a name in a lane."""
+    """A run's mark under a name in a lane, in words."""
     if _outcome(value):
         return _whose(lane, name) + _ended(value)
     return _named(lane, name, readable(value, _LONG), value)
 
 
 def mark_pair(lane: str, name: str, own: Any, intended: Any, places: Mapping[str, int]) -> tuple[str, str]:
-    """What each of two runs shows under a name in a lane. `places` tells values apart that read the same."""
+    """Both runs' marks under a name in a lane, in words. `places` tells values apart that read the same."""
     if _outcome(own) and _outcome(intended):
         first, second = _outcomes(own, intended, places)
         return _whose(lane, name) + first, _whose(lane, name) + second
@@ -53,7 +53,7 @@ def mark_pair(lane: str, name: str, own: Any, intended: Any, places: Mapping[str
 
 
 def _whose(lane: str, name: str) -> str:
-    """The name of an outcome, where it isn't the lane's."""
+    """The name of an outcome, unless it is the lane's."""
     return "" if name == lane else f"{clean(tidy(name), 60)}: "
 
 
@@ -88,7 +88,7 @@ def _ended(value: Mapping[str, Any]) -> str:
 
 
 def _raised(own: Mapping[str, Any], intended: Mapping[str, Any], places: Mapping[str, int]) -> tuple[str, str]:
-    """Two exceptions of the same class, with the first thing that tells them apart."""
+    """Two exceptions of the same class, with the first difference between them."""
     words = f"raises {clean(own.get('error', 'an error'), 60)}"
     for tell in (_receipt, _cause, _notes, _inside, _message, _args, _classes):
         first, second = tell(own, intended, places), tell(intended, own, places)
@@ -117,7 +117,7 @@ def _notes(value: Mapping[str, Any], other: Mapping[str, Any], places: Mapping[s
 
 
 def _inside(value: Mapping[str, Any], other: Mapping[str, Any], places: Mapping[str, int]) -> str:
-    """The exceptions in a group, by their classes; of the same classes, the first that is different."""
+    """The exceptions in a group, by class; if the classes are the same, the first different one."""
     held = [group.get("exceptions") for group in (value, other)]
     groups = [[one for one in group if isinstance(one, dict)] if isinstance(group, list) else [] for group in held]
     names, others = ([str(one.get("error")) for one in group] for group in groups)
@@ -191,7 +191,7 @@ def _lists(own: list[Any], intended: list[Any], places: Mapping[str, int]) -> tu
 
 
 def _texts(own: str, intended: str, places: Mapping[str, int]) -> tuple[str, str]:
-    """Two texts: their first lines that differ; tokens by their places where nothing else differs."""
+    """The first lines in which two texts differ; tokens are told by their places if nothing else differs."""
     lines, meant = own.splitlines() or [""], intended.splitlines() or [""]
     first, second = next(((a, b) for a, b in zip_longest(lines, meant, fillvalue="") if a != b), ("", ""))
     if readable(first) == readable(second):

@@ -1,8 +1,8 @@
-"""Warm-ups, ungraded: predict, estimate, put lines in order, mend a bug; then see what happens.
+"""Ungraded warm-ups: predict, estimate, put lines in order, fix a bug; then see what happens.
 
-What is right is never written down: each warm-up is given the run that decides, and runs it at once. A choice of
-answers that lacks the right one, or lines whose right order doesn't work, is the author's mistake: ValueError, and the
-build fails. A warm-up is a widget; where no kernel answers, its question stays, with what happens folded below it.
+The right answer is never written down: each warm-up gets the run that decides, and runs it at once. Choices without the
+right one, or lines whose right order doesn't work, are the author's mistake: a ValueError, and the build fails. A
+warm-up is a widget. Without a kernel its question stays, with the answer folded below it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from faultlab.pictures.figure import display_html, rendered
 from faultlab.pictures.words import fill, prose, safe
 
 Picture = Callable[[Any], Any]
-"""From what was answered to a timeline, a sheet or an SVG string: the prediction may be drawn beside what happens."""
+"""From the learner's answer to a timeline, a sheet or an SVG string, which may draw the prediction beside what
+happens."""
 
 
 def predict(
@@ -29,7 +30,7 @@ def predict(
     why: str = "",
     picture: Picture | None = None,
 ) -> None:
-    """Ask for one of several answers, and then tell which one is right.
+    """Ask for one of several answers, then say which one is right.
 
     question: what is asked; code in backticks.
     choices: values, or words and their values.
@@ -69,7 +70,7 @@ def estimate(
     why: str = "",
     picture: Picture | None = None,
 ) -> None:
-    """Ask for a number, and then tell it.
+    """Ask for a number, then say the right one.
 
     question: what is asked; code in backticks.
     run: returns the number; it is run at once.
@@ -110,7 +111,7 @@ def arrange(
     """Ask for the order of some lines of code.
 
     question: what is asked; code in backticks.
-    lines: in a right order; they are shown in one that doesn't work.
+    lines: in a right order; they are shown in an order that doesn't work.
     trial: a function from the lines, as one text, to what is wrong with them, "" when nothing is: more than one order
         may be right.
     why: what is said when the order works.
@@ -145,9 +146,9 @@ def arrange(
 
 
 def mended(trial: Callable[[], str], *, well: str = "Mended.", hint: str = "", picture: Picture | None = None) -> bool:
-    """Say whether the cell above is fixed.
+    """Say whether the learner has fixed the cell above.
 
-    trial: returns what is still wrong, "" when nothing is; what it raises is wrong, too.
+    trial: returns what is still wrong, "" if nothing is; an exception counts as wrong too.
     well: what is said when nothing is wrong. hint: what may be unfolded otherwise.
     picture: a function from whether all is well to a timeline, a sheet or an SVG string.
 
@@ -184,7 +185,7 @@ def _ask(
     *,
     always: Markup | None = None,
 ) -> None:
-    """Show the question with its widget, and for where no kernel answers the question with its answer folded."""
+    """Show the question with its widget, and, for pages without a kernel, the question with its answer folded."""
     import ipywidgets
 
     asked = fill("<p><strong>{}</strong></p>", prose(question, 2000))
@@ -229,7 +230,7 @@ def _picture(picture: Picture | None, chosen: Any) -> Markup:
 
 
 def _shuffled(lines: Sequence[str], trial: Callable[[str], str]) -> list[str]:
-    """An order that doesn't work, the same in every process."""
+    """A fixed order that doesn't work, the same in every process."""
     draw = random.Random("\n".join(lines))
     shown = list(lines)
     for _ in range(20):

@@ -1,6 +1,6 @@
 """A timeline in a sentence, for readers who can't see the picture.
 
-Everything that is shown was once a name or a value in somebody's code: it is cleaned and escaped here.
+Everything shown was a name or a value in somebody's code: it is cleaned and escaped here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OUTCOMES = {"ok": "answered", "error": "failed", "cancelled": "given up", "pendi
 
 
 def describe(timeline: Timeline) -> str:
-    """One to three sentences that say what happened: who called what, how it went, what the world did, how it ended."""
+    """One to three sentences about what happened: the calls and their outcomes, the world's faults, the end."""
     actors = actors_of(timeline)
     if not actors:
         return "Nothing happened."
@@ -30,7 +30,7 @@ def describe(timeline: Timeline) -> str:
 
 
 def fill(template: str, *places: object, longest: int = 200) -> Markup:
-    """HTML with something in each {} of a template: words, cut at `longest` characters, or markup."""
+    """Fill each {} of an HTML template with words, cut at `longest` characters, or with markup."""
     return Markup(template.format(*[escaped(place, longest) for place in places]))
 
 
@@ -40,7 +40,7 @@ def escaped(words: object, longest: int = 200) -> Markup:
 
 
 def prose(text: str, longest: int = 200) -> Markup:
-    """The same for a sentence; what stands in backticks is set as code."""
+    """Like `escaped` for a sentence; text in backticks becomes code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escaped(text, longest))))
 
 
@@ -50,12 +50,12 @@ def safe(text: object, longest: int = 200) -> str:
 
 
 def actors_of(timeline: Timeline) -> list[str]:
-    """The lanes that did something: not the world's own, not the run's end."""
+    """The lanes in which something happened, without the world's and the run's end."""
     return list(dict.fromkeys(event.lane for event in timeline if event.kind not in ("world", "end") and event.lane))
 
 
 def faults_of(timeline: Timeline) -> list[tuple[str, float, float]]:
-    """What was wrong with the world: words, from, to (seconds)."""
+    """The world's faults: words, from, to (seconds)."""
     begun: dict[tuple[str, str], float] = {}
     faults: list[tuple[str, float, float]] = []
     for event in timeline.of("world"):

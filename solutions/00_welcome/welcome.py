@@ -156,7 +156,7 @@ def two_users():
     return simulate(both(), world=world).timeline
 
 
-# %%
+# %% cover="true"
 show(two_users(), title="What do two users of ask_twice get?", order=["Ada", "Bob"], until=2.4)
 
 # %% [markdown]

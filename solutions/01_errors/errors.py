@@ -362,7 +362,7 @@ def three():
     return simulate(all_three(query), world=world, catch=True)
 
 
-# %%
+# %% cover="true"
 run = three()
 show(run.timeline, title="User 2 fails at 0.2 s: what happens to the others?", until=0.9)
 print(repr(run.error))

@@ -171,7 +171,7 @@ def two_callers(caller):
     return simulate(beside_each_other({"lucky": caller(lucky), "unlucky": caller(unlucky)}), world=world).timeline
 
 
-# %%
+# %% cover="true"
 show(two_callers(try_again), title="Two failures and then an answer, or a dead service: what do the callers get?")
 
 # %% [markdown]

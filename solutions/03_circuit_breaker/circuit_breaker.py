@@ -151,7 +151,7 @@ def one_caller(seconds=24):
     return simulate(caller(), world=world).timeline
 
 
-# %%
+# %% cover="true"
 title = "An outage of 7 s: how many calls fail, and how many are rejected?"
 show(breaker_picture(one_caller(), title, who="caller", height=40, bin=0))
 

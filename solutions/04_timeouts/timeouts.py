@@ -384,7 +384,7 @@ _ = mended(
 # stopped yet. If you go on without awaiting the task, you work beside code that is still cleaning up.
 
 
-# %%
+# %% cover="true"
 async def cancel_and_wait():
     task = asyncio.create_task(with_finally(), name="with_finally")
     await asyncio.sleep(1)

@@ -436,7 +436,7 @@ explore(
 # for a second. (`with waiting(...)` draws the thin bar of a wait, and does nothing else.)
 
 
-# %%
+# %% cover="true"
 def line_of(people, permits=1, gives_up=None):
     """Let `people` queue for a permit; one of them may be cancelled at 0.5 s."""
     world = World()

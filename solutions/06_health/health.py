@@ -562,7 +562,7 @@ async def get_by_hand(asgi_app, path):
     return answer[0]["status"], answer[1]["body"].decode()
 
 
-# %%
+# %% cover="true"
 async def one_get():
     return await asyncio.create_task(get_by_hand(hello_app, "/livez"), name="app")
 

@@ -270,7 +270,7 @@ def visitors(behaviour, cached=True):
     return simulate(all_of_them, world=world)
 
 
-# %%
+# %% cover="true"
 made_for = visitors({"ann": ok({"as of": "now"}), "ben": hang(), "cleo": error("ConnectionError")})
 show(made_for.timeline, title="Three visitors: how long does each one wait?")
 made_for.value

@@ -349,7 +349,7 @@ async def parent():
     mark("job", job.get())
 
 
-# %% tags=["plumbing"] jupyter={"source_hidden": true}
+# %% tags=["plumbing"] jupyter={"source_hidden": true} cover="true"
 show(simulate(parent()).timeline, title="Which value of job does each task see?", order=["parent", "child"])
 
 # %% [markdown]

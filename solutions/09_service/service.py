@@ -134,7 +134,7 @@ def layered(order, op, parts):
 # Two layers around a backend that fails once, `layered("retry > timeout", backend, small_parts())`:
 
 
-# %% tags=["plumbing"] jupyter={"source_hidden": true}
+# %% tags=["plumbing"] jupyter={"source_hidden": true} cover="true"
 def two_layers():
     world = World()
     backend = world.service("backend", [error("ConnectionError")], latency=0.2)

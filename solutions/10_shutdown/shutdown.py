@@ -145,7 +145,7 @@ def kinds(timeline):
 # %% [markdown]
 # This is the stage up to the signal. Five requests are in flight, and the balancer still believes "ready".
 
-# %%
+# %% cover="true"
 show(drawn(deploy(Frozen), "SIGTERM at 3.2 s: which requests will suffer?", until=5))
 
 

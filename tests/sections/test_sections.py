@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autograder.authoring.examples import WrongAnswer, answers, cell_text, kinds, misfits, wrong_answers
-from autograder.course import Section
+from autograder.course import Section, file_for_check
 from autograder.judging.judge import Judge
 from autograder.judging.mistakes import MISTAKES_FILE, find_mistake, read_known
 from faultlab.scenario import load
@@ -85,7 +85,7 @@ def test_wrong_is_told(section, path, record_property):
     assert headline and expected, "two lines: # headline, # fails: ids"
     behaviours = judge(section, wrong.text)
     record_property("answer", (section.name, "mistake", path.stem, failed(behaviours)))
-    found = find_mistake(behaviours, read_known(section.released / MISTAKES_FILE))
+    found = find_mistake(behaviours, read_known(file_for_check(section.released, MISTAKES_FILE)))
     kind = dict(zip(answers(section, "wrong"), kinds(wrong_answers(section)), strict=True))[path]
     assert found is None or found.kind == kind, f"the student hears: {found.headline}"
     unknown = expected - {behaviour.test for behaviour in behaviours}
