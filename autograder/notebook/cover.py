@@ -1,7 +1,7 @@
 """The picture at a notebook's top, before anything was run: the last one that the cell marked `cover="true"` shows.
 
-The build runs that cell and the cells above it that it needs, on the virtual clock, and puts the picture below the
-title, as an `<img>` with its words: JupyterLab shows no attachment of this kind and no bare SVG.
+The build runs that cell and the cells above it that it needs, on the virtual clock. It puts the picture below the
+title, as an `<img>` with alt text, because JupyterLab shows no attachment of this kind and no bare SVG.
 """
 
 from __future__ import annotations

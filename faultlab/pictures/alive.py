@@ -1,8 +1,9 @@
 """Widgets that need a kernel, and what stands in their place where none answers them.
 
 A widget without its kernel is dead: after a reload it is an error's line, after a restart sliders that move nothing. So
-its start is displayed beside it as plain HTML. While the widget lives, a rule of CSS hides that; when it is dead (and
-on an exported page) the widget is hidden, and the start is there, with one line that says how to bring it to life.
+its start is displayed beside it as plain HTML. While the widget lives, a rule of CSS hides that picture. When it is
+dead, and on an exported page, the widget is hidden, and the picture is there, with one line that says how to bring the
+widget to life.
 """
 
 from __future__ import annotations

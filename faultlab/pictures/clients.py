@@ -1,4 +1,4 @@
-"""The clients of a raster: each in a row of its own, its calls as bars, or as dots where rows are low."""
+"""The clients of a raster: each has its own row, with its calls as bars, or as dots if rows are low."""
 
 from __future__ import annotations
 

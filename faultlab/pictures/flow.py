@@ -32,7 +32,7 @@ PLACES = 12
 
 @dataclass(frozen=True)
 class Cast:
-    """Who plays which part in a flow, by names that the notebook gives. See `play` for what each means."""
+    """The parts of a flow, by names that the notebook gives. See `play` for what each means."""
 
     callers: Callable[[str], str] | None = None
     servers: Callable[[Call], str] | None = None
@@ -84,7 +84,8 @@ _Wait = tuple[str, float, float, bool]
 
 
 def _waits(timeline: Timeline, calls: Sequence[Call], name: str) -> list[_Wait]:
-    """Who waits for a place before calling, from when to when: as the code shows it, or from marks or timeouts."""
+    """The callers that wait for a place before calling, from when to when: as the code shows it, or from marks or
+    timeouts."""
     if not name:
         return [
             (wait.lane, wait.start, timeline.duration if wait.end is None else wait.end, wait.how == "over")
@@ -182,7 +183,7 @@ def _server(name: str, number: int, requests: Sequence[Sequence[Any]], slots: in
 
 
 def _rests(timeline: Timeline, of_lane: Mapping[str, int], until: float) -> list[list[Any]]:
-    """Who sleeps, from when to when."""
+    """The callers that sleep, from when to when."""
     return [
         [of_lane[pause.lane], round(pause.start, 6), round(until if pause.end is None else pause.end, 6)]
         for pause in timeline.pauses("sleep")

@@ -72,7 +72,7 @@ def play(
     who: what the callers are, in the plural.
     callers: the caller that a lane belongs to (lambda lane: lane.split()[0]); each lane is one unless given. More than
         twelve are drawn as a block of dots.
-    servers: who serves a call (lambda call: "pool"); its service unless given.
+    servers: the server of a call (lambda call: "pool"); its service unless given.
     slots: how many places a server has, drawn as boxes: a number for each server, or one by its name.
     waits: the name of the mark with which a lane joins the queue; it leaves with its next call or mark. "timeout": a
         lane waits while its timeout runs, and gets its turn when the timeout is cancelled. Without it: the waits that

@@ -1,6 +1,6 @@
 """Colours on dark pages: a picture says its light colours itself, and a style sheet beside them says the dark ones.
 
-A picture is dark where the page around it is: in a dark theme of JupyterLab, and where the page says that it is dark
+A picture is dark if the page around it is: in a dark theme of JupyterLab, and where a page declares it
 (`color-scheme`), as our own pages do for people whose system is dark. Where style sheets are taken away, and in old
 browsers, it stays light.
 """

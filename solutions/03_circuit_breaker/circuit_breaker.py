@@ -433,8 +433,8 @@ ax.set_yscale("log")
 label_lines(ax)
 show(
     fig,
-    alt="Error rate from 1 to 55 % against the average number of calls until a breaker opens: 5 failures in all take "
-    "500 calls at 1 % and 25 at 20 %; 5 consecutive ones take ten billion at 1 %, 3,905 at 20 %, and about 42 at 55 %.",
+    alt="Error rate from 1 to 55 % against the average number of calls until a breaker opens. 5 failures in all take "
+    "500 calls at 1 % and 25 at 20 %. 5 consecutive ones take ten billion at 1 %, 3,905 at 20 %, and about 42 at 55 %.",
     fold="Five consecutive failures, or five in all",
 )
 

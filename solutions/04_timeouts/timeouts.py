@@ -495,7 +495,7 @@ async def finally_clean(do_work, clean_up):
 
 
 # %% [markdown]
-# ## Who really waits: cleanup lanes
+# ## The caller waits too: cleanup lanes
 #
 # This has a price, as in the puzzle: now the caller waits for the cleanup, too. And what if the cleanup hangs? There
 # are four ways to write it. The first two are the lecture's signal and the plain `await` above. The third gives the

@@ -40,7 +40,7 @@ def run(failures=1):
 
     return simulate(main(), world=world)
 
-explore(run, alt="Calls until one works.", failures=(0, 8), labels={"failures": "failures in a row"})
+explore(run, alt="Calls until one works.", failures=(0, 8), labels={"failures": "consecutive failures"})
 """
 
 
@@ -169,7 +169,7 @@ def test_sliders_go_with_their_kernel(with_slider: str, open_notebook) -> None:
     """A slider has its name; after a restart none is left that moves nothing; the cell run again brings it back."""
     page = open_notebook(with_slider)
     page.run_all()
-    named = page.page.get_by_role("slider", name="failures in a row")
+    named = page.page.get_by_role("slider", name="consecutive failures")
     expect(named).to_be_visible(timeout=WAIT)
     expect(page.page.get_by_role("group", name="Calls until one works.").first).to_be_visible(timeout=WAIT)
     page.menu("Kernel", re.compile("^Restart Kernel…"))

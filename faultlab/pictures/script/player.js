@@ -28,7 +28,7 @@ const STYLE = `
   .stage .fault { fill: #E69F00; fill-opacity: .3; stroke: #E69F00; stroke-dasharray: 5 3 }
   .still { overflow: hidden }
   .shown { position: absolute; overflow: hidden; pointer-events: none }
-  .veil { position: absolute; inset: 0; background: var(--paper); opacity: .82; will-change: transform }
+  .veil { position: absolute; inset: 0; background: var(--paper); will-change: transform }
   .head { position: absolute; inset: 0; border-left: 2px solid var(--lit); will-change: transform }
   .bar { display: flex; flex-wrap: wrap; align-items: center; gap: 6px; margin: 6px 4px 2px }
   button, select { font: inherit; color: var(--ink); background: var(--box); border: 1px solid var(--rule);

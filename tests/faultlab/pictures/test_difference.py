@@ -102,10 +102,10 @@ def test_ones_own_words_are_no_difference():
 
 
 def test_an_end_that_isnt_a_return():
-    """A run that waits for ever is said to."""
+    """A run that waits forever is said to."""
     own, intended = pens()
     own.put(2, "end", "", how="deadlock", message="task 'caller 2' waits")
-    assert between(own, intended).own == "waits for ever"
+    assert between(own, intended).own == "waits forever"
 
 
 def test_the_same(pen, busy):

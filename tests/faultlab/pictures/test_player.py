@@ -147,7 +147,7 @@ def test_two_runs_on_one_clock() -> None:
 
 
 def test_flow_of_requests() -> None:
-    """Who asks whom, from when to when, and how it ended; places are taken from the lowest."""
+    """Each call's caller and server, from when to when, and how it ended; places are taken from the lowest."""
     _, data = shown(herd())
     acts = data["runs"][0]["flow"]
     assert acts["callers"] == ["client 1", "client 2", "client 3"]
