@@ -129,7 +129,7 @@ def deploy(make, sigterm=3.2, both=False):
 
 def drawn(timeline, title, until=7, **layout):
     lines = ["SIGTERM", "gone", "SIGTERM: gone at once"]
-    return lanes(timeline, title=title, lines=lines, order=["balancer"], limit=18, until=until, **layout)
+    return lanes(timeline, title=title, lines=lines, limit=18, until=until, **layout)
 
 
 def suffered(timeline):

@@ -658,7 +658,7 @@ def storm_raster(timeline):
     fresh = counted(SimpleNamespace(timeline=timeline))[1]["primary"]
     steps = {"fresh answers, a second": list(enumerate(map(float, fresh)))}
     seen = {"state": "state", "states": LOOKS, "steps": steps, "service": "database", "who": "users"}
-    return raster(timeline, title="Does the service come back?", width=640, height=150, until=75, bin=1.0, **seen)
+    return raster(timeline, title="Does the service come back?", width=480, height=150, until=75, bin=1.0, **seen)
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
