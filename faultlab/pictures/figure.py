@@ -11,7 +11,7 @@ What a notebook's author needs::
     show(run.timeline, alt="...", title="...", until=3, order=["alice", "bob"], limit=20)
     show(run.timeline, fold="What happens")             # hidden until opened: after a question
     show(compare(mine, intended))                       # "your run" above, "intended run" below, one axis
-    show(raster(run.timeline, bin=0.1, until=4))        # a dot a call, arrivals counted below
+    show(raster(run.timeline, bin=0.1, until=4))        # a bar or a dot a call, arrivals counted below
     show(raster(run.timeline, state="state", states={"closed": "ok", "open": "failed"}))       # ribbon of states above
     show(slots(occupancy(run.timeline, "pool", tenant=lambda call: call.lane.split("-")[0]),   # who holds which slot
                steps={"queue": marked(run.timeline, "queue"), "in flight": in_flight(run.timeline)}))

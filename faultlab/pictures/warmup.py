@@ -222,7 +222,10 @@ def _reveal(said: str, why: str, picture: Picture | None, chosen: Any) -> Markup
 
 
 def _picture(picture: Picture | None, chosen: Any) -> Markup:
-    return Markup() if picture is None else rendered(picture(chosen), table=False)[0]
+    if picture is None:
+        return Markup()
+    drawn = rendered(picture(chosen), table=False)[0]
+    return fill('<div class="faultlab-fit" style="overflow-x:auto">{}</div>', drawn)
 
 
 def _shuffled(lines: Sequence[str], trial: Callable[[str], str]) -> list[str]:

@@ -22,7 +22,7 @@ NUMBER = re.compile(r"^[−-]?[\d,.]+$")
 
 MEANINGS = {
     "ok": re.compile(
-        r"answer|served|fresh|success|succe|ready|closed|passed|done|in time|in the right|\bok\b|plugged in|healthy"
+        r"answer|served|fresh|succe|ready|closed|passed|done|in time|in the right|\bok\b|plugged in|healthy"
     ),
     "failed": re.compile(r"fail|error|refused|late|turned|too high|broken|open|not ready|cut off|denied|limited"),
     "attempt": re.compile(r"attempt|asked|call|flight|request|tries|yours|half|demand|sent|probe"),
