@@ -11,7 +11,6 @@ from markupsafe import Markup
 from faultlab.pictures.sheet import clean, number
 from faultlab.pictures.words import fill
 
-
 LONGEST_UNIT = 3
 """So many letters after a label's comma are a unit."""
 
@@ -43,7 +42,12 @@ class Knobs:
     @property
     def words(self) -> str:
         """The setting in words."""
-        return ", ".join(_said(clean(self._names[name]), _words(value)) for name, value in self.values.items())
+        return ", ".join(self.parts)
+
+    @property
+    def parts(self) -> list[str]:
+        """The words of each slider: what it is set to."""
+        return [_said(clean(self._names[name]), _words(value)) for name, value in self.values.items()]
 
     def observe(self, moved: Callable[[object], None]) -> None:
         """Call `moved` whenever a slider has been moved."""
