@@ -58,7 +58,7 @@ def explore(
     knobs = Knobs(run, labels, sliders)
     view = _View(alt, height, until)
     start = knobs.words
-    still, events, size = view.draw(run(**knobs.values), start)
+    still, events, size = view.draw(run(**knobs.values), knobs.parts)
     wide, high = size[0] + 24, (height or size[1]) + 52  # of fixed size, so that nothing jumps
     screen = ipywidgets.HTML(layout={"width": f"{wide}px", "max_width": "100%", "height": f"{high}px"})
     table = ipywidgets.HTML()
@@ -70,7 +70,7 @@ def explore(
 
     def moved(_: object) -> None:
         try:
-            markup, events, _size = view.draw(run(**knobs.values), knobs.words)
+            markup, events, _size = view.draw(run(**knobs.values), knobs.parts)
             put(markup, events, view.said)
         except Exception as error:
             put(failed(error), Markup(), "this setting the run stopped")
@@ -93,19 +93,21 @@ class _View:
         self.said = ""
         self._alt, self._height, self._until = alt, height, until
         self._fixed = until is not None
-        self._now: tuple[str, Drawn] | None = None
-        self._before: tuple[str, Drawn] | None = None
+        self._now: tuple[list[str], Drawn] | None = None
+        self._before: tuple[list[str], Drawn] | None = None
         self._moved = 0.0
 
-    def draw(self, result: Any, said: str) -> tuple[Markup, Markup, tuple[int, int]]:
+    def draw(self, result: Any, parts: list[str]) -> tuple[Markup, Markup, tuple[int, int]]:
         """The picture of a setting as SVG, its events as a table, and its size."""
+        said = ", ".join(parts)
         now = self._drawn(result, f"{self._alt} At {said}." if said else self._alt)
         at = time.monotonic()
         if at - self._moved > STILL:
             self._before = self._now
-        self._moved, self._now = at, (said, now)
+        self._moved, self._now = at, (parts, now)
         markup, seen = with_ghost(now, self._before[1] if self._before else None)
-        self.said = f"{said}. Pale: {self._before[0]}" if self._before and seen else said
+        changed = [before for before in self._before[0] if before not in parts] if self._before and seen else []
+        self.said = f"{said}. Pale: {', '.join(changed)}" if changed else said
         return markup, now.events, (now.width, now.height)
 
     def _drawn(self, result: Any, alt: str) -> Drawn:

@@ -11,6 +11,9 @@ from markupsafe import Markup
 from faultlab.pictures.sheet import clean, number
 from faultlab.pictures.words import fill
 
+LONGEST_UNIT = 3
+"""So many letters after a label's comma are a unit."""
+
 
 class Knobs:
     """The widgets of a function's sliders, by name, and what they are set to.
@@ -39,7 +42,12 @@ class Knobs:
     @property
     def words(self) -> str:
         """The setting in words."""
-        return ", ".join(f"{clean(self._names[name])} {_words(value)}" for name, value in self.values.items())
+        return ", ".join(self.parts)
+
+    @property
+    def parts(self) -> list[str]:
+        """The words of each slider: what it is set to."""
+        return [_said(clean(self._names[name]), _words(value)) for name, value in self.values.items()]
 
     def observe(self, moved: Callable[[object], None]) -> None:
         """Call `moved` whenever a slider has been moved."""
@@ -114,6 +122,12 @@ def _words(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return number(value) if isinstance(value, float) else clean(value)
+
+
+def _said(label: str, value: str) -> str:
+    """A label and its value: `base delay, s` and 2 are "base delay 2 s"."""
+    name, _, unit = label.rpartition(", ")
+    return f"{name} {value} {unit}" if name and len(unit) <= LONGEST_UNIT else f"{label} {value}"
 
 
 def _name(run: Callable[..., Any]) -> str:

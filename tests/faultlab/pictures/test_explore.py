@@ -80,9 +80,9 @@ def test_start(page, herd):
         True,
     )
     assert (wait.value, wait.description, wait.readout_format) == (0.5, "wait, s", ".1f")
-    assert "At clients 3, wait, s 0.5" in page.screen.value
+    assert "At clients 3, wait 0.5 s" in page.screen.value
     assert (
-        'aria-label="Clients call. At clients 3, wait, s 0.5. client 0, client 1 and client 2 over' in page.screen.value
+        'aria-label="Clients call. At clients 3, wait 0.5 s. client 0, client 1 and client 2 over' in page.screen.value
     )
 
 
