@@ -79,7 +79,7 @@ for _, text in day():
 # Eleven lines, all of them true. **Before you go on: whose voucher was taken off twice?**
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
-COLOURS = {"alice": "#7B4FA3", "bob": "#8C5A2B", "carol": "#1B8AA6"}
+COLOURS = {"alice": "#7B4FA3", "bob": "#8C5A2B", "carol": "#34407F"}
 
 
 def raw_and_grouped(log):

@@ -1,6 +1,6 @@
 """What is done to `retry`: services that fail, callers that give up, many clients side by side.
 
-How often, in which order and for how long, the world draws; what a driver needs of it, it asks the world for.
+The world draws how often, in which order and how slowly services fail. A driver asks the world for what it must know.
 """
 
 import asyncio
@@ -14,21 +14,22 @@ DEFAULTS = {"max_attempts": 4, "base": 0.1, "cap": 2.0, "retry_on": (ConnectionE
 
 
 def said(**options):
-    """The options of a call: the defaults are said, so that a wrong one is a matter of its own, but for those that are
-    None here."""
+    """The options of a call. Defaults are passed explicitly, so that a wrong default fails one behaviour only; an option
+    that is None here is left out."""
     return {name: value for name, value in {**DEFAULTS, **options}.items() if value is not None}
 
 
 def briefly(draw):
-    """Seconds that an answer takes."""
+    """Draw how many seconds an answer takes."""
     return round(draw.uniform(0.02, 0.2), 3)
 
 
 @scenario
 def in_turn(world, attempts, failures=(ALWAYS,), callers=None, kind="ConnectionError", base=0.1, cap=2.0, seed=None):
-    """One caller after the other, each with a service of its own. Who may make how many `attempts`, and for whom the
-    service fails how many times before it answers, the world draws: each of both is given to one, as far as they go; to
-    so many `callers`, if that is said. None is a call without max_attempts.
+    """Callers call one after the other, each a service of its own.
+
+    The world shuffles `attempts` and `failures` and deals one of each to every caller; the shorter list is repeated.
+    There are as many callers as the longer list has entries, or `callers` of them. None is a call without max_attempts.
     """
     draw, number = world.stream("callers"), callers or max(len(attempts), len(failures))
     attempts, failures = (draw.sample([*values] * -(-number // len(values)), number) for values in (attempts, failures))
@@ -49,7 +50,7 @@ async def _(lab, number, options, seed):
 
 @scenario
 def long_after(world, failures, attempts):
-    """One caller; its op fails so often without asking the service, which would take long, and then asks it."""
+    """One caller. Its op raises so many failures without calling the service, to save time, and then calls it."""
     world.service("op")
     world.rounds(10_000)
     return {"failures": failures, "attempts": attempts}
@@ -72,7 +73,7 @@ async def _(lab, failures, attempts):
 
 @scenario
 def some_errors(world, kinds, retry_on=None):
-    """One caller for each kind of error: it comes once, and then an answer. Who meets which, the world draws."""
+    """One caller for each kind of error, in an order that the world draws: the error comes once, and then an answer."""
     kinds = list(kinds)
     world.stream("kinds").shuffle(kinds)
     for number, kind in enumerate(kinds, 1):
@@ -89,7 +90,7 @@ async def _(lab, services, retry_on):
 
 @scenario
 def some_results(world):
-    """One caller for each result, truthy or not, in an order that the world draws."""
+    """One caller for each result, truthy or falsy, in an order that the world draws."""
     results = [None, 0, False, "", [], {}, 0.0, "something"]
     world.stream("results").shuffle(results)
     for number, result in enumerate(results, 1):
@@ -105,8 +106,9 @@ async def _(lab, services):
 
 @scenario
 def told_when(world, shortest, longest, base=0.2, cap=0.2, seed=1):
-    """The service says how long to wait: first a time of `shortest` to `longest` s, then nothing, then very little. Of
-    two callers who have one attempt each it says the first of these to one, and nothing to the other.
+    """The service tells a caller how long to wait: first `shortest` to `longest` s, then nothing, then a tiny time.
+
+    Two more callers have one attempt each: the first is told nothing, the second is told the long time.
     """
     wait = round(world.stream("waits").uniform(shortest, longest), 3)
     says = [error("ConnectionError", TOKEN, after, retry_after=after) for after in (wait, 0.0005)]
@@ -126,8 +128,9 @@ async def _(lab, options, seed):
 
 @scenario
 def given_up(world, failures, after, base=0.001, cap=0.002, bystander=False):
-    """The caller is cancelled within the second that begins `after` s after its start, when, the world draws: while the
-    service, after `failures`, never answers, or while it pauses.
+    """The caller is cancelled while the service, after `failures`, never answers, or while the caller pauses.
+
+    The world draws the instant, within the second that begins `after` s after the caller's start.
     """
     world.service("op", [error()] * failures, then=hang(), latency=0.05)
     world.service("other", [error()], latency=0.05)
@@ -148,9 +151,11 @@ async def _(lab, base, cap, bystander):
 
 @scenario
 def in_a_hurry(world, deadline, takes=(0.05,), recovers=False, retry_after=None, base=0.1, cap=2.0, seed=1):
-    """Ten attempts and a deadline; the caller comes 40 s after the world began. An attempt takes about one of `takes` s,
-    which one, the world draws. If the service `recovers`, the last attempt that may start works, short pauses assumed.
-    It may ask for a pause, `retry_after`. Before that a caller without a deadline has two attempts.
+    """A caller with ten attempts and a deadline, in seconds, starts 40 s after the world began.
+
+    An attempt takes about one of `takes` s; the world draws which. If the service `recovers`, the last attempt that may
+    start works, provided that pauses are short. The service may ask for a pause of `retry_after` s. Before all that, a
+    caller without a deadline makes two attempts.
     """
     draw = world.stream("takes")
     takes = round(draw.choice(takes) * draw.uniform(0.99, 1.01), 3)
@@ -171,7 +176,7 @@ async def _(lab, options, seed):
 
 @scenario
 def at_once(world, clients=20):
-    """Clients side by side, each with a service of its own that fails a few times: how often, the world draws."""
+    """Clients side by side, each with a service of its own. The world draws whether it fails 0, 1 or 2 times."""
     draw = world.stream("failures")
     for number in range(1, clients + 1):
         world.service(f"op {number}", [error()] * draw.randrange(3), latency=0.3)
@@ -185,7 +190,7 @@ async def _(lab, services):
 
 @scenario
 def same_seeds(world, seeds, attempts=6, base=1.0, cap=1.0):
-    """One caller after the other, each with the random numbers of one of the seeds: which, the world draws."""
+    """Callers call one after the other, each with a generator of one of the seeds, in an order that the world draws."""
     seeds = list(seeds)
     world.stream("seeds").shuffle(seeds)
     for number in range(1, len(seeds) + 1):
@@ -204,10 +209,10 @@ async def _(lab, number, options):
 
 @scenario
 def many(world, clients, failures, seed, base=None, cap=None):
-    """Many clients side by side, each with a seed of its own; each one's call fails so often and then works. Without a
-    base or a cap nothing is said of it.
+    """Many clients side by side, each with a seed of its own. Each client's op fails `failures` times and then works.
 
-    Answers come at announced instants only: the world draws at the next one or at the one after.
+    A base or a cap that is None is left out of the call. Answers come at announced instants only: the world draws the
+    next one or the one after.
     """
     asked, every = {}, 1.01 * (cap or DEFAULTS["cap"])
 

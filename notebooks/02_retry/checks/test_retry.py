@@ -14,12 +14,12 @@ ROUNDING = 1e-6
 
 
 def asked(run, lane=None):
-    """The calls of op: what the driver asks the world for is none, and has no lane."""
+    """The calls of op. The driver's own questions to the world have no lane, and don't count."""
     return [call for call in run.calls(lane=lane) if call.lane]
 
 
 def outcome(run, who="caller"):
-    """How the call of this caller ended, and when; says so when it didn't."""
+    """How this caller's call ended, and when. Fails if the call never ended."""
     assert asked(run), "op was never called"
     marks = run.marks(who)
     assert marks, f"{who}: the call never came to an end"
@@ -27,7 +27,7 @@ def outcome(run, who="caller"):
 
 
 def callers(run, number):
-    """Each of so many callers, the attempts that it was given, and its calls; those of the fewest attempts first."""
+    """Each caller's name, its max_attempts and its calls; callers with the fewest attempts come first."""
     assert asked(run), "op was never called"
     given = [call.value for call in run.calls("max_attempts")]
     assert len(given) >= number, f"caller {len(given)}: the call never came to an end"
@@ -44,14 +44,14 @@ def words(ended, calls):
 
 
 def returned(ended, call):
-    """Whether what came out is what the service answered to this call."""
+    """Whether retry returned what the service answered to this call."""
     value = ended.get("value")
     same = ended["how"] == "returned" and value == call.value and type(value) is type(call.value)
     return same and call.outcome == "ok"
 
 
 def strange(ended, calls):
-    """Whether something else came out than the last call's own error."""
+    """Whether retry ended with something other than the last call's own error."""
     return not calls or ended.get("call") != calls[-1].id
 
 
@@ -91,6 +91,7 @@ def times(number):
     return "once" if number == 1 else f"{number:,} times"
 
 
+@pytest.mark.step("Attempts")
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("in_turn", attempts=[8], failures=[2])
 def test_recovers(run, number=1):
@@ -108,6 +109,7 @@ def test_recovers(run, number=1):
         assert late < BLINK, f"call {len(calls)} of op worked, its result came back {late:.2f} s later"
 
 
+@pytest.mark.step("Attempts")
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("in_turn", attempts=[1, 2, 3, 5, None])
 def test_exact_calls(run, number=5):
@@ -120,12 +122,13 @@ def test_exact_calls(run, number=5):
         assert len(calls) == (most or 4), f"{about}: op was called {times(len(calls))}"
 
 
+@pytest.mark.step("Attempts")
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("in_turn", attempts=[1, 2, 3, 5, 8], callers=3)
 def test_last_error(run, number=3):
-    """When all attempts fail, the last one's exception itself comes out
+    """When all attempts fail, the last attempt's own exception comes out
 
-    Hint: whoever calls retry wants to catch what op raised. Which statement lets an exception that was caught go on?
+    Hint: the caller of retry wants to catch what op raised. Which statement raises a caught exception again?
     """
     found = callers(run, number)
     for who, _, calls in found:
@@ -135,6 +138,7 @@ def test_last_error(run, number=3):
     assert max(len(calls) for *_, calls in found) > 1, "op was called only once, whatever max_attempts said"
 
 
+@pytest.mark.step("Errors")
 @pytest.mark.points(0.5)
 @pytest.mark.scenario(
     "some_errors",
@@ -151,7 +155,7 @@ def test_retry_on(
 ):
     """Only the errors in retry_on lead to another attempt, subclasses included
 
-    Hint: `except` takes a tuple of classes. Which one should it take here, and who handles all the others?
+    Hint: `except` accepts a tuple of classes. Which tuple belongs there? Let all other errors pass.
     """
     for run, again, number in zip(runs, (retried, custom), each, strict=True):
         found = []
@@ -170,12 +174,13 @@ def test_retry_on(
                 assert len(calls) == 1 and ended["how"] == "raised" and ended["call"] == calls[0].id, seen
 
 
+@pytest.mark.step("Attempts")
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("in_turn", attempts=[3], base=1.0, cap=8.0, seed=3)
 def test_no_pause_after_last(run, number=1):
     """After the last attempt there is no pause
 
-    Hint: a pause is only worth its time when another attempt follows. Check that before you sleep.
+    Hint: a pause makes sense only if another attempt follows. Check that before you sleep.
     """
     for who, _, calls in callers(run, number):
         ended, at = outcome(run, who)
@@ -184,6 +189,7 @@ def test_no_pause_after_last(run, number=1):
         assert abs(slept) < BLINK, f"slept {slept:.1f} s after the last attempt, then {words(ended, calls)}"
 
 
+@pytest.mark.step("Pauses")
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("many", clients=100, failures=4, base=0.1, cap=0.5, seed=1)
 @pytest.mark.scenario("many", clients=25, failures=1, cap=60.0, seed=2)
@@ -201,7 +207,7 @@ def test_in_range(runs, settings=((0.1, 0.5), (None, 60.0))):
             seen = f"{about}: a pause of {pause:.3f} s after attempt {number}, where the ceiling is {ceiling:g} s"
             assert pause <= ceiling + ROUNDING, drawn(run, seen, base or 0.1, cap)
         firsts.append(max(these[0] for these in found) / (base or 0.1))
-    usual, *default = firsts  # that pauses are too short is another behaviour, unless the default is to blame
+    usual, *default = firsts  # pauses that are too short are another behaviour, unless the default is to blame
     short = (
         f"without base, so it is 0.1: no pause after attempt 1 was longer than {default[0]:.0%} of it"
         if default
@@ -210,12 +216,13 @@ def test_in_range(runs, settings=((0.1, 0.5), (None, 60.0))):
     assert not default or default[0] > 0.8 * usual, short
 
 
+@pytest.mark.step("Pauses")
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("many", clients=100, failures=4, base=0.1, cap=0.5, seed=1)
 def test_full_jitter(runs, settings=((0.1, 0.5),)):
     """Pauses are spread evenly between 0 and the ceiling: full jitter
 
-    Hint: the whole pause is drawn, `rng.uniform(0, ceiling)`; nothing of it is fixed.
+    Hint: the whole pause is drawn, `rng.uniform(0, ceiling)`; no part of it is fixed.
     """
     shares = sorted(
         pause / min(cap, base * 2**number)
@@ -231,29 +238,31 @@ def test_full_jitter(runs, settings=((0.1, 0.5),)):
     assert even and wide, spread(seen, shares, of="pauses, each as a share of its ceiling")
 
 
+@pytest.mark.step("Pauses")
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("many", clients=100, failures=4, base=0.1, cap=0.5, seed=1)
 @pytest.mark.scenario("many", clients=25, failures=1, base=60.0, seed=3)
 def test_cap(runs, settings=((3, 0.5), (0, None))):
-    """Pauses grow up to the cap, and never pass it
+    """Pauses grow up to the cap, and never exceed it
 
-    Hint: the ceiling doubles with every attempt until it meets the cap; and nothing is added after that.
+    Hint: the ceiling doubles with every attempt until it reaches the cap; and nothing is added after that.
     """
     for run, (before, cap) in zip(runs, settings, strict=True):
         late = [pause for found in all_pauses(run) for pause in found[before:]]
-        assert late, "no client made as many attempts as it was given, so the cap was never met"
+        assert late, "no client made as many attempts as it was given, so the cap was never reached"
         about = f"cap={cap:g}" if cap else "without cap, so it is 2"
         assert max(late) <= (cap or 2) + ROUNDING, f"{about}: a pause of {max(late):.2f} s"
-        longest = f"{about}: of {len(late)} pauses that should reach it the longest was {max(late):.2f} s"
+        longest = f"{about}: the longest of {len(late)} pauses that should reach it was {max(late):.2f} s"
         assert max(late) > (0.9 if cap else 0.8) * (cap or 2), longest
 
 
+@pytest.mark.step("Pauses")
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("same_seeds", seeds=[7, 7, 8, 8, 9, 9])
 def test_seeded(run):
-    """The same seed gives the same pauses, another one others, and each attempt draws anew
+    """The same seed gives the same pauses, another seed gives others, and each attempt draws anew
 
-    Hint: draw from the `rng` that is handed in, once for each pause. With none, make one: `random.Random()`.
+    Hint: draw from the `rng` that is passed in, once for each pause. Without one, make one: `random.Random()`.
     """
     assert asked(run), "op was never called"
     found, seeds = {}, run.calls("seed")
@@ -279,13 +288,14 @@ def _listed(found, digits=2):
     return ", ".join(f"{pause:.{digits}f}" for pause in found) + " s"
 
 
+@pytest.mark.step("Errors")
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("given_up", failures=0, after=0.7)
 @pytest.mark.scenario("given_up", failures=1, after=0.7, base=1e6, cap=1e6)
 def test_cancelled(runs):
     """A cancelled call stops at once, inside op and during a pause
 
-    Hint: cancelling raises CancelledError at the `await`. It is no `Exception`: who mustn't catch it?
+    Hint: cancelling raises CancelledError at the `await`. It isn't an `Exception`: which `except` would catch it all the same?
     """
     for run, where in zip(runs, ("inside op", "during the pause"), strict=True):
         assert run.calls(lane="caller"), "op was never called"
@@ -296,18 +306,21 @@ def test_cancelled(runs):
         marks = run.marks("caller")
         assert marks, f"cancelled {where}: retry was still running 3 s later"
         ended, end = marks[-1].value, marks[-1].at
-        assert end > instant - BLINK, f"there was nothing to cancel {where}: retry {words(ended, run.calls())} before"
+        assert end > instant - BLINK, (
+            f"there was nothing to cancel {where}: before that, retry {words(ended, run.calls())}"
+        )
         assert ended["how"] == "cancelled", f"cancelled {where}: retry {words(ended, run.calls())}"
         assert end - instant < BLINK, f"cancelled {where}: retry went on for {end - instant:.2f} s"
 
 
+@pytest.mark.step("Limits")
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("in_a_hurry", deadline=10.0, base=1000.0, cap=1000.0)
 @pytest.mark.scenario("in_a_hurry", deadline=7.0, takes=[1.3, 1.6, 2.1, 2.6, 3.2], base=0.01, cap=0.01)
 @pytest.mark.scenario("in_a_hurry", deadline=7.0, takes=[1.3, 1.6, 2.1, 2.6, 3.2], base=0.01, cap=0.01, recovers=True)
 @pytest.mark.scenario("in_a_hurry", deadline=9.0, base=0.01, cap=0.01, retry_after=20.0)
 def test_deadline(runs, deadline=(10, 7, 7, 9), pause=(1000, 0.01, 0.01, 20)):
-    """No attempt starts after the deadline, none is cut by it, and nobody waits in vain
+    """No attempt starts after the deadline, none is cut off by it, and no caller waits in vain
 
     Hint: when you know the pause, you know when the next attempt would start. Is that in time, counted from the start?
     """
@@ -327,19 +340,20 @@ def test_deadline(runs, deadline=(10, 7, 7, 9), pause=(1000, 0.01, 0.01, 20)):
         left = limit - (calls[-1].end - began)
         worked = calls[-1].outcome == "ok"
         assert worked or left <= longest, f"{about}: another attempt could start in time, {len(calls)} did"
-        # which error comes out when nothing helps is another behaviour, if it is the same without a deadline
+        # Which error comes out in the end is another behaviour, if it is the same without a deadline.
         same = strange(usual, before) and [usual["how"], usual.get("error")] == [ended["how"], ended.get("error")]
         good = returned(ended, calls[-1]) if worked else same or ended.get("call") == calls[-1].id
         assert good, f"{about}, op was called {times(len(calls))}: retry {words(ended, calls)}"
         assert worked or number != 2, f"{about}: the attempt that works could start in time, {len(calls)} did"
 
 
+@pytest.mark.step("Limits")
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("told_when", shortest=4.0, longest=24.0)
 def test_retry_after(run, ceiling=0.2):
-    """An exception's retry_after is the shortest pause, above the cap too
+    """An exception's retry_after is the minimum pause, even above the cap
 
-    Hint: of two waits, the drawn one and the one the service asks for, take the longer. Not every exception has one.
+    Hint: take the longer of the drawn pause and the pause that the service asks for. Not every exception asks for one.
     """
     ended, _ = outcome(run)
     found, calls = pauses(run, "caller"), run.calls(lane="caller")
@@ -356,7 +370,9 @@ def test_retry_after(run, ceiling=0.2):
     slept = {name: _slept_after_all(run, name) for name in ("once, not told", "once")}
     (ended, _), once = outcome(run, "once"), run.calls(lane="once")
     seen = f"max_attempts=1: slept {slept['once']:.2f} s for retry_after, and then {words(ended, once)}"
-    assert slept["once"] < BLINK or slept["once, not told"] > BLINK, seen  # who always sleeps is told so elsewhere
+    assert slept["once"] < BLINK or slept["once, not told"] > BLINK, (
+        seen
+    )  # another behaviour is about an answer that always sleeps
 
 
 def _slept_after_all(run, who):
@@ -365,6 +381,7 @@ def _slept_after_all(run, who):
     return waited(calls[-1], at, ended, calls) if calls else 0.0
 
 
+@pytest.mark.step("Attempts")
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("in_turn", attempts=[1, 0, 3, -1, 9, -2, 2, -7], failures=[0])
 def test_at_least_one_attempt(run):
@@ -382,6 +399,7 @@ def test_at_least_one_attempt(run):
             assert len(calls) == 1 and returned(ended, calls[0]), f"{about} and op works: {words(ended, calls)}"
 
 
+@pytest.mark.step("Attempts")
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("some_results")
 def test_any_result(run):
@@ -397,6 +415,7 @@ def test_any_result(run):
         assert len(calls) == 1 and returned(ended, calls[0]), seen
 
 
+@pytest.mark.step("Attempts")
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("at_once")
 def test_independent(run):
@@ -411,13 +430,14 @@ def test_independent(run):
         calls = run.calls(name)
         assert calls and calls[0].start < BLINK, f"{name}: its first attempt had to wait for other callers"
     retried = [name for name in names if len(run.calls(name)) > 1]
-    assert retried, "nobody called op again"
+    assert retried, "no caller called op again"
     for name in names:
         calls = run.calls(name)
         ended, _ = outcome(run, name)
         assert returned(ended, calls[-1]), f"{name}, with 19 others beside it: retry {words(ended, calls)}"
 
 
+@pytest.mark.step("Pauses")
 @pytest.mark.points(0)
 @pytest.mark.scenario("long_after", failures=1030, attempts=1200)
 def test_no_overflow(run):

@@ -1,19 +1,19 @@
-"""What is done to `CircuitBreaker`: a script of calls, some of which fail, hang or are given up.
+"""What the tests do to `CircuitBreaker`: they play scripts of calls, some of which fail, hang or are cancelled.
 
 A script is a list of lines such as
 
-    "A at 0: fails after 0.2"                      one call; a KeyError with "fails with KeyError after 0.2"
-    "B at 1: works or fails after 0.2 or 3"        in one round this, in another one that
-    "B at 1: works after 0.2 to 0.9"               it takes a time between these two, which the world draws
+    "A at 0: fails after 0.2"                      one call; "fails with KeyError after 0.2" raises a KeyError
+    "B at 1: works or fails after 0.2 or 3"        alternatives: one in this round, another in the next
+    "B at 1: works after 0.2 to 0.9"               the world draws a duration between these two
     "C at 2: hangs, cancelled at 5"                its caller gives up
     "D at 3: raises at once"                       op itself raises, before there is anything to await
-    "25 x E at 31: works after 1"                  callers E1 to E25 in the same instant
+    "25 x E at 31: works after 1"                  callers E1 to E25 at the same instant
     "F on other at 4: works after 0.2"             through another breaker with the same options
     "look at 6"                                    the state is read
 
-Each script is played in rounds, each with a new breaker: one round with every first alternative, one with every second.
-Where a number of `rounds` is asked for, every combination comes as often as any other. The world draws the order of the
-rounds. Seconds count from the start of a round; only the world knows what will come of a call.
+Each script is played in rounds, each against a new breaker: first with every first alternative, then with every second.
+If a test asks for a number of `rounds`, every combination comes equally often. The world draws the order of the rounds.
+Seconds count from the start of a round. Only the world knows how a call will end.
 """
 
 import asyncio
@@ -28,17 +28,20 @@ EITHER = re.compile(r"[\w.]+(?: or [\w.]+)+")
 FALSY = {"None": None, "zero": 0, "False": False, "nothing": [], "silence": ""}
 
 DEFAULTS = {"failure_threshold": 5, "recovery_time": 30.0, "half_open_max": 1, "success_threshold": 1}
-"""Said wherever a script says nothing else, so that a wrong default is a matter of its own."""
+"""Options of every breaker unless a script sets others: so a wrong default fails only the tests of that default."""
 
 
 @scenario
 def story(world, script, options=None, without=None, ignored=None, watched=False, rounds=None):
-    """The calls of a script, in the order of their instants, and that so many times. The option that it does `without`
-    isn't said."""
+    """Play the calls of a script in the order of their times, once for each round.
+
+    script: its lines. options: the breaker's options. without: an option that is left to its default. ignored: names
+    of exceptions for which is_failure returns False. watched: whether on_state_change is given. rounds: how many.
+    """
     draw = world.stream("story")
     lines = list(_drawn(script, rounds, draw))
     told = [_told(world, f"op {number} of {len(lines)}", one) for number, one in enumerate(lines, 1)]
-    end = max(end for _, end in told) + 1.5  # the same for all of them: when one ends tells nothing of it
+    end = max(end for _, end in told) + 1.5  # the same for all rounds: when a round ends says nothing about it
     return {
         "rounds": [steps for steps, _ in told],
         "end": end,
@@ -49,7 +52,7 @@ def story(world, script, options=None, without=None, ignored=None, watched=False
 
 
 def _drawn(script, rounds, draw):
-    """The script's lines for each round, the alternatives chosen."""
+    """The script's lines for each round, with its alternatives chosen."""
     text = BETWEEN.sub(lambda it: f"{draw.uniform(float(it['least']), float(it['most'])):.3f}", "\n".join(script))
     alternatives = [found.split(" or ") for found in EITHER.findall(text)]
     if rounds is None:
@@ -65,7 +68,7 @@ def _drawn(script, rounds, draw):
 
 
 def _told(world, service, lines):
-    """One round: its steps, and the last second of it."""
+    """Set up one round; return its steps and its last second."""
     calls = read_script(lines)
     ends = {call.who: call.ends[0] for call in calls if call.ends}
     replies = {who: _reply(end) for who, end in ends.items()}
@@ -84,9 +87,9 @@ def _reply(end):
     if end.how in ("works", "works at once"):
         return ok(FALSY[what], after=takes) if what in FALSY else ok(after=takes)
     if end.how in ("fails", "raises", "raises at once"):
-        carries = (1.0,) if what == "CircuitOpenError" else ()  # the notebook's own class: another breaker's rejection
+        carries = (1.0,) if what == "CircuitOpenError" else ()  # as another breaker raises it
         return error("ConnectionError" if not what or what in FALSY else what, *carries, after=takes)
-    raise ValueError(f"no call ends so: {end.how!r}")
+    raise ValueError(f"no call can end like this: {end.how!r}")
 
 
 @story.driver
@@ -96,7 +99,7 @@ async def _(lab, rounds, end, options, ignored, watched):
 
 
 async def _play(lab, number, service, steps, options, end):
-    """One round: its marks and its service carry its number."""
+    """Play one round; its marks and its service carry its number."""
     begin = asyncio.get_running_loop().time()
     breakers, tasks = {}, {}
     for at, what, who, name in steps:
@@ -114,7 +117,7 @@ async def _play(lab, number, service, steps, options, end):
 
 
 def _options(lab, options, ignored, watched):
-    """What crosses over is plain: functions are made here."""
+    """The breaker's options; the brief holds only plain data, so the functions are made here."""
     options = dict(options)
     if ignored is not None:
         options["is_failure"] = lambda exc: type(exc).__name__ not in ignored
@@ -133,7 +136,7 @@ async def _asking(lab, number, service, who):
 
 
 async def _at_once(lab, number, service, who):
-    """An op whose answer, or error, is there when it is called; the world has made it before."""
+    """An op that answers or raises as soon as it is called: the world has decided its result beforehand."""
     found = value = None
     try:
         value = await lab.service(service, f"{who}, asked before")(who)
@@ -153,7 +156,7 @@ async def _at_once(lab, number, service, who):
 
 
 async def _caller(lab, number, breaker, op):
-    """One call: how it ended, and what a rejection says."""
+    """Make one call; mark how it ended and which retry_after a rejection carries."""
     said = {}
 
     async def call():

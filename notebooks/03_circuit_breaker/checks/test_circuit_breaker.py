@@ -1,4 +1,4 @@
-"""What must be true of `CircuitBreaker`: each test reads the timeline of one or more scripts (see scenarios.py)."""
+"""What must be true of `CircuitBreaker`: each test reads the timelines of one or more scripts (see scenarios.py)."""
 
 from itertools import groupby, pairwise
 from math import inf
@@ -9,13 +9,13 @@ import pytest
 from faultlab.plain import worded
 
 BLINK = 0.001
-"""Seconds that "at once" may take."""
+"""The longest that "at once" may take, in seconds."""
 ROUNDING = 0.05
-"""Seconds by which a `retry_after` may be off."""
+"""By how many seconds `retry_after` may be off."""
 
 
 class Round:
-    """One of the times that a script was played: the calls of its op and its marks, until the next round begins."""
+    """One round of a script: the calls of its op and its marks, until the next round begins."""
 
     def __init__(self, run, number=1, rounds=1):
         self._number = number
@@ -31,13 +31,13 @@ class Round:
 
 
 def _until(over, call):
-    """The call as it was seen before that instant."""
+    """The call as it looked before this instant: pending, unless it had ended."""
     return call if call.end is None or call.end < over else call._replace(end=None, outcome="pending")
 
 
 def told(*runs):
-    """Every round of these runs, in an order that doesn't depend on the one that was drawn: so it is always the same
-    mistake that is told first."""
+    """All rounds of these runs, in an order that doesn't depend on the drawn one: the same mistake is always reported
+    first."""
     return [one for run in runs for one in sorted(_rounds(run), key=_went)]
 
 
@@ -56,7 +56,7 @@ def _lasted(call):
 
 
 def seen(one, who):
-    """One caller: its call of op, if there was one, and how its own call ended."""
+    """What happened to one caller: its call of op, if there was one, and how its call of the breaker ended."""
     assert one.calls(), "op was never called"
     call = next(iter(one.calls(lane=who)), None)
     outcome = next(iter(one.marks("outcome", lane=who)), None)
@@ -68,7 +68,7 @@ def seen(one, who):
         ended=ended,
         at=outcome.at if outcome else None,
         rejected=call is None and refused,
-        words=f"op {'was' if call else 'was not'} called, the call {_how(ended)}",
+        words=f"op {'was' if call else 'was not'} called and the call {_how(ended)}",
     )
 
 
@@ -77,8 +77,13 @@ def _how(ended):
     return words.get(ended["how"], "was cancelled" if ended["how"] == "cancelled" else "never ended")
 
 
+def _did(call):
+    words = {"ok": f"returned {worded(call.value)}", "error": f"raised {call.error}", "cancelled": "was cancelled"}
+    return words.get(call.outcome, "never ended")
+
+
 def own(one):
-    """Whether what came out is what op answered to this very call."""
+    """Whether the caller got exactly what op returned or raised for this call."""
     if one.call is None or one.call.outcome == "error":
         return one.call is not None and one.ended["how"] == "raised" and one.ended["call"] == one.call.id
     value = one.ended.get("value")
@@ -86,55 +91,58 @@ def own(one):
 
 
 def passes(one, who, about):
-    """The caller comes through to op, and is back as soon as op has answered. With what is another question."""
+    """Assert that this caller's call reaches op and ends as soon as op does. Other tests check its result."""
     found = seen(one, who)
-    assert found.call is not None, f"{about}: the next call should come through, but {found.words}"
+    assert found.call is not None, f"{about}: the next call should be let through, but {found.words}"
     if found.call.outcome in ("ok", "error"):
-        took = f"op answered after {found.call.end - found.call.start:.1f} s"
-        assert found.at is not None, f"{about}: {took}, and the call never ended"
+        took = f"op ended after {found.call.end - found.call.start:.1f} s"
+        assert found.at is not None, f"{about}: {took}, but the call never ended"
         late = found.at - found.call.end
-        assert late < BLINK, f"{about}: {took}, the call ended {late:.1f} s later"
-        assert late > -BLINK, f"{about}: {took}, the call ended {-late:.1f} s earlier"
+        assert late < BLINK, f"{about}: {took}, but the call ended {late:.1f} s later"
+        assert late > -BLINK, f"{about}: {took}, but the call ended {-late:.1f} s earlier"
     return found
 
 
 def blocked(one, who, about):
-    """The caller doesn't come through. What it is told is another question."""
+    """Assert that this caller's call doesn't reach op. Other tests check what the caller is told."""
     found = seen(one, who)
     assert found.call is None, f"{about}: the next call should be rejected, but op was called"
     return found
 
 
 def works(one, who, about):
-    """The caller comes through. Whether op then worked, as the world drew it."""
+    """Assert that this caller's call reaches op; return whether op then worked, as the world drew it."""
     return passes(one, who, about).call.outcome == "ok"
 
 
 def opened(one, who):
-    """The instant at which this caller's failure came in, which opens the circuit."""
+    """The instant at which this caller's failure ended, which opens the circuit."""
     found = passes(one, who, "failure_threshold isn't reached")
     assert found.call.end is not None, f"op never answered {who}"
     return found.call.end
 
 
 def instant(one, at):
-    """When the script is at `at` s: its first call comes at 0."""
+    """The instant at which this round's script reaches second `at`; its first call comes at second 0."""
     return one.calls()[0].start + at
 
 
 def recovers(one, asks, since, recovery, about):
-    """Who asks (name and second) within `recovery` s since `since` is rejected, and let through after it."""
+    """Assert that calls (caller, second) are rejected until `recovery` s after `since`, and later ones let through."""
     time = f"recovery_time={recovery:g}" if recovery else without("recovery_time", 30)
     for who, at in asks:
         open_for = instant(one, at) - since
         ready = open_for > (recovery or 30)
         found = (passes if ready else blocked)(one, who, f"{time}, {open_for:.1f} s {about}")
         waited = found.call.start - since - open_for if ready else 0
-        assert waited < BLINK, f"{time}: a call after it waited {waited:.1f} s"
+        assert waited < BLINK, f"{time}: a call after that time waited {waited:.1f} s"
 
 
 def crowd(one, name, number, expected, about, and_later=lambda one: ""):
-    """Of the callers name1, name2, ... exactly so many reach op, in the same instant. Returns those who don't."""
+    """Assert that exactly `expected` of the callers name1, name2, ... reach op, at the same instant.
+
+    Returns the callers that don't reach it.
+    """
     calls = [call for call in one.calls() if call.lane.startswith(name) and call.lane[len(name) :].isdigit()]
     assert one.calls(), "op was never called"
     words = f"{about}: of {number} calls at once {len(calls) or 'none'} reached op, not {expected or 'none'}"
@@ -145,31 +153,31 @@ def crowd(one, name, number, expected, about, and_later=lambda one: ""):
 
 
 def later(name, after):
-    """Words for how many of these callers reach op so many seconds after a crowd that is still under way."""
+    """How many callers of this name reach op while the crowd's calls, `after` s old, are still in flight, in words."""
 
     def words(one):
         crowded = [call for call in one.calls() if call.lane.startswith("B")]
         count = sum(call.lane.startswith(name) for call in one.calls())
         busy = all(call.end is None or call.end > call.start + after for call in crowded)
-        return f"; while these wait for their answers, {count or 'none'} of those who come later" if busy else ""
+        return f"; while those were in flight, {count or 'none'} of the later calls reached it" if busy else ""
 
     return words
 
 
 def looks(one, expected, about):
-    """The state as it was read."""
+    """Assert that each look at the state saw this one."""
     assert one.calls(), "op was never called"
     for mark in one.marks("look"):
         assert mark.value == expected, f"{about}: state was {worded(mark.value)}, not {expected!r}"
 
 
 def without(option, default):
-    """Of a breaker that was made without this option."""
-    return f"without {option}, so it is {default:g}"
+    """Words for a breaker that was made without this option."""
+    return f"no {option} given (so it is {default:g})"
 
 
 def history(calls):
-    """How calls came back, in order, in words, and how many consecutive failures there were in the end."""
+    """The results in the order in which calls finished, in words, and how many consecutive failures ended them."""
     back = sorted((call for call in calls if call.end is not None), key=lambda call: call.end)
     parts = [(good, len(list(same))) for good, same in groupby(call.outcome == "ok" for call in back)]
     words = [_counted(number, "success" if good else "failure") for good, number in parts]
@@ -202,13 +210,13 @@ def _counted(number, what):
 def test_unchanged(run, number=7):
     """What op returns or raises comes out unchanged
 
-    Hint: return the very result, and let the very exception go on: a bare `raise` in the `except` block does that.
+    Hint: return op's own result. A bare `raise` in the `except` block passes op's own exception on.
     """
     found = [passes(Round(run), who, "closed") for who in "ABCDEFGH"[:number]]
     for one in sorted(found, key=lambda one: (one.call.error or "", str(one.call.value)), reverse=True):
         gave = f"returned {one.call.value!r}" if one.call.outcome == "ok" else f"raised {one.call.error}"
-        another = ", another object" if one.ended.get("error") == one.call.error else ""
-        assert own(one), f"op {gave}: the call {_how(one.ended)}{another}"
+        another = ", another object" if one.call.error and one.ended.get("error") == one.call.error else ""
+        assert own(one), f"op {gave}, but the call {_how(one.ended)}{another}"
 
 
 @pytest.mark.step("Closed")
@@ -223,19 +231,19 @@ def test_unchanged(run, number=7):
     ],
 )
 def test_concurrent(run):
-    """Calls run side by side: none waits for another one's op
+    """Calls run concurrently: none waits for another call's op
 
-    Hint: a lock may guard the few lines that count, never the `await op()` between them.
+    Hint: a lock may guard the few lines that count, but never the `await op()` between them.
     """
-    about = "closed, while other calls wait for their answers"
+    about = "closed, while other calls are in flight"
     for one in told(run):
         passes(one, "A", "closed")
-        crowd(one, "B", 8, 8, "closed, while another call waits for its answer")
+        crowd(one, "B", 8, 8, "closed, while another call is in flight")
         for who, at in (("B1", 1), ("B8", 1), ("C", 2)):
             found = passes(one, who, about)
             waited = found.call.start - instant(one, at)
             assert waited < BLINK, f"{about}: the next one waited {waited:.2f} s"
-            assert own(found), f"{about}: {who}'s op {found.call.outcome}, the call {_how(found.ended)}"
+            assert own(found), f"{about}: {who}'s op {_did(found.call)}, but the call {_how(found.ended)}"
 
 
 @pytest.mark.step("Closed")
@@ -282,17 +290,17 @@ def test_concurrent(run):
     ],
 )
 def test_opens(runs, settings=((3, "ABC"), (2, "ABC"), (None, ("A1", "A2", "A3", "A4", "B")), (2, "AB"))):
-    """failure_threshold consecutive failures open the circuit, counted in the order in which calls come back
+    """failure_threshold consecutive failures open the circuit, counted in the order in which calls finish
 
-    Hint: add one where a call has just failed, and compare at once. What counts is when calls end, not when they begin.
+    Hint: when a call has failed, add one and compare at once. Count calls when they finish, not when they start.
     """
     for run, (threshold, before) in zip(runs, settings, strict=True):
         for one in told(run):
             about = f"failure_threshold={threshold}" if threshold else without("failure_threshold", 5)
-            calls = [passes(one, who, f"{about}, not so many failures yet").call for who in before]
+            calls = [passes(one, who, f"{about}, fewer consecutive failures so far").call for who in before]
             words, row = history(calls)
             nested = any(call.error == "CircuitOpenError" for call in calls)
-            about = f"{about}, {words} came back" + (" (a failure is another breaker's CircuitOpenError)" * nested)
+            about = f"{about}, {words} so far" + (" (a failure here is another breaker's CircuitOpenError)" * nested)
             opens = row >= (threshold or 5)
             (blocked if opens else passes)(one, "D", about)
             looks(one, "open" if opens else "closed", about)
@@ -315,15 +323,15 @@ def test_opens(runs, settings=((3, "ABC"), (2, "ABC"), (None, ("A1", "A2", "A3",
     ],
 )
 def test_success_resets(run, callers="ABCDEF"):
-    """A success in between starts the count anew
+    """A success in between resets the count
 
-    Hint: *consecutive* failures: what does a success do to the number so far?
+    Hint: only *consecutive* failures count. What does a success do to the count so far?
     """
     for one in told(run):
         calls = []
         for who in callers:
             words, row = history(calls)
-            about = f"failure_threshold=4, {words} came back"
+            about = f"failure_threshold=4, {words} so far"
             if row >= 4:
                 blocked(one, who, about)
             else:
@@ -360,9 +368,9 @@ def test_success_resets(run, callers="ABCDEF"):
     ],
 )
 def test_is_failure(runs, ignored=("KeyError",)):
-    """An exception that is no failure for is_failure counts as a success
+    """An exception for which is_failure returns False counts as a success
 
-    Hint: ask `is_failure(exc)` before you count, and do the same as for a result if it says no. The exception goes on.
+    Hint: ask `is_failure(exc)` before you count. If it says no, count a success; raise the exception in either case.
     """
     closed, probed = runs
     for one in told(closed):
@@ -379,7 +387,7 @@ def test_is_failure(runs, ignored=("KeyError",)):
         let = passes if good else blocked
         let(one, "C", about)
         let(one, "D", about)
-        let(one, "E", f"{about}, so it closes; one failure since" if good else about)
+        let(one, "E", f"{about}, so it closes; then one failure" if good else about)
 
 
 @pytest.mark.step("Closed")
@@ -393,19 +401,19 @@ def test_is_failure(runs, ignored=("KeyError",)):
     ],
 )
 def test_sync_raise(run):
-    """An op that raises before there is anything to await has failed like any other
+    """An op that raises before there is anything to await counts as a failure like any other
 
-    Hint: `op()` itself may raise. Is it inside your `try`, together with its `await`?
+    Hint: the call `op()` may raise by itself. Is it inside your `try`, together with its `await`?
     """
     for one in told(run):
         assert one.marks("at once", lane="A1"), "op was never called"
         made, ended = one.calls(lane="A1, asked before")[0], seen(one, "A1").ended
         if made.outcome == "error":
             unchanged = ended["how"] == "raised" and ended["call"] == made.id
-            assert unchanged, f"op() raised {made.error} at once, the call {_how(ended)}"
-            blocked(one, "D", "failure_threshold=3, op() raised at once 3 times and more")
+            assert unchanged, f"op() raised {made.error} at once, but the call {_how(ended)}"
+            blocked(one, "D", "failure_threshold=3, op() raised at once 3 times or more")
         else:
-            passes(one, "D", "failure_threshold=3, op() gave an answer at once")
+            passes(one, "D", "failure_threshold=3, op() answered at once")
 
 
 @pytest.mark.step("Closed")
@@ -425,14 +433,14 @@ def test_sync_raise(run):
 def test_instances(run):
     """Two breakers share nothing
 
-    Hint: what a breaker remembers belongs to `self`, set in `__init__`; a class attribute is one for all.
+    Hint: set what a breaker remembers on `self`, in `__init__`. All breakers share a class attribute.
     """
     about = "failure_threshold=4, 2 failures on this breaker"
     for one in told(run):
         for first, who in (("C1", "E"), ("D1", "F")):
-            good = works(one, first, f"{about}; another one has failures of its own")
+            good = works(one, first, f"{about}; another breaker has failures of its own")
             since = "successes" if good else "failures"
-            (passes if good else blocked)(one, who, f"{about}, then 3 {since}; another one has calls of its own")
+            (passes if good else blocked)(one, who, f"{about}, then 3 {since}; another breaker has calls of its own")
 
 
 # --- Open ------------------------------------------------------------------------------------------------------------
@@ -454,9 +462,9 @@ def test_instances(run):
     ],
 )
 def test_rejects(run, asks=(("C", 5.5), ("D", 9.1), ("E", 26.6)), again=("F", 45.2), recovery=30.0):
-    """While open every call is rejected at once; retry_after says how many seconds are left
+    """While open, every call is rejected at once, and retry_after is the number of seconds left
 
-    Hint: remember when it opened. What is left is that instant plus recovery_time minus now.
+    Hint: remember when the circuit opened. What is left is that instant plus recovery_time minus now.
     """
     for one in told(run):
         since = opened(one, "B1")
@@ -468,12 +476,12 @@ def test_rejects(run, asks=(("C", 5.5), ("D", 9.1), ("E", 26.6)), again=("F", 45
 
 
 def turned_down(one, who, asked, since, recovery, state, opener):
-    """The caller is rejected at once, and told how long the circuit stays open, which a call of `opener` opened."""
+    """Assert that the caller is rejected at once and told how long the circuit, opened by `opener`, stays open."""
     about = f"recovery_time={recovery:g}, {state} for {asked - since:.1f} s"
     found = blocked(one, who, about)
     assert found.rejected, f"{about}: the next call should raise CircuitOpenError, but {found.words}"
     waited = found.at - asked
-    assert waited < BLINK, f"{about}: the next call waited {waited:.1f} s for its rejection"
+    assert waited < BLINK, f"{about}: the next call was rejected only after {waited:.1f} s"
     said, left = said_by(one, who), since + recovery - found.at
     assert isinstance(said, float), f"{about}: retry_after was {worded(said)}, not a number of seconds"
     looks_like = {
@@ -486,7 +494,7 @@ def turned_down(one, who, asked, since, recovery, state, opener):
 
 
 def said_by(one, who):
-    """What the rejection of this caller gives as `retry_after`; a float where it is a number."""
+    """The `retry_after` of this caller's rejection: a float if it is a number, otherwise whatever it is."""
     said = next((mark.value for mark in one.marks("retry_after", lane=who)), None)
     return float(said) if isinstance(said, int | float) and not isinstance(said, bool) else said
 
@@ -535,9 +543,9 @@ def test_recovery_time(
         (4.0, "A1", (4.9, 5.1, 5.9, 6.1)),
     ),
 ):
-    """Until recovery_time is over calls are rejected, after it one is let through
+    """Calls are rejected until recovery_time is over; after it, one is let through
 
-    Hint: nobody has to wake the breaker: the next call that comes looks at the clock.
+    Hint: the breaker needs no timer: the next call looks at the clock.
     """
     for run, (recovery, last, asks) in zip(runs, settings, strict=True):
         for one in told(run):
@@ -597,9 +605,9 @@ def test_recovery_time(
     ],
 )
 def test_closes(runs, settings=((1, "B", 2), (3, "BCD", 2), (None, "B", 2)), most=3):
-    """success_threshold probes that work close the circuit, and no fewer
+    """success_threshold successful probes close the circuit, and no fewer
 
-    Hint: half-open, count the probes that came back well. Reaching success_threshold is one more change of state.
+    Hint: while half-open, count the successful probes. When they reach success_threshold, the state changes once more.
     """
     *alone, beside = runs
     for run, (threshold, probes, after) in zip(alone, settings, strict=True):
@@ -622,12 +630,12 @@ def test_closes(runs, settings=((1, "B", 2), (3, "BCD", 2), (None, "B", 2)), mos
                 blocked(one, "F", f"{about}, one failed")
             else:
                 looks(one, "half_open", about)
-                if seen(one, "E").call is not None:  # how many probes pass is another behaviour
+                if seen(one, "E").call is not None:  # another test checks how many probes pass
                     blocked(one, "F", f"{about}, then one failed")
     for one in told(beside):
         if seen(one, "B").call is not None:
             good = works(one, "B", "recovery_time is over")
-            about = f"half_open_max={most}, a probe {'worked' if good else 'failed'} while another one is under way"
+            about = f"half_open_max={most}, a probe {'worked' if good else 'failed'} while another one was in flight"
             looks(one, "closed" if good else "open", about)
             crowd(one, "E", 5, 5 if good else 0, about)
 
@@ -658,15 +666,15 @@ def test_closes(runs, settings=((1, "B", 2), (3, "BCD", 2), (None, "B", 2)), mos
     ],
 )
 def test_reopens(runs, recovery=30.0):
-    """A probe that fails opens the circuit again, for a full recovery_time from that moment
+    """A failed probe opens the circuit again, for a full recovery_time from that moment
 
-    Hint: the same change to open as the first time, with a new instant; failure_threshold plays no part here.
+    Hint: change to open exactly as the first time, at a new instant. failure_threshold plays no part here.
     """
     for one in told(*runs):
         probe = passes(one, "B", "recovery_time is over").call
         good, took = probe.outcome == "ok", opened(one, "B") - probe.start
         let, how = (passes, "worked") if good else (blocked, "failed")
-        let(one, "C", f"a probe took {took:g} s and has just {how}")
+        let(one, "C", f"a probe took {took:g} s and {how}")
         let(one, "D", f"recovery_time={recovery:g}, {recovery - 0.1:g} s after a probe {how}")
         passes(one, "E", f"recovery_time={recovery:g}, {recovery + 0.1:g} s after a probe {how}")
 
@@ -705,28 +713,28 @@ def test_reopens(runs, recovery=30.0):
 def test_one_probe(runs, callers=20, settings=((1.3, 4), (21, 1), (1, 4)), default=1):
     """Half-open, one call at a time is let through, however many come at once
 
-    Hint: between the look at the number of probes and its increase there must be no `await`: then nobody slips between.
+    Hint: check the number of probes and increase it with no `await` in between: then no other call can slip in.
     """
-    beside = ("", "", ", and calls from before came back")
+    beside = ("", "", ", and calls from before the outage ended")
     for number, (run, (after, expected), more) in enumerate(zip(runs, settings, beside, strict=True)):
         most = without("half_open_max", 1) if number == default else "half_open_max=1"
-        for one in reversed(told(run)):  # the longest first: those who come later meet probes under way
+        for one in reversed(told(run)):  # the longest first: later calls meet probes in flight
             opened(one, "A1")
             others = crowd(one, "B", callers, 1, f"{most}, recovery_time is over", later("C", after))
             probe = next(call for call in one.calls() if call.lane.startswith("B"))
             waited = max((other.at for other in others if other.at is not None), default=0) - probe.start
-            assert waited < BLINK, f"{most}: a call that may not pass waited {waited:.1f} s for its rejection"
+            assert waited < BLINK, f"{most}: a call that may not pass was rejected only after {waited:.1f} s"
             if probe.end is not None and probe.end < probe.start + after:
                 closes = "worked" if probe.outcome == "ok" else "failed, and recovery_time is over again"
                 others += crowd(one, "C", 4, expected, f"{most}, the probe {closes}")
             else:
-                others += crowd(one, "C", 4, 0, f"{most}, while a probe waits for its answer{more}")
+                others += crowd(one, "C", 4, 0, f"{most}, while a probe is in flight{more}")
             for other in others:
-                words = f"{most}, not let through: {other.words}, which isn't CircuitOpenError"
+                words = f"{most}: a call that may not pass should raise CircuitOpenError, but {other.words}"
                 assert other.rejected, words
                 said = said_by(one, other.who)
-                words = f"{most}, not let through: retry_after was {worded(said)}, not a number from 0 up"
-                assert not isinstance(said, float) or said > -ROUNDING, words  # no number at all is another behaviour
+                words = f"{most}: retry_after of a rejected call was {worded(said)}, not a number from 0 up"
+                assert not isinstance(said, float) or said > -ROUNDING, words  # another test checks that it is a number
 
 
 @pytest.mark.step("Half-open")
@@ -755,21 +763,21 @@ def test_one_probe(runs, callers=20, settings=((1.3, 4), (21, 1), (1, 4)), defau
 def test_some_probes(runs, most=(3, 3), callers=20, after=1.5):
     """Half-open, half_open_max calls are let through at the same time
 
-    Hint: count the probes that are under way: one more when one is let through, one less when it is back.
+    Hint: count the probes in flight: add one when you let a call through, and subtract one when it ends.
     """
     run, in_turn = runs
-    for one in reversed(told(run)):  # the longest first: those who come later meet probes under way
+    for one in reversed(told(run)):  # the longest first: later calls meet probes in flight
         opened(one, "A1")
         crowd(one, "B", callers, most[0], f"half_open_max={most[0]}, recovery_time is over", later("C", after))
         probe = next(call for call in one.calls() if call.lane.startswith("B"))
         back = probe.end is not None and probe.end < probe.start + after
-        about = "the probes worked" if back else "while so many probes wait for their answers"
+        about = "the probes worked" if back else "while that many probes are in flight"
         crowd(one, "C", 4, 4 if back else 0, f"half_open_max={most[0]}, {about}")
     for one in told(in_turn):
         for who in "PQR":
             passes(one, who, f"half_open_max={most[1]}, recovery_time is over")
-        crowd(one, "C", 4, 1, f"half_open_max={most[1]}, one of three probes is back")
-        if any(call.lane.startswith("D") for call in one.calls()):  # that nobody passes is another behaviour
+        crowd(one, "C", 4, 1, f"half_open_max={most[1]}, one of three probes has ended")
+        if any(call.lane.startswith("D") for call in one.calls()):  # another test checks that at least one passes
             crowd(one, "D", 4, 1, f"half_open_max={most[1]}, one of three probes was cancelled")
 
 
@@ -801,9 +809,9 @@ def test_some_probes(runs, most=(3, 3), callers=20, after=1.5):
     ],
 )
 def test_fresh_counters(runs, since=2, later=2):
-    """Each time it closes or half-opens, counting starts at zero
+    """Each time the circuit closes or half-opens, counting starts at zero
 
-    Hint: let one small method do every change of state: it sets the new state and all counters.
+    Hint: let one small method make every change of state. It sets the new state and resets all counters.
     """
     failures, successes = runs
     for one in told(failures):
@@ -817,7 +825,7 @@ def test_fresh_counters(runs, since=2, later=2):
         for who in "BCD":
             passes(one, who, "half-open, or recovery_time is over")
         good = works(one, "E", "half-open for the second time, one probe worked (fewer than success_threshold)")
-        about = "half-open for the second time, one probe worked (fewer than success_threshold), one {}"
+        about = "half-open for the second time, one probe worked (fewer than success_threshold), then one {}"
         (passes if good else blocked)(one, "F", about.format("more worked" if good else "failed"))
 
 
@@ -854,9 +862,9 @@ def test_fresh_counters(runs, since=2, later=2):
     ],
 )
 def test_on_state_change(runs):
-    """on_state_change(old, new) hears of each change of state once, in order
+    """on_state_change(old, new) is called once for each change of state, in order
 
-    Hint: call it in the one place where the state changes, and only if there is one.
+    Hint: call it in the one place where the state changes, and only if a function was given.
     """
     state, expected = "closed", []
     run, crowded = runs
@@ -872,7 +880,7 @@ def test_on_state_change(runs):
             state = after
     assert calls, "op was never called"
     passes(Round(run), "A", "closed")
-    assert len(calls) == 9, f"of 9 calls, each more than recovery_time apart, {len(calls)} reached op"
+    assert len(calls) == 9, f"9 calls came, each more than recovery_time apart, and {len(calls)} reached op"
     _hears(run, expected, "")
     passes(Round(crowded), "A1", "closed")
     states = ["closed", "open", "half_open", "open", "half_open", "closed"]
@@ -881,14 +889,14 @@ def test_on_state_change(runs):
 
 
 def _hears(run, expected, about):
-    """on_state_change was told these changes, and no others."""
+    """Assert that on_state_change was called for exactly these changes."""
     heard = [mark.value for mark in run.marks("change")]
     differ = next((n for n, pair in enumerate(zip(heard, expected, strict=False)) if pair[0] != pair[1]), None)
-    counted = f"{about}there were {len(expected)} changes of state, on_state_change was called {_times(heard)}"
+    counted = f"{about}there were {len(expected)} changes of state, but on_state_change was called {_times(heard)}"
     assert differ is not None or len(heard) == len(expected), counted
     if differ is not None:
         change, told_of = _arrow(expected[differ]), _arrow(heard[differ])
-        raise AssertionError(f"{about}change {differ + 1} was {change}, on_state_change heard {told_of}")
+        raise AssertionError(f"{about}change {differ + 1} was {change}, but on_state_change was told {told_of}")
 
 
 def _times(heard):
@@ -912,26 +920,27 @@ def _arrow(change):
     ],
 )
 def test_five_cycles(run):
-    """Advice: the fifth recovery works as the first
+    """Advice: the fifth recovery works like the first
 
-    Hint: does each change of state set everything that belongs to it?
+    Hint: does each change of state reset everything that belongs to the period?
     """
     one = Round(run)
     for number in range(1, 6):
-        crowd(one, f"P{number}_", 5, 1, f"half-open for the {number}. time")
-    passes(one, "Q", "half-open for the 6. time")
-    crowd(one, "R", 9, 9, "the 6. probe worked")
+        crowd(one, f"P{number}_", 5, 1, f"half-open, recovery {number}")
+    passes(one, "Q", "half-open, recovery 6")
+    crowd(one, "R", 9, 9, "the probe of recovery 6 worked")
 
 
 # --- Cancellation ----------------------------------------------------------------------------------------------------
 
 
 def given_up(one, who, after, about):
-    """The caller comes through, and its cancellation goes on at once, so many seconds after its start."""
+    """Assert that the call reaches op, and that its cancellation, `after` s later, propagates at once."""
     found = passes(one, who, about)
     assert found.ended["how"] == "cancelled", f"{about}: the caller was cancelled, but {found.words}"
     late = found.at - found.call.start - after
-    assert abs(late) < BLINK, f"{about}: a cancelled call went on for {late:.1f} s"
+    assert late < BLINK, f"{about}: the caller was cancelled, but its call ended {late:.1f} s later"
+    assert late > -BLINK, f"{about}: the call was cancelled {-late:.1f} s before its caller was"
 
 
 @pytest.mark.step("Cancellation")
@@ -950,7 +959,7 @@ def given_up(one, who, after, about):
 def test_cancelled_closed(run, before=2, cancelled=("C1", "C2", "C3"), after=2, threshold=5):
     """A cancelled call is neither a failure nor a success
 
-    Hint: whoever cancels says nothing about the service. `CancelledError` is no `Exception`: which clause catches it?
+    Hint: a cancellation says nothing about the service. `CancelledError` is no `Exception`: which clause catches it?
     """
     for one in told(run):
         for who in cancelled:
@@ -978,9 +987,9 @@ def test_cancelled_closed(run, before=2, cancelled=("C1", "C2", "C3"), after=2, 
     ],
 )
 def test_cancelled_probe(run):
-    """A cancelled probe gives its place to the next one, and proves nothing
+    """A cancelled probe frees its slot and proves nothing
 
-    Hint: the place must be given back however `await op()` ends: `finally` runs in every case.
+    Hint: free the slot however `await op()` ends: `finally` runs in every case.
     """
     for one in told(run):
         given_up(one, "B", 2, "half-open")
@@ -1025,17 +1034,19 @@ def test_cancelled_probe(run):
     ],
 )
 def test_late_failure(runs, recovery=30.0, asks=(31.9, 32.1, 32.9, 33.1)):
-    """A failure that comes in while the circuit is open doesn't prolong it
+    """A failure that arrives while the circuit is open doesn't keep it open longer
 
-    Hint: that call was let through before the change of state. Give each period a number, and remember it when you
-    let a call through.
+    Hint: that call was let through before the state changed. Number the periods, and remember the number when you let
+    a call through.
     """
-    about = "after it opened, and a call from before has failed since"
+    about = "after it opened, and a call from before has failed since then"
     for one in told(*runs):
         since = opened(one, "C1")
         late = [call for call in one.calls() if call.lane.startswith("A")]
-        assert late and all(call.end and call.end > since for call in late), "not all calls reached op while closed"
-        blocked(one, "D", "open, and a call from before has failed since")
+        assert late and all(call.end and call.end > since for call in late), (
+            "not all calls reached op while it was closed"
+        )
+        blocked(one, "D", "open, and a call from before has failed since then")
         recovers(one, zip("EFGH", asks, strict=True), since, recovery, about)
 
 
@@ -1070,25 +1081,27 @@ def test_late_failure(runs, recovery=30.0, asks=(31.9, 32.1, 32.9, 33.1)):
     ],
 )
 def test_late_result(runs, failures=3):
-    """What was let through before the circuit opened decides nothing later: not half-open, not when closed again
+    """A call let through before the circuit opened decides nothing later, neither half-open nor closed again
 
-    Hint: compare the period in which the call was let through with the present one. If they differ, don't count.
+    Hint: compare the period in which the call was let through with the current one. If they differ, don't count.
     """
     first, closed = runs
     for one in told(first):
         late = "worked" if works(one, "L", "closed") else "failed"
         early = "worked" if works(one, "M", "closed") else "failed"
-        blocked(one, "N", f"open, while a call from before waits for its answer and another one has {early}")
+        blocked(one, "N", f"open, while a call from before is in flight and another one has {early}")
         good = works(one, "P", "recovery_time is over")
         about = f"half-open: a call from before {late}, then the probe {'worked' if good else 'failed'}"
         let = passes if good else blocked
         let(one, "R", about)
-        let(one, "T", f"{about} and closed it; one failure since" if good else about)
+        let(one, "T", f"{about} and closed it; then one failure" if good else about)
     for one in told(closed):
         late = "worked" if works(one, "L1", "closed") else "failed"
         if works(one, "P", "recovery_time is over"):
-            about = f"closed again by a probe, {_counted(failures, 'failure')}, then calls from before it opened {late}"
+            about = (
+                f"closed again by a probe, {_counted(failures, 'failure')}, then calls from before the outage {late}"
+            )
             passes(one, "R", about)
-            blocked(one, "T", f"{about}, then one more failure, which makes {failures + 1} consecutive ones")
+            blocked(one, "T", f"{about}, then one more failure: {failures + 1} consecutive ones")
         else:
-            blocked(one, "R", f"opened again by a probe, then calls from before it opened {late}")
+            blocked(one, "R", f"opened again by a probe, then calls from before the outage {late}")

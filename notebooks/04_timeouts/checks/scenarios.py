@@ -1,4 +1,4 @@
-"""What is done to `run_with_deadline`: work in time or without end, callers that give up, cleanup that goes wrong."""
+"""What the tests do to `run_with_deadline`: work that ends or hangs, callers that give up, cleanup that fails."""
 
 import asyncio
 
@@ -6,14 +6,14 @@ from faultlab.scenario import scenario
 from faultlab.world import error, hang, ok
 
 PATIENCE = 60
-"""So many seconds the driver waits for a call that doesn't come to an end."""
+"""How long the driver waits for a call that doesn't end, in seconds."""
 
 
 def start(lab, who, timeout, options, outer=None):
-    """The answer in a task of its own. Work, its unwinding and the cleanup are calls to the world in the lane `who`.
+    """Start the answer in a task of its own; work, its unwinding and cleanup are calls in the lane `who`.
 
-    With `outer` a timeout of so many seconds stands around the whole call. Returns the task, an event that is set when
-    the call is over, and one that lets the task end: until then it would notice a late cancellation.
+    outer: the timeout around the whole call, in seconds. Returns the task, an event that is set when the call has
+    ended, and an event that lets the task end. Until the second is set, the task notices a late cancellation.
     """
     service, unwind, cleanup = (lab.service(name, who) for name in ("work", "unwinding", "cleanup"))
     ended, leave = asyncio.Event(), asyncio.Event()
@@ -45,7 +45,7 @@ def start(lab, who, timeout, options, outer=None):
 
 
 async def over(lab, task, ended, leave):
-    """Wait for the end of the call, but not forever, and then some seconds more for what comes too late."""
+    """Wait until the call has ended, but at most PATIENCE seconds; then wait 5 s more for late events."""
     try:
         async with asyncio.timeout(PATIENCE):
             await ended.wait()
@@ -57,17 +57,20 @@ async def over(lab, task, ended, leave):
 
 
 def about(world, seconds):
-    """About so many seconds: the world draws how many."""
+    """This many seconds, give or take 10 %: the world draws how many."""
     return round(seconds * world.stream(f"about {seconds}").uniform(0.9, 1.1), 3)
 
 
 def at_most(seconds):
-    """A latency for each call, not much shorter than this: the world draws it."""
+    """A latency that the world draws for each call: 70 to 100 % of this."""
     return lambda draw: round(seconds * draw.uniform(0.7, 1), 3)
 
 
 def tidy(world, unwinding, cleanup, fails):
-    """The services that a stopped call uses: about how many seconds each takes (None: for ever), what cleanup raises."""
+    """Set up what a stopped call uses.
+
+    unwinding, cleanup: about how many seconds each takes (cleanup=None: forever). fails: what cleanup raises.
+    """
     world.service("unwinding", then=ok(after=about(world, unwinding)))
     after = 0 if cleanup is None else about(world, cleanup)
     ending = hang() if cleanup is None else error(fails, after=after) if fails else ok(after=after)
@@ -76,8 +79,10 @@ def tidy(world, unwinding, cleanup, fails):
 
 @scenario
 def in_time(world, takes, timeout):
-    """One caller for each result, some of them falsy, in an order that the world draws; the calls overlap, and the
-    work ends in time, after at most `takes` s."""
+    """One caller for each result, some of them falsy, in an order that the world draws.
+
+    The calls overlap. The work ends in time, after at most `takes` s.
+    """
     replies = [ok(), ok(None), ok(0), ok(), ok("")]
     world.stream("results").shuffle(replies)
     world.service("work", replies, latency=at_most(takes))
@@ -97,8 +102,7 @@ async def _(lab, callers, timeout):
 
 @scenario
 def failing(world, kinds, takes, timeout):
-    """One caller for each kind of error that the work raises, in time (after at most `takes` s); then one whose work is
-    well."""
+    """One caller for each kind of error that the work raises within `takes` s, then one whose work succeeds."""
     world.service("work", [error(kind) for kind in kinds], latency=at_most(takes))
     tidy(world, 0.1, 0.1, None)
     return {"callers": [*kinds, "all is well"], "timeout": timeout}
@@ -112,7 +116,7 @@ async def _(lab, callers, timeout):
 
 @scenario
 def too_slow(world, timeout, unwinding, cleanup, grace=None, fails=None):
-    """The work never ends; unwinding and cleanup take their time. The timeout is about `timeout` s."""
+    """The work never ends, and the timeout is about `timeout` s; unwinding and cleanup take time."""
     world.service("work", then=hang())
     world.service("seconds", [ok(about(world, timeout))])
     tidy(world, unwinding, cleanup, fails)
@@ -128,7 +132,7 @@ async def _(lab, options):
 
 @scenario
 def given_up(world, at, unwinding, cleanup, grace=None, fails=None, outer=False, timeout=30.0):
-    """The work never ends, and the caller gives up after about `at` s: cancelled, or by a timeout around the call."""
+    """The work never ends. The call is cancelled after about `at` s, directly or by a timeout around it (`outer`)."""
     world.service("work", then=hang())
     world.service("seconds", [ok(about(world, at))])
     tidy(world, unwinding, cleanup, fails)
