@@ -1,8 +1,8 @@
 """A sheet as SVG: one self-contained string, readable on light and dark pages, with words for people who can't see it.
 
 It holds no script, id, reference or font of its own, so that several can stand on a page and a strict page may show
-them. Its style sheet (see `theme.py`) only serves dark pages, and may be removed. Hatching is drawn line by line for the
-same reason. Equal sheets give equal bytes.
+them. Its style sheet (see `theme.py`) only serves dark pages, and may be removed. Hatching is drawn line by line for
+the same reason. Equal sheets give equal bytes.
 """
 
 from __future__ import annotations
