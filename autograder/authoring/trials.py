@@ -103,6 +103,8 @@ def _played(section: Section, notebook: bytes, texts: Iterable[str]) -> Iterator
 
 
 _WARMUPS = {"predict", "estimate", "arrange"}
+AUTHORS_SECONDS = 60.0
+"""CPU seconds for a section's own cells: they are no stranger's, and draw much more than an answer needs."""
 
 
 def warmups(section: Section, notebook: NotebookNode) -> list[str]:
@@ -113,7 +115,10 @@ def warmups(section: Section, notebook: NotebookNode) -> list[str]:
         found = names(cell.source)
         own = bool(_WARMUPS & set(found.uses))
         cells.append(CodeCell(cell.source, own, number, names=found))
-    return [f"{section.name}: a warm-up fails: {kind}: {text}" for _, kind, text in run_notebook(cells)[1]]
+    return [
+        f"{section.name}: a warm-up fails: {kind}: {text}"
+        for _, kind, text in run_notebook(cells, seconds=AUTHORS_SECONDS)[1]
+    ]
 
 
 def playable(section: Section, built: Built) -> list[str]:

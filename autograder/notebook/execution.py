@@ -70,24 +70,27 @@ def _word(text: str) -> str:
 
 
 def run_notebook(
-    cells: Iterable[CodeCell], wanted: Iterable[str] = (), seed: int = 0
+    cells: Iterable[CodeCell], wanted: Iterable[str] = (), seed: int = 0, *, seconds: float | None = None
 ) -> tuple[dict[str, Any], list[tuple[int, str, str]]]:
     """Run the cells that an answer needs; return their names and errors. See `running`."""
-    with running(cells, wanted, seed) as ran:
+    with running(cells, wanted, seed, seconds=seconds) as ran:
         return ran.namespace, ran.errors
 
 
 @contextlib.contextmanager
-def running(cells: Iterable[CodeCell], wanted: Iterable[str] = (), seed: int = 0) -> Iterator[Ran]:
+def running(
+    cells: Iterable[CodeCell], wanted: Iterable[str] = (), seed: int = 0, *, seconds: float | None = None
+) -> Iterator[Ran]:
     """Run the cells that an answer needs, in order; inside, `__main__` and `get_ipython()` are the notebook's.
 
     wanted: further names that are needed. seed: seeds all randomness. If a name isn't found, all cells run.
+    seconds: CPU seconds for all cells that are needed, CPU_SECONDS unless given.
     """
     cells = list(cells)
     plan = planned(cells, wanted)
     forced = {number for number, cell in enumerate(cells) if cell.needed}
     plan = Plan((plan.needed | forced) - plan.skipped, plan.spare - forced, plan.skipped)
-    budget = _Budget()
+    budget = _Budget() if seconds is None else _Budget(seconds)
     everything = Plan(set(range(len(cells))) - plan.skipped, set(), plan.skipped)
     with installed(), _attempt(cells, plan, seed, budget) as ran:
         if plan == everything or not any(kind == "NameError" for _, kind, _ in ran.errors):

@@ -1,4 +1,4 @@
-"""What is done to `get_user` and `get_users`: a database that finds, fails, hangs; ids that are none."""
+"""What is done to `get_user` and `get_users`: a database that finds users, fails or hangs, and invalid ids."""
 
 import asyncio
 import inspect
@@ -12,7 +12,7 @@ SQLITE = {kind.__name__: kind for kind in (sqlite3.OperationalError, sqlite3.Int
 
 
 class Database:
-    """What the answer gets as `db`: each `fetch_one` is a call to the world."""
+    """The `db` that an answer is given: each `fetch_one` is a call to the world."""
 
     def __init__(self, service):
         self._service = service
@@ -28,7 +28,7 @@ class Database:
 
 
 def real(failure):
-    """The world names an error of sqlite3; the answer gets one."""
+    """The error to raise for a failure of the world, which knows errors of sqlite3 by name only."""
     kind = SQLITE.get(type(failure).__name__)
     if kind is None:
         return failure
@@ -38,8 +38,11 @@ def real(failure):
 
 
 def ask(lab, who, number):
-    """`get_user` in a task of its own, its calls to the database in a lane named alike. When it raises, a mark tells
-    whose key a NotFound carries, whether the error hides its context, and the notes on what the database raised: not every error comes from that."""
+    """Start `get_user` in a task of its own, with its calls to the database in a lane of the same name.
+
+    When it raises, a mark tells the key of a NotFound, whether the error hides its context, and the notes on what the
+    database raised.
+    """
     db, get_user = Database(lab.service("db", who)), lab.answer("get_user")
 
     async def asked():
@@ -56,7 +59,7 @@ def ask(lab, who, number):
 
 
 def users(world, known, *, failing=None, latency=None):
-    """A service that knows these ids, by names that the world draws; `failing` maps ids to kinds of errors."""
+    """Make a service that knows these ids, each with a name that the world draws; `failing` maps ids to errors."""
     names = {number: world.token("name") for number in known}
 
     def script(call):
@@ -76,7 +79,7 @@ def users(world, known, *, failing=None, latency=None):
 
 @scenario
 def one_by_one(world, ids, known):
-    """Each id is asked for once; the database knows so many of them: which, the world draws."""
+    """Each id is asked for once. The database knows `known` of them; the world draws which."""
     users(world, world.stream("known").sample(ids, known))
     return {"ids": ids}
 
@@ -89,7 +92,7 @@ async def _(lab, ids):
 
 @scenario
 def odd_ids(world, kinds, known):
-    """Ids that are none, and some that are, in an order that the world draws."""
+    """Invalid ids of these kinds and some valid ids, in an order that the world draws."""
     users(world, known)
     ids = [*kinds, *known]
     world.stream("ids").shuffle(ids)
@@ -107,7 +110,7 @@ async def _(lab, number):
 
 @scenario
 def failing(world, kinds):
-    """One id that is found, and one for each kind of failure; the world draws the ids."""
+    """One id that is found, and one id for each kind of failure. The world draws the ids."""
     known, *ids = world.stream("ids").sample(range(1_000, 10_000), 1 + len(kinds))
     users(world, [known], failing={str(number): kind for number, kind in zip(ids, kinds, strict=True)})
     world.service("ids", [ok(number) for number in (known, *ids)])
@@ -122,7 +125,7 @@ async def _(lab, callers):
 
 @scenario
 def given_up(world, at, known):
-    """The database never answers, and the caller gives up, of `get_user` and of `get_users`."""
+    """The database never answers, and the callers of `get_user` and of `get_users` are cancelled after `at` s."""
     users(world, [known], failing={"40": "hang"})
     return {"at": at, "known": known}
 
@@ -140,8 +143,11 @@ async def _(lab, at, known):
 
 @scenario
 def together(world, ids, latency, known, alone, failing=None):
-    """All ids at once; about how long each takes (seconds, by id), and what fails. Before that the id `alone` goes
-    through `get_user`: what is wrong there is another behaviour. Then nobody is asked for, and somebody with no id."""
+    """All ids at once, with about how many seconds each takes, and with what fails, both by id.
+
+    Before that, the id `alone` goes through `get_user`, because a mistake there is another behaviour. Afterwards
+    `get_users` is called with no ids at all, and with an invalid id.
+    """
     pace = world.stream("pace").uniform(0.7, 1.4)
     latency = {number: round(pace * seconds, 3) for number, seconds in latency.items()}
     users(world, known, latency=latency, failing=failing)

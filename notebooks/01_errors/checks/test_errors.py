@@ -12,7 +12,7 @@ SELECT = re.compile(r"\s*select\b.*\bfrom\b.*\busers\b.*\bwhere\b.*\bid\b", re.I
 
 
 def outcome(run, who):
-    """How the call for `who` ended; says so when it didn't."""
+    """How the call for `who` ended. Fails if it never ended."""
     marks = run.marks(who)
     assert marks, f"{who}: the call never came to an end"
     return marks[-1].value
@@ -45,15 +45,15 @@ def told(run, who):
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("one_by_one", ids=[3, 41, 12, 500, 7, 86, 230, 64], known=4)
 def test_row(run, ids=(3, 41, 12, 500, 7, 86, 230, 64)):
-    """A user comes as a dict, asked for with a parameter; who isn't there is NotFound
+    """A user comes as a dict, asked for with a parameter; a missing user is NotFound
 
-    Hint: `fetch_one(sql, (user_id,))` gives a tuple or None. Write `?` where the id belongs, never the id itself.
+    Hint: `fetch_one(sql, (user_id,))` returns a tuple or None. Write `?` where the id belongs, never the id itself.
     """
     calls = {number: call_of(run, f"user {number}") for number in ids}
-    for number, call in sorted(calls.items(), key=lambda one: one[1].value is None):  # those who are there come first
+    for number, call in sorted(calls.items(), key=lambda one: one[1].value is None):  # users that exist come first
         sql, params = call.args
-        assert SELECT.match(str(sql)), f"user {number}: the SQL is {worded(sql)}, no SELECT from users by their id"
-        assert str(number) not in sql, f"user {number}: the SQL is {sql!r}, the id stands in it"
+        assert SELECT.match(str(sql)), f"user {number}: the SQL is {worded(sql)}, which is no SELECT from users by id"
+        assert str(number) not in sql, f"user {number}: the SQL is {sql!r}, which contains the id"
         right = params == [number] and "?" in sql
         assert right, f"user {number}: asked {sql!r} with the parameters {worded(params)}"
         ended = outcome(run, f"user {number}")
@@ -71,15 +71,15 @@ def test_row(run, ids=(3, 41, 12, 500, 7, 86, 230, 64)):
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("odd_ids", kinds=["a string", "True", "zero", "negative"], known=[7, 1, 52, 318])
 def test_validates(run, kinds=("a string", "True", "zero", "negative")):
-    """An id that is no positive whole number is InvalidInput, before the database is asked
+    """An id that isn't a positive int is InvalidInput, before the database is asked
 
-    Hint: check first, ask then. In Python `isinstance(True, int)` is true: a bool needs a line of its own.
+    Hint: check first, then ask. In Python `isinstance(True, int)` is true: a bool needs a check of its own.
     """
     callers = {call.value: f"caller {place}" for place, call in enumerate(run.calls("ids"), 1)}
     assert len(callers) == 8, f"caller {len(callers)}: the call never came to an end"
     for number, who in callers.items():
         ended = outcome(run, who)
-        assert number in kinds or ended["how"] == "returned", f"the id {number} is a good one, get_user {words(ended)}"
+        assert number in kinds or ended["how"] == "returned", f"the id {number} is valid, get_user {words(ended)}"
     for kind in kinds:
         ended, calls = outcome(run, callers[kind]), run.calls("db", lane=callers[kind])
         assert not calls, f"{kind} as an id: the database was asked, and then get_user {words(ended)}"
@@ -104,7 +104,7 @@ def translated(run, wanted, kinds):
 def test_timeout(run, kinds=("TimeoutError",)):
     """A TimeoutError of the database becomes DeadlineExceeded, raised from it
 
-    Hint: `raise DeadlineExceeded(...) from error`. A TimeoutError is an OSError too: which `except` stands first?
+    Hint: `raise DeadlineExceeded(...) from error`. A TimeoutError is an OSError too: which `except` must come first?
     """
     translated(run, "DeadlineExceeded", kinds)
 
@@ -124,7 +124,7 @@ def test_unavailable(run, kinds=("ConnectionError", "OperationalError")):
 def test_note(run, kinds=("TimeoutError", "OperationalError")):
     """A note on the error, or on its cause, carries the id
 
-    Hint: `error.add_note(...)` before you raise; whoever reads the log at night wants to know which user it was.
+    Hint: `error.add_note(...)` before you raise. At night, the reader of the log wants to know which user it was.
     """
     noted, lacking = [], ""
     for place, kind in enumerate(kinds, 1):
@@ -135,7 +135,7 @@ def test_note(run, kinds=("TimeoutError", "OperationalError")):
         notes = [*ended["notes"], *told(run, kind)["notes"]]
         if any(str(number) in str(note) for note in notes):
             noted.append(kind)
-        else:  # what isn't translated needs none, and is another behaviour
+        else:  # an error that isn't translated needs no note, and is another behaviour
             lacking = f"user {number}, {kind}: the notes are {worded(notes)}"
             assert ended["call"] == call.id, lacking
     assert noted, lacking
@@ -145,9 +145,9 @@ def test_note(run, kinds=("TimeoutError", "OperationalError")):
 @pytest.mark.scenario("failing", kinds=["KeyError", "IntegrityError", "PermissionError"])
 @pytest.mark.scenario("given_up", at=0.7, known=5)
 def test_untouched(runs, kinds=("KeyError", "IntegrityError", "PermissionError"), at=0.7):
-    """Bugs (KeyError, IntegrityError) and a cancellation pass through as they are
+    """Bugs (KeyError, IntegrityError) and a cancellation propagate as they are
 
-    Hint: translate the two or three failures that you know, no others. Who catches `Exception` hides bugs.
+    Hint: translate the failures that you know, and no others. `except Exception` hides bugs.
     """
     failures, cancelled = runs
     assert outcome(failures, "found")["how"] == outcome(cancelled, "found")["how"] == "returned", "no user was found"
@@ -155,7 +155,9 @@ def test_untouched(runs, kinds=("KeyError", "IntegrityError", "PermissionError")
     marks = cancelled.marks("cancelled")
     assert marks, "a cancelled get_user was still running a second later"
     assert marks[-1].value["how"] == "cancelled", f"cancelled while it waited, get_user {words(marks[-1].value)}"
-    assert call.end is not None and marks[-1].at - (call.start + at) < BLINK, "a cancelled get_user went on for a while"
+    assert call.end is not None and marks[-1].at - (call.start + at) < BLINK, (
+        "a cancelled get_user kept running for a while"
+    )
     marks = cancelled.marks("users")
     assert marks, "a cancelled get_users was still running a second later"
     assert marks[-1].value["how"] == "cancelled", f"cancelled while it waited, get_users {words(marks[-1].value)}"
@@ -175,9 +177,9 @@ def asked_together(run):
 @pytest.mark.points(0.25)
 @pytest.mark.scenario("together", ids=[4, 2, 9, 4], latency={"4": 0.9, "2": 0.2, "9": 0.5}, known=[2, 4, 9], alone=9)
 def test_concurrent(run, ids=(4, 2, 9, 4), single=9):
-    """get_users asks for all at once, and gives them in the order of the ids
+    """get_users asks for all at once, and returns them in the order of the ids
 
-    Hint: a task for each id, in an `asyncio.TaskGroup`; their results in the order in which you made them.
+    Hint: make a task for each id, in an `asyncio.TaskGroup`; return the results in the order of the tasks.
     """
     calls = asked_together(run)
     assert calls, "the database was never asked"
@@ -191,7 +193,7 @@ def test_concurrent(run, ids=(4, 2, 9, 4), single=9):
     rows = [{"id": number, "name": by_id.get(number)} for number in ids]
     given = ended["value"]
     if outcome(run, "alone").get("value") != {"id": single, "name": by_id.get(single)} and isinstance(given, list):
-        # what get_user gives is another behaviour: here the names alone count
+        # what get_user returns is another behaviour: here only the names count
         given = [
             row if row["name"] and row["name"] in worded(one) else one for row, one in zip(rows, given, strict=False)
         ]
@@ -210,27 +212,27 @@ def test_concurrent(run, ids=(4, 2, 9, 4), single=9):
 def test_group(runs):
     """When one fails, an ExceptionGroup comes out, even around one error, and the others are cancelled
 
-    Hint: a TaskGroup does both by itself. `gather` cancels nobody, and raises the first error bare.
+    Hint: a TaskGroup does both by itself. `gather` cancels no sibling, and raises the first error bare.
     """
     *failures, good = runs
     for run in failures:
         ended, alone = outcome(run, "users"), outcome(run, "alone")
         calls = asked_together(run)
         if alone["how"] != "raised":
-            continue  # get_user lets it pass, which is another behaviour
+            continue  # get_user raises nothing, which is another behaviour
         failed = min((call.end for call in calls if call.outcome in ("ok", "error")), default=0)
         left = [call for call in calls if call.end is None or abs(call.end - failed) > BLINK]
         seen = f"get_user raises {alone['error']} for one of {len(calls)}, get_users {words(ended)}"
         grouped = ended["how"] == "raised" and "ExceptionGroup" in ended["builtins"]
-        assert grouped, seen + (f", and {len(left)} of {len(calls)} calls went on" if left else "")
+        assert grouped, seen + (f", and {len(left)} of {len(calls)} calls continued" if left else "")
         assert any(one["error"] == alone["error"] for one in ended["exceptions"]), f"{seen} without it"
-        assert not left, f"one failed, and {len(left)} of {len(calls)} calls went on"
+        assert not left, f"one failed, and {len(left)} of {len(calls)} calls continued"
         late = run.marks("users")[-1].at - failed
         assert abs(late) < BLINK, f"one failed, get_users raised {late:.1f} s later"
     asked = len(asked_together(runs[0]))
-    assert asked == 3, f"one of three fails, {asked} were asked for"
+    assert asked == 3, f"one of three fails, and {asked} of them were asked for"
     invalid = outcome(good, "no id")
     grouped = invalid["how"] == "returned" or "ExceptionGroup" in invalid.get("builtins", ())
-    assert grouped, f"0 is no id, get_users {words(invalid)}"
+    assert grouped, f"0 is an invalid id, get_users {words(invalid)}"
     ended = outcome(good, "users")
-    assert ended["how"] == "returned", f"when all are there, get_users {words(ended)}"
+    assert ended["how"] == "returned", f"when all users exist, get_users {words(ended)}"

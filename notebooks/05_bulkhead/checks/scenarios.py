@@ -1,4 +1,4 @@
-"""What is done to a `Bulkhead`: callers that come one after the other, together, again and again, or give up."""
+"""Scenarios for a `Bulkhead`: callers arrive one by one or together, come back again and again, or give up."""
 
 import asyncio
 
@@ -7,15 +7,14 @@ from faultlab.world import error, ok
 
 
 def looked_at(lab, bulkhead, lane="bulkhead"):
-    """Show what the bulkhead says of itself."""
+    """Mark what the bulkhead says about itself."""
     said = {name: getattr(bulkhead, name, None) for name in ("active", "waiting")}
     lab.mark("says", said, lane=lane)
 
 
 @scenario
 def in_line(world, concurrent, callers, every=0.013):
-    """Callers come one after the other, or together, into a queue that has room for all; how long each takes, the
-    world draws."""
+    """Callers arrive one by one or together, and the queue has room for all; the world draws how long each call takes."""
     draw = world.stream("takes")
     world.service("op", [ok(after=draw.uniform(0.3, 0.9)) for _ in range(callers)])
     return {"concurrent": concurrent, "callers": callers, "every": every}
@@ -40,7 +39,7 @@ async def _(lab, concurrent, callers, every):
 
 @scenario
 def comes_again(world, concurrent, callers, again):
-    """Busy callers come again the moment they are served, while others wait."""
+    """Busy callers come back the moment they are served, while others wait."""
     draw = world.stream("takes")
     total = concurrent * again + callers
     world.service("op", [ok(after=draw.uniform(0.3, 0.4)) for _ in range(total)])
@@ -70,9 +69,10 @@ async def _(lab, concurrent, callers, again):
 
 @scenario
 def visits(world, concurrent, arrivals, takes, failing=None, cancelled=None, looks=(), **options):
-    """Callers come at the `arrivals` and may be cancelled later. `takes` is about the calls that get through, in the order
-    in which they start: at least and at most how many seconds each takes, which the world draws. `failing` names the
-    errors of some of them."""
+    """Callers arrive at the `arrivals`, in seconds, and may be cancelled later.
+
+    `takes` has a pair for each call that gets a permit, in the order of their starts: the fewest and the most seconds
+    that the call takes. The world draws between the two. `failing` maps a call's number to the error that it raises."""
     kinds, draw = failing or {}, world.stream("takes")
     seconds = [draw.uniform(least, most) for least, most in takes]
     script = [
@@ -107,8 +107,9 @@ async def _(lab, concurrent, options, steps):
 
 @scenario
 def two_bulkheads(world, left, right, callers, **options):
-    """Two bulkheads side by side, one with `left` permits and the `options`, one with `right` permits and no queue, and
-    `callers` at each."""
+    """Two bulkheads stand side by side, with `callers` at each.
+
+    One has `left` permits and the `options`; the other has `right` permits and no queue."""
     draw = world.stream("takes")
     for name in ("orders", "payments"):
         world.service(name, [ok(after=draw.uniform(1, 2)) for _ in range(callers)])
@@ -133,9 +134,10 @@ async def _(lab, left, right, options, callers):
 
 @scenario(group="chaos")
 def chaos(world, calls, concurrent, queue):
-    """Callers come in at random, and every second one is cancelled at random: in the queue, inside `op`, too late.
-    Some callers take the first in the queue along when they end: its permit may be on its way then. Afterwards, when
-    all is quiet, as many callers come together as there are permits."""
+    """Callers arrive at random, and half of them are cancelled at random: in the queue, inside `op`, or too late.
+
+    Some callers, when they end, cancel the first caller in the queue, whose permit may be on its way then. Afterwards,
+    when all is quiet, as many callers arrive together as there are permits."""
     draw = world.stream("chaos")
     world.service("op", latency=lambda stream: stream.uniform(0.05, 0.5))
     plan, at = [], 0.0

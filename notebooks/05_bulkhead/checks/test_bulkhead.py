@@ -1,4 +1,4 @@
-"""What must be true of a `Bulkhead`: each test reads the timeline of one or more scenarios (see scenarios.py)."""
+"""Tests of a `Bulkhead`: each reads the timelines of one or more scenarios (see scenarios.py)."""
 
 import pytest
 
@@ -7,9 +7,9 @@ BLINK = 0.001
 
 
 def outcome(run, who):
-    """How this caller's `run` ended, and when; says so when it didn't."""
+    """Return how this caller's `run` ended, and when; fail if it never ended."""
     marks = run.marks(who, lane=who)
-    assert marks, f"{who}: run never came to an end"
+    assert marks, f"{who}: run never ended"
     return marks[-1].value, marks[-1].at
 
 
@@ -18,7 +18,7 @@ def arrived(run, who):
 
 
 def words(ended, calls=()):
-    """How a run ended, as a person would say it."""
+    """Say in words how a run ended."""
     if ended["how"] == "cancelled":
         return "was cancelled"
     if ended["how"] == "returned":
@@ -28,17 +28,20 @@ def words(ended, calls=()):
 
 
 def shown(value):
-    """A value as a person would write it."""
+    """Write a value as a person would."""
     kind = value.get("$object") if isinstance(value, dict) else None
     return f"an object of class {kind}" if kind else repr(value)
 
 
 def check_served(run, who, value=False):
-    """Op was called once for this caller, and run returned when op had answered, with `value` what op answered."""
+    """Check that op was called once for this caller, and that run returned when op answered.
+
+    With `value`, run must also have returned what op answered.
+    """
     ended, at = outcome(run, who)
     calls = run.calls(lane=who)
     assert calls, f"{who}: run {words(ended)}, and op was never called"
-    assert calls[0].end is not None, f"{who}: run {words(ended)}, but op never came to an end"
+    assert calls[0].end is not None, f"{who}: run {words(ended)}, but op never ended"
     assert len(calls) == 1, f"{who}: op was called {len(calls)} times, run {words(ended, calls)}"
     good = ended["how"] == "returned" and (ended["value"] == calls[0].value or not value)
     assert good and calls[0].outcome == "ok", f"{who}: op {answer(calls[0])}, run {words(ended, calls)}"
@@ -46,21 +49,21 @@ def check_served(run, who, value=False):
 
 
 def answer(call):
-    """What op did for this call, as a person would say it."""
+    """Say in words what op did for this call."""
     if call.outcome == "ok":
         return f"answered {call.value!r}"
     return f"raised {call.error}" if call.outcome == "error" else f"was cut off after {call.end - call.start:.2f} s"
 
 
 def check_prompt(who, call, at):
-    """Run ended when op had answered."""
+    """Check that run ended when op answered."""
     told = f"{who}: op took {call.end - call.start:.2f} s, run ended"
     assert at - call.end < BLINK, f"{told} {at - call.end:.2f} s later"
     assert call.end - at < BLINK, f"{told} {call.end - at:.2f} s earlier"
 
 
 def check_full(run, who, after=0.0):
-    """This caller got BulkheadFull, `after` seconds from its arrival, and op wasn't called for it."""
+    """Check that this caller got BulkheadFull `after` seconds from its arrival, without a call of op."""
     took = check_away(run, who, after)
     ended, _ = outcome(run, who)
     full = ended["how"] == "raised" and "BulkheadFull" in ended["names"]
@@ -68,7 +71,10 @@ def check_full(run, who, after=0.0):
 
 
 def check_away(run, who, after=0.0):
-    """This caller was turned away, in whatever words, `after` seconds from its arrival: after how many seconds."""
+    """Check that this caller was rejected, with whatever error, `after` seconds from its arrival.
+
+    Returns the seconds that it took.
+    """
     calls = run.calls(lane=who)
     assert not calls, f"{who} should have got BulkheadFull, but op was called for it"
     ended, at = outcome(run, who)
@@ -80,14 +86,14 @@ def check_away(run, who, after=0.0):
 
 
 def check_called(run, service=None):
-    """Somebody got through to op."""
+    """Check that some caller got through to op."""
     ended = next((mark.value for mark in run.marks() if mark.name == mark.lane), None)
     seen = f"; run {words(ended)}" if ended else ""
     assert run.calls(service), f"op was never called{seen}"
 
 
 def check_limit(run, limit, service=None):
-    """Never more calls at once than there are permits."""
+    """Check that there were never more calls at once than permits."""
     check_called(run, service)
     most, at = crowd(run, service)
     says = [look.value["active"] for look in run.marks("says", lane="bulkhead")][:1]
@@ -96,7 +102,7 @@ def check_limit(run, limit, service=None):
 
 
 def crowd(run, service=None):
-    """The most calls that ever ran at once, and when that was first so."""
+    """Return the most calls that ever ran at once, and the first second at which that many ran."""
     changes = []
     for call in run.calls(service):
         changes.append((call.start, 1))
@@ -111,9 +117,9 @@ def crowd(run, service=None):
 
 
 def check_said(run, looks=slice(None), names=("active", "waiting")):
-    """`active` and `waiting` are what the world saw at that moment: at all of the looks, or some."""
+    """Check that `active` and `waiting` say what the world saw, at all of the looks or at some."""
     marks = run.marks("says", lane="bulkhead")[looks]
-    assert marks, "the run ended before anybody could look at active and waiting"
+    assert marks, "the run ended before the test could look at active and waiting"
     for look in marks:
         here = [call for call in run.calls() if call.start <= look.at]
         seen = {"active": sum(call.end is None or call.end > look.at for call in here)}
@@ -128,11 +134,11 @@ def check_said(run, looks=slice(None), names=("active", "waiting")):
 
 
 LAST = slice(-1, None)
-"""The look at a bulkhead that nobody uses any more: is anything left over?"""
+"""The last look, when no caller uses the bulkhead any more: is anything left over?"""
 
 
 def callers(run):
-    """All callers that came, in order, and every caller for which op was called."""
+    """List the callers that came, in order, and after them any others for which op was called."""
     return list(dict.fromkeys(one.lane for one in (*run.marks("arrives"), *run.calls())))
 
 
@@ -144,9 +150,9 @@ def times(number):
 @pytest.mark.scenario("in_line", concurrent=2, callers=7)
 @pytest.mark.scenario("in_line", concurrent=3, callers=8, every=0)
 def test_limit(runs, limits=(2, 3)):
-    """At most max_concurrent calls run, the others wait until a permit is free
+    """At most max_concurrent calls run; the others wait until a permit is free
 
-    Hint: who gets the permit when a call ends? Count who runs in `active`, who waits in `waiting`.
+    Hint: which caller gets the permit when a call ends? Count running calls in `active`, waiting callers in `waiting`.
     """
     for run, limit in zip(runs, limits, strict=True):
         check_limit(run, limit)
@@ -166,9 +172,9 @@ def test_limit(runs, limits=(2, 3)):
 @pytest.mark.scenario("comes_again", concurrent=1, callers=4, again=3)
 @pytest.mark.scenario("comes_again", concurrent=2, callers=5, again=3)
 def test_fifo(runs, limits=(2, 1, 2)):
-    """Who waits first runs first, and nobody who comes later overtakes
+    """Callers run in the order in which they came; a later caller never overtakes
 
-    Hint: a permit that comes back belongs to the first in the queue, even if somebody else asks before that one wakes.
+    Hint: a permit that comes back belongs to the first in the queue, even if a newcomer asks before that one wakes.
     """
     for run, limit in zip(runs, limits, strict=True):
         check_limit(run, limit)
@@ -185,9 +191,9 @@ def test_fifo(runs, limits=(2, 1, 2)):
 )
 @pytest.mark.scenario("visits", concurrent=2, arrivals=[0, 0.1, 0.3, 1.2, 1.3, 1.4, 2.6], takes=[[0.8, 1.05]] * 5)
 def test_full(runs, rooms=((2, 2), (2, 0)), rejected=((5, 6, 9), (3, 6))):
-    """When max_queue already wait, the next one gets BulkheadFull at once; with 0, the default, nobody waits
+    """When max_queue callers wait, the next gets BulkheadFull at once; with 0, the default, no caller waits
 
-    Hint: two questions, at the very start of `run`: is a permit free? And if not, is there room in the queue?
+    Hint: ask two questions at the very start of `run`: is a permit free? If not, is there room in the queue?
     """
     for run, (permits, places), full in zip(runs, rooms, rejected, strict=True):
         check_called(run)
@@ -217,7 +223,7 @@ def test_full(runs, rooms=((2, 2), (2, 0)), rejected=((5, 6, 9), (3, 6))):
     "visits", concurrent=1, max_queue=5, arrivals=[0, 1, 2], takes=[[250, 350], [350, 450], [0.5, 1.5]]
 )
 def test_max_wait(runs, waits=(0.5, None), given_up=((2, 3, 5), ())):
-    """Whoever waits longer than max_wait gets BulkheadFull; None means no limit; op itself may take as long as it likes
+    """A caller that waits longer than max_wait gets BulkheadFull; None means no limit; op itself isn't limited
 
     Hint: the time limit ends when the permit is there. What stands inside the `async with asyncio.timeout(...)`?
     """
@@ -280,18 +286,18 @@ def test_permit_returns(runs, limits=(2, 2), failing=((1, 2), ()), cancelled=(()
 
 
 def check_left(run, who):
-    """This caller's cancellation went on at once."""
+    """Check that this caller's cancellation propagated at once."""
     ended, at = outcome(run, who)
     assert ended["how"] == "cancelled", f"{who} was cancelled, but run {words(ended, run.calls(lane=who))}"
     leaving = run.marks("gives up", lane=who)
-    assert leaving, f"{who} was cancelled, and nobody had asked for it"
+    assert leaving, f"{who} was cancelled, although the test didn't cancel it"
     late = at - leaving[-1].at
-    assert late < BLINK, f"{who} was cancelled, and run went on for {late:.2f} s"
+    assert late < BLINK, f"{who} was cancelled, but run continued for {late:.2f} s"
 
 
 def _instead(run, who):
     marks = run.marks(who, lane=who)
-    return f"run {words(marks[-1].value)}" if marks else "it waits for ever"
+    return f"run {words(marks[-1].value)}" if marks else "it waits forever"
 
 
 @pytest.mark.points(0.5)
@@ -307,8 +313,8 @@ def _instead(run, who):
 def test_cancelled_waiter(run, leaving=(2,), rejected=(5,), limit=1):
     """A cancelled waiter leaves the queue: its place is free, and it takes no permit and gives none back
 
-    Hint: what was counted up before the wait must be counted down however the wait ends. And what was never taken
-    can't be released.
+    Hint: what was counted up before the wait must be counted down, however the wait ends. A permit that was never
+    taken must not be released.
     """
     check_limit(run, limit)
     for who in callers(run):
@@ -334,13 +340,13 @@ def test_cancelled_waiter(run, leaving=(2,), rejected=(5,), limit=1):
     failing={"2": "TimeoutError", "3": "TimeoutError"},
 )
 def test_op_timeout(run):
-    """A TimeoutError that op raises is its own, and no BulkheadFull
+    """A TimeoutError that op raises comes out as it is, and doesn't become BulkheadFull
 
-    Hint: `except TimeoutError` catches everybody's. Let it see the wait for the permit and nothing else.
+    Hint: `except TimeoutError` also catches op's. Put the wait for the permit into its `try`, and nothing else.
     """
     check_called(run)
     failed = [call for call in run.calls() if call.outcome == "error"]
-    assert failed, "no call of op came to its end"
+    assert failed, "no call of op ended"
     for call in failed:
         ended, at = outcome(run, call.lane)
         own = ended["how"] == "raised" and ended["call"] == call.id
@@ -378,16 +384,16 @@ def test_independent(run, limits=(1, 3), given_up=("orders 2",), wait=0.4):
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("chaos", calls=300, concurrent=4, queue=6)
 def test_chaos(run, limit=4):
-    """300 calls, half of them cancelled at random: never over the limit, and everything is back at the end
+    """300 calls, half of them cancelled at random, never exceed the limit, and at the end every permit is back
 
-    Hint: look for a way through `run` on which a permit is lost, or given back twice.
+    Hint: look for a way through `run` on which a permit is lost or given back twice.
     """
     check_limit(run, limit)
     most, _ = crowd(run)
     assert most == limit, f"max_concurrent={limit}, but never more than {times(most)} ran at once"
     looks = run.marks("says")
     assert looks, "the run ended before all callers had come"
-    assert len(looks) > 1, "some callers never came to an end"
+    assert len(looks) > 1, "some callers never finished"
     said = looks[-1].value
     quiet = all(said[name] == 0 or not isinstance(said[name], int) for name in ("active", "waiting"))
     assert quiet, f"all callers had left, but active was {shown(said['active'])} and waiting {shown(said['waiting'])}"

@@ -1,8 +1,8 @@
-"""What is done to a `HealthMonitor` and its app: requests that went well, failed or were slow, silence, questions.
+"""Scenarios for a `HealthMonitor` and its app: requests that went well, failed or were slow, silence, questions.
 
-Several monitors stand side by side. What is done to each of them is a plan, and only the world knows the plans: which
-monitor gets which is drawn, and each step is handed out when its time has come. So nobody can know what to say of a
-monitor but by looking at the latencies and outcomes that it was told.
+Several monitors stand side by side, and each one follows a plan. Only the world knows the plans. It draws which monitor
+gets which plan, and hands out each step when its time has come. So the only way to answer a question about a monitor is
+to look at the latencies and outcomes that the monitor was told.
 """
 
 import asyncio
@@ -16,18 +16,18 @@ from faultlab.scenario import scenario
 from faultlab.world import ok
 
 BATCH = 500
-"""So many requests at most in one step."""
+"""The most requests in one step."""
 
 
 class Plan:
-    """The steps for one monitor. Every pile of requests begins and ends with a quick success: its ends tell nothing."""
+    """The steps for one monitor. Every batch begins and ends with a quick success, so its ends tell nothing."""
 
     def __init__(self, draw, options=None):
         self.draw = draw
         self.steps = [ok(["create", options or {}])]
 
     def step(self, *what):
-        """Do this next."""
+        """Add this as the next step."""
         self.steps.append(ok(list(what)))
         return self
 
@@ -40,8 +40,7 @@ class Plan:
         return self.step("ask", list(questions))
 
     def requests(self, quick=2, slow=0, failed=0, takes=5.0, well=True):
-        """Quick successes, requests of about `takes` s that went `well` or not, and quick failures, in an order of
-        their own."""
+        """Record quick successes, slow requests (`takes` s, successful if `well`) and quick failures, shuffled."""
         draw = self.draw
         fast, long = round(draw.uniform(0.008, 0.02), 4), round(takes * draw.uniform(0.9, 1.1), 4)
         inner = [[fast, True]] * (quick - 2) + [[long, well]] * slow + [[fast, False]] * failed
@@ -51,7 +50,7 @@ class Plan:
         return self.told([[fast, True], *inner, [fast, True]], words)
 
     def told(self, requests, words):
-        """These requests, [latency, ok] each, in this order; equal ones in a row as one with their number."""
+        """Record these requests, [latency, ok] each, in this order; equal neighbours are one row with a count."""
         self.wait(self.draw.uniform(0.05, 0.25))
         for start in range(0, len(requests), BATCH):
             rows = [[*one, len(list(same))] for one, same in groupby(requests[start : start + BATCH])]
@@ -60,7 +59,7 @@ class Plan:
 
 
 def stage(world, plans):
-    """Give each monitor one of the plans: which, the world draws."""
+    """Give each monitor one of the plans; the world draws which."""
     world.stream("places").shuffle(plans)
     steps = {f"monitor {number}": list(plan.steps) for number, plan in enumerate(plans, 1)}
 
@@ -73,7 +72,7 @@ def stage(world, plans):
 
 
 async def drive(lab, names):
-    """Does to each monitor what the world says, all of them side by side."""
+    """Do to each monitor what the world says, to all of them at the same time."""
     make_monitor = lab.answer("HealthMonitor")
     await lab.settle(*(asyncio.create_task(_attend(lab, make_monitor, name), name=name) for name in names))
 
@@ -122,14 +121,14 @@ async def _answer(monitor, app, question):
 
 
 def _number(value):
-    """A number of any library as a plain one."""
+    """Turn any library's number into a plain one."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return value
     return value if isinstance(value, int) else float(value)
 
 
 async def _get(app, path, follow=True):
-    """GET a path of an ASGI app: its status, and what its body says."""
+    """GET a path of an ASGI app; return its status and what its body says."""
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -164,7 +163,7 @@ async def _get(app, path, follow=True):
     starts = [message for message in sent if message["type"] == "http.response.start"]
     status = starts[0]["status"] if starts else None
     if follow and status in (301, 302, 307, 308):
-        # A mounted app lives at "/metrics/": whoever scrapes it follows.
+        # A mounted app lives at "/metrics/", and a scraper follows the redirect.
         headers = {bytes(key).lower(): bytes(value) for key, value in starts[0].get("headers", ())}
         return await _get(app, urlsplit(headers[b"location"].decode()).path, follow=False)
     parts = [message.get("body", b"") for message in sent if message["type"] == "http.response.body"]
@@ -174,7 +173,7 @@ async def _get(app, path, follow=True):
     if sent and sent[0]["type"] != "http.response.start":
         return {**said, "unfit": "its body was sent before its status"}
     if not all(isinstance(part, bytes) for start in starts for pair in start.get("headers", ()) for part in pair):
-        return {**said, "unfit": "its headers are no pairs of bytes"}
+        return {**said, "unfit": "its headers aren't pairs of bytes"}
     return {**said, **_said(b"".join(parts).decode(errors="replace"))}
 
 
@@ -183,13 +182,13 @@ def _said(text):
     if counters:
         return {"counters": counters[:20], "text": text[:80]}
     with suppress(ValueError):
-        return {"json": json.loads(text, parse_constant=int)}  # NaN and Infinity are no JSON: int raises a ValueError
+        return {"json": json.loads(text, parse_constant=int)}  # NaN and Infinity aren't JSON: int raises a ValueError
     return {"text": text[:80]}
 
 
 @scenario
 def idle(world, silences):
-    """Nothing for a while; then some are asked at once, the others after thirty failures."""
+    """Nothing happens for a while; then some monitors are asked at once, the others after thirty failures."""
     draw = world.stream("requests")
     plans = []
     for silence in silences:
@@ -200,9 +199,9 @@ def idle(world, silences):
 
 @scenario
 def few(world, cases, before=0):
-    """For each [few, enough, options]: so many requests, nearly all failing; and enough good ones.
+    """For each [few, enough, options]: batches of both sizes that nearly all fail, and `enough` good requests.
 
-    `before` good ones came earlier than the window.
+    Another `before` good requests came earlier than the window.
     """
     draw = world.stream("requests")
     plans = []
@@ -217,7 +216,7 @@ def few(world, cases, before=0):
 
 @scenario
 def failures(world, cases):
-    """For each [total, failed, options]: so many requests, some of which fail, quickly."""
+    """For each [total, failed, options]: `total` requests, of which `failed` fail quickly."""
     draw = world.stream("requests")
     plans = [
         Plan(draw, options).requests(quick=total - failed, failed=failed).ask("ready()", "snapshot()")
@@ -228,8 +227,9 @@ def failures(world, cases):
 
 @scenario
 def slow(world, cases, questions=("ready()",)):
-    """For each [total, slow, takes, options]: some requests take about `takes` s. All are successful; with a fifth
-    item, False, the slow ones fail."""
+    """For each [total, slow, takes, options]: `slow` of `total` requests take about `takes` s, and all go well.
+
+    With a fifth item, False, the slow requests fail."""
     draw = world.stream("requests")
     plans = [
         Plan(draw, options).requests(total - number, number, takes=takes, well=all(well)).ask(*questions)
@@ -240,10 +240,10 @@ def slow(world, cases, questions=("ready()",)):
 
 @scenario
 def orders(world, numbers, middle=0.05, spread=0.8):
-    """Drawn latencies as they come, rising, falling, and with the longest ones first; asked twice.
+    """Drawn latencies in four orders: as drawn, rising, falling, and the longest first. Each monitor is asked twice.
 
-    As they come they are rounded, so that many are equal. One request in eight fails: the slowest ones of those that
-    rise or fall, which gave up, the quickest ones of the others, which were refused.
+    Latencies in the order "drawn" are rounded, so that many are equal. One request in eight fails. Where latencies rise
+    or fall, these are the slowest requests, which gave up; elsewhere they are the quickest, which were refused.
     """
     draw = world.stream("requests")
     plans = []
@@ -267,15 +267,15 @@ def orders(world, numbers, middle=0.05, spread=0.8):
 
 
 def trouble(plan, kind):
-    """A pile of requests that makes a service unready."""
+    """Add a batch of requests that makes a service unready."""
     return plan.requests(quick=30, failed=15) if kind == "failed" else plan.requests(quick=30, slow=20, takes=12.0)
 
 
 @scenario
 def silence(world, cases):
-    """For each [kind, before, inside, outside, options]: trouble, `before` s after the start, and then no traffic.
+    """For each [kind, before, inside, outside, options]: trouble `before` s after the start, and then no traffic.
 
-    Some are asked at once, `inside` s later and again `outside` s later, the others only then.
+    Some monitors are asked at once, `inside` s later and `outside` s later; the others are asked only at the end.
     """
     draw = world.stream("requests")
     plans = []
@@ -294,7 +294,7 @@ def silence(world, cases):
 def long_history(world, cases):
     """For each [kind, rounds, gap, options]: rounds of 300 quick successes, 15 s apart; a gap; then sixty requests.
 
-    For half of the monitors these are in trouble.
+    For half of the monitors, the last requests are in trouble.
     """
     draw = world.stream("requests")
     plans = []
@@ -311,7 +311,7 @@ def long_history(world, cases):
 
 @scenario
 def traffic_goes_on(world, cases):
-    """For each [kind, window]: trouble, and then traffic all the time; after the window it is well, or not again."""
+    """For each [kind, window]: trouble, then constant traffic; after the window all is well, or there is new trouble."""
     draw = world.stream("requests")
     plans = []
     for kind, window in cases:
@@ -327,7 +327,7 @@ def traffic_goes_on(world, cases):
 
 @scenario
 def two_questions(world, cases):
-    """For each [quick, slow, failed]: such requests; then liveness and readiness, now and much later."""
+    """For each [quick, slow, failed]: requests of these kinds; then liveness and readiness, at once and much later."""
     draw = world.stream("requests")
     plans = []
     for quick, slow, failed in cases:
@@ -338,7 +338,7 @@ def two_questions(world, cases):
 
 @scenario
 def leaving(world, cases):
-    """For each number of requests, all well: half of the monitors begin to drain after them."""
+    """For each number: that many good requests, after which half of the monitors begin to drain."""
     draw = world.stream("requests")
     plans = []
     for number in cases:
@@ -359,7 +359,7 @@ def leaving(world, cases):
 
 @scenario
 def reports(world, cases):
-    """For each [quick, slow, failed, gap]: three piles of about so many requests, `gap` s apart; asked after each."""
+    """For each [quick, slow, failed, gap]: three batches of about that size, `gap` s apart, with questions after each."""
     draw = world.stream("requests")
     plans = []
     for quick, slow, failed, gap in cases:
@@ -373,7 +373,7 @@ def reports(world, cases):
 
 @scenario
 def busy(world, cases):
-    """For each [total, failed, window]: busy traffic whose first requests fail; for some a gap and a little more."""
+    """For each [total, failed, window]: busy traffic whose first requests fail; for half a gap and some more requests."""
     draw = world.stream("requests")
     plans = []
     for total, failed, window in cases:
@@ -389,7 +389,7 @@ def busy(world, cases):
 
 @scenario
 def other_paths(world, paths):
-    """Paths that nobody has promised, and one that was."""
+    """GET paths that the contract doesn't promise, and one that it does."""
     return stage(world, [Plan(world.stream("requests")).ask("/livez", *paths)])
 
 

@@ -1,6 +1,6 @@
-"""What must be true of `HealthMonitor` and its app: each test reads the timeline of a scenario (see scenarios.py).
+"""Tests of `HealthMonitor` and its app: each reads the timeline of a scenario (see scenarios.py).
 
-The world told each monitor its requests, one pile after the other. From what it was told follows what it must say.
+The world told each monitor its requests, batch by batch. What a monitor must say follows from what it was told.
 """
 
 import re
@@ -13,11 +13,11 @@ import pytest
 DEFAULTS = {"window": 60.0, "min_samples": 20, "max_error_rate": 0.05, "max_p99": 1.0}
 PERCENTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 TOLERANCE = 0.06
-"""Definitions of a percentile differ, and a histogram rounds: so much is no mistake."""
+"""The share by which a percentile may differ: definitions vary, and a histogram rounds."""
 
 
 class Request(NamedTuple):
-    """One request that a monitor was told."""
+    """A request that a monitor was told about."""
 
     at: float
     latency: float
@@ -26,7 +26,7 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True)
 class Asked:
-    """A question to one monitor: what it answered, and all that it had been told by then."""
+    """A question to a monitor: its answer, and all that the monitor had been told by then."""
 
     who: str
     question: str
@@ -43,18 +43,18 @@ class Asked:
 
     @cached_property
     def failed(self):
-        """How many of them failed."""
+        """How many requests in the window failed."""
         return sum(not one.ok for one in self.recent)
 
     @cached_property
     def p99(self):
-        """Their 99th percentile, by nearest rank."""
+        """The 99th percentile of the window's latencies, by nearest rank."""
         latencies = sorted(one.latency for one in self.recent)
         return latencies[-(-99 * len(latencies) // 100) - 1]
 
     @property
     def ready(self):
-        """What follows from it: True or False."""
+        """Whether the monitor must be ready."""
         if self.drained:
             return False
         number = len(self.recent)
@@ -64,9 +64,9 @@ class Asked:
 
 
 def asked(run, question=None, empty=True):
-    """Every question to the monitors, each with what the monitor knew; monitors in an order that no draw decides.
+    """List every question to the monitors with what the monitor knew; no draw decides the order of the monitors.
 
-    Without `empty`, a monitor that breaks down where it has no request in its window isn't judged from there on.
+    Without `empty`, a monitor that raises while its window is empty isn't judged from there on.
     """
     lanes = dict.fromkeys(call.lane for call in run.calls("traffic"))
     found = [one for lane in sorted(lanes, key=lambda lane: plan_of(run, lane)) for one in _asked(run, lane, empty)]
@@ -75,7 +75,7 @@ def asked(run, question=None, empty=True):
 
 
 def plan_of(run, lane):
-    """What was done to a monitor, but for the latencies: how many requests in each step, and how many failed."""
+    """Sum up what was done to a monitor: how many requests each step had, and how many of them failed."""
     steps = [call.value or ["nothing"] for call in run.calls("traffic", lane=lane)]
     rows = [step[1] if step[0] == "record" else [] for step in steps]
     numbers = [[sum(row[2] for row in some), sum(row[2] * (not row[1]) for row in some)] for some in rows]
@@ -111,13 +111,13 @@ def _asked(run, lane, empty):
 
 def _raised(one, mark):
     what = mark.value if isinstance(mark.value, dict) else {}
-    words = str(what.get("message")).partition(": {")[0]  # a set's order is another in each process
+    words = str(what.get("message")).partition(": {")[0]  # a set's order differs from process to process
     when = f"{situation(one)}: " if one is not None and one.limits else ""
     return f"{when}{what.get('doing')} raised {what.get('error')}: {words}"
 
 
 def shown(value):
-    """A value as a person would write it."""
+    """Write a value as a person would."""
     if isinstance(value, dict) and len(value) == 1:
         ((kind, what),) = value.items()
         if kind.startswith("$"):
@@ -126,7 +126,7 @@ def shown(value):
 
 
 def situation(one):
-    """What a monitor had in its window, as a person would say it."""
+    """Say in words what a monitor had in its window."""
     number, window = len(one.recent), one.limits["window"]
     quiet = f", the latest {one.at - one.told[-1].at:.0f} s ago" if one.told and one.at - one.told[-1].at > 5 else ""
     before = f", {len(one.told) - number:,} before that" if len(one.told) > number else ""
@@ -143,7 +143,7 @@ def plural(number, word):
 
 
 def says_ready(one):
-    """True or False as the monitor or `/readyz` says it, whichever was asked; None when it says nothing."""
+    """Return what the monitor or `/readyz` said, whichever was asked: True, False, or None for no clear answer."""
     if one.question == "ready()":
         return {"yes": True, "no": False}.get(one.answer)
     status = one.answer["status"]
@@ -151,7 +151,7 @@ def says_ready(one):
 
 
 def right_about(found):
-    """Each of these questions for readiness got the answer that follows from the requests."""
+    """Check that each of these questions about readiness got the answer that follows from the requests."""
     for one in found:
         said, said_how = says_ready(one), "said" if one.question == "ready()" else "answered"
         words = one.answer["status"] if said_how == "answered" else shown(one.answer) if said is None else said
@@ -160,7 +160,7 @@ def right_about(found):
 
 
 def right_count(one, found):
-    """The number of requests in the window, where a number is said at all."""
+    """Check the number of requests in the window, if the answer has a number at all."""
     count = found.get("count") if isinstance(found, dict) else None
     number = len(one.recent)
     good = count == number or not is_number(count)
@@ -168,7 +168,7 @@ def right_count(one, found):
 
 
 def right_rate(one, found):
-    """The share of the failures in the window; of none at all it is 0."""
+    """Check the share of failures in the window; for an empty window it is 0."""
     assert isinstance(found, dict), f"{one.question} gave {shown(found)}, not a dict with its numbers"
     assert "error_rate" in found, f"{one.question}: no 'error_rate' in it"
     said, rate = found["error_rate"], one.failed / max(1, len(one.recent))
@@ -177,12 +177,12 @@ def right_rate(one, found):
 
 
 def right_percentiles(one, found):
-    """Percentiles of all requests in the window, of any definition."""
+    """Check the percentiles of all requests in the window, by any definition."""
     assert isinstance(found, dict), f"{one.question} gave {shown(found)}, not a dict with its numbers"
     missing = [key for key in ("count", *PERCENTILES) if key not in found]
     assert not missing, f"{one.question}: no {missing[0]!r} in it"
     right_count(one, found)
-    assert is_number(found["count"]), f"{one.question} has count {shown(found['count'])}, which is no number"
+    assert is_number(found["count"]), f"{one.question} has count {shown(found['count'])}, which isn't a number"
     latencies = sorted(request.latency for request in one.recent)
     for key, share in PERCENTILES.items():
         if not latencies or fits(found[key], latencies, share):
@@ -191,7 +191,7 @@ def right_percentiles(one, found):
         told = f"{seen}: {one.question} has {key} {shown(found[key])}, expected about {middle(latencies, share):.3g}"
         well = sorted(request.latency for request in one.recent if request.ok)
         theirs = bool(well) and fits(found[key], well, share)
-        raise AssertionError(f"{told}; of the {len(well)} successes alone it is that" if theirs else told)
+        raise AssertionError(f"{told}; that would be right for the {len(well)} successes alone" if theirs else told)
 
 
 def is_number(value):
@@ -199,7 +199,7 @@ def is_number(value):
 
 
 def fits(value, latencies, share):
-    """Whether this is the percentile of these latencies, sorted, by some definition."""
+    """Return whether this is the percentile of these sorted latencies, by some definition."""
     low, high = between(latencies, share)
     return is_number(value) and low * (1 - TOLERANCE) <= value <= high * (1 + TOLERANCE)
 
@@ -209,7 +209,7 @@ def middle(latencies, share):
 
 
 def between(latencies, share):
-    """The latencies, sorted, between which this percentile lies by all definitions in use."""
+    """Return the two of these sorted latencies between which this percentile lies, by every definition in use."""
     number = len(latencies)
     last = number - 1
     low = min(int(share * last), int(share * number) - 1)
@@ -223,7 +223,7 @@ def between(latencies, share):
 def test_percentiles(run):
     """p50, p95 and p99 are right, in whatever order the latencies came
 
-    Hint: a percentile is a place in the *sorted* latencies. Sort a copy when you are asked.
+    Hint: a percentile is a place in the *sorted* latencies. Sort a copy in `snapshot`.
     """
     for one in asked(run, "snapshot()"):
         right_percentiles(one, one.answer)
@@ -236,7 +236,7 @@ def test_percentiles(run):
 def test_history_does_not_mask(runs):
     """A long good history doesn't hide what happens now
 
-    Hint: which requests does the share of failures count: all since the start, or those of the last `window` seconds?
+    Hint: which requests does your share of failures count: all since the start, or those of the last `window` seconds?
     """
     for run in runs:
         right_about(asked(run, "ready()"))
@@ -252,9 +252,9 @@ def test_history_does_not_mask(runs):
     "silence", cases=[["slow", 20.0, 15.0, 39.0, {"window": 30.0}], ["failed", 14.0, 24.0, 36.0, {"window": 30.0}]]
 )
 def test_recovers_without_traffic(runs):
-    """Without traffic trouble lasts as long as the window, and then it is over
+    """Without traffic, trouble lasts as long as the window, and then it is over
 
-    Hint: a check that only looks at the clock when a request comes never forgets the last one. Forget when asked, too.
+    Hint: a check that looks at the clock only when a request comes never forgets the last one. Forget when asked, too.
     """
     for run in runs:
         for one in asked(run, "snapshot()"):
@@ -268,7 +268,7 @@ def test_recovers_without_traffic(runs):
 def test_recovers_with_traffic(run):
     """With good traffic too, trouble lasts until it has left the window
 
-    Hint: once the bad requests have left the window nothing may remember them: no flag, no total.
+    Hint: once the bad requests have left the window, nothing may remember them: no flag, no total.
     """
     right_about(asked(run, "ready()"))
 
@@ -279,7 +279,7 @@ def test_recovers_with_traffic(run):
 def test_window_is_time(run):
     """The window is a stretch of time, not a number of requests
 
-    Hint: how many requests fit into `window` seconds? Any number: keep each one's instant, and no fixed length.
+    Hint: how many requests fit into `window` seconds? Any number, so keep each request's instant, and no fixed length.
     """
     right_about(asked(run, "ready()"))
 
@@ -292,7 +292,7 @@ def test_idle(run):
 
     Hint: what does your code divide by when there is nothing to count, and what does it sort?
     """
-    # first those that never saw a request: they are what the title speaks of
+    # The monitors that never saw a request come first: the title is about them.
     right_about(sorted(asked(run, "ready()"), key=lambda one: len(one.told)))
     for one in sorted(asked(run, "snapshot()"), key=lambda one: len(one.told)):
         right_count(one, one.answer)
@@ -312,9 +312,9 @@ def test_idle(run):
     ],
 )
 def test_error_rate(run):
-    """Ready up to max_error_rate, not above it; failures that come quickly count too
+    """Ready up to max_error_rate and not above it; quick failures count too
 
-    Hint: failed requests of the window divided by all requests of the window. How long they took doesn't matter here.
+    Hint: divide the window's failed requests by all its requests. How long they took doesn't matter here.
     """
     for one in asked(run, "snapshot()"):
         right_rate(one, one.answer)
@@ -333,7 +333,7 @@ def test_error_rate(run):
 def test_one_outlier(run):
     """One slow request in a thousand is no trouble: p99 isn't the maximum
 
-    Hint: of 1,000 sorted latencies p99 is about the 990th. How many requests are slower?
+    Hint: of 1,000 sorted latencies, p99 is about the 990th. How many requests are slower?
     """
     right_about(asked(run, "ready()"))
 
@@ -343,9 +343,9 @@ def test_one_outlier(run):
 @pytest.mark.scenario("few", cases=[[3, 20, {}], [6, 7, {"min_samples": 7}]])
 @pytest.mark.scenario("few", cases=[[19, 21, {}], [29, 31, {"min_samples": 30}]], before=40)
 def test_min_samples(runs):
-    """Fewer than min_samples requests in the window say nothing: ready
+    """With fewer than min_samples requests in the window, the monitor is ready
 
-    Hint: one failure of one request is 100 %. From how many requests on is a share worth believing?
+    Hint: one failure of one request is 100 %. How many requests does it take before you believe a share?
     """
     for run in runs:
         right_about(asked(run, "ready()"))
@@ -363,9 +363,9 @@ def test_min_samples(runs):
     questions=["ready()", "/readyz"],
 )
 def test_tail(run):
-    """A slow tail is a 503, however good the mean looks
+    """A slow tail gives a 503, however good the mean looks
 
-    Hint: 980 requests of 10 ms and 20 of 5 s: the mean is 0.11 s, and one user in fifty waits 5 s. Compare p99.
+    Hint: 980 requests take 10 ms and 20 take 5 s. The mean is 0.11 s, but one user in fifty waits 5 s. Compare p99.
     """
     for one in asked(run):
         right_about([one])
@@ -383,9 +383,9 @@ def test_tail(run):
     ],
 )
 def test_liveness(run):
-    """/livez answers 200 whatever the health; only /readyz goes to 503
+    """/livez answers 200 whatever the health is; only /readyz may answer 503
 
-    Hint: who hears "not alive" restarts the process. Would that help a service whose database is down?
+    Hint: a supervisor that hears "not alive" restarts the process. Would that help a service whose database is down?
     """
     right_about(asked(run, "/readyz", empty=False))
     for one in asked(run, "/livez", empty=False):
@@ -397,9 +397,9 @@ def test_liveness(run):
 @pytest.mark.step("Endpoints")
 @pytest.mark.scenario("leaving", cases=[0, 50, 5, 300])
 def test_drain(run):
-    """After begin_drain() not ready for good, and still alive
+    """After begin_drain() the monitor is never ready again, but still alive
 
-    Hint: look at draining first: also a monitor with few requests must say no. And /livez isn't asked about it.
+    Hint: look at draining first, because a monitor with few requests must say no too. /livez doesn't look at it.
     """
     found = [one for one in asked(run, empty=False) if one.question != "/livez"]
     stays = [one for one in found if one.drained and says_ready(one)]
@@ -421,7 +421,7 @@ def test_drain(run):
 def test_body_and_counters(run):
     """/readyz gives its reasons as JSON; the counters of /metrics only ever go up
 
-    Hint: the body repeats the snapshot, and "ready" beside it. The counters start with the monitor and know no window.
+    Hint: the body repeats the snapshot and adds "ready". The counters start with the monitor and ignore the window.
     """
     snapshot = None
     for one in asked(run, empty=False):
@@ -434,13 +434,13 @@ def test_body_and_counters(run):
 
 
 def right_body(one, snapshot):
-    """The body of `/readyz` says ready or not, and why: the numbers of the window, or those of the snapshot.
+    """Check that the body of `/readyz` says ready or not, and why: with the window's numbers, or with the snapshot's.
 
-    That the snapshot's own numbers are right, other tests judge.
+    Other tests judge whether the snapshot's own numbers are right.
     """
     assert not one.answer.get("unfit"), f"GET /readyz: {one.answer['unfit']}"
     body = one.answer.get("json")
-    assert isinstance(body, dict), f"GET /readyz: its body is no JSON object: {one.answer.get('text', body)!r}"
+    assert isinstance(body, dict), f"GET /readyz: its body isn't a JSON object: {one.answer.get('text', body)!r}"
     told = f"GET /readyz answered {shown(one.answer['status'])} with ready {shown(body.get('ready'))} in its body"
     assert body.get("ready") is one.ready, f"{situation(one)}: {told}"
     for key in ("count", "error_rate", *PERCENTILES):
@@ -455,12 +455,12 @@ def right_body(one, snapshot):
 
 
 def close(one, other):
-    """Whether two numbers, or no numbers, are the same but for rounding."""
+    """Return whether two values are equal, up to rounding if they are numbers."""
     return one == other or (is_number(one) and is_number(other) and abs(one - other) < 0.01 * abs(other) + 0.0006)
 
 
 def right_counters(one):
-    """Each counter of `/metrics` is the number of such requests since the monitor was made."""
+    """Check that each counter of `/metrics` is the number of such requests since the monitor was created."""
     failed = sum(not request.ok for request in one.told)
     for outcome, right in (("ok", len(one.told) - failed), ("error", failed)):
         seen = f"after {plural(len(one.told), 'request')}, {failed:,} failed"
@@ -473,7 +473,7 @@ def right_counters(one):
 
 
 def instead(answer):
-    """What `/metrics` says where a counter is missing."""
+    """Say in words what `/metrics` has where a counter is missing."""
     if answer.get("counters"):
         return f"it says {answer['counters'][0]}"
     text = (answer.get("text") or str(answer.get("json", ""))).replace("\n", " ")
@@ -481,7 +481,7 @@ def instead(answer):
 
 
 def counter(answer, outcome):
-    """The value of a counter on the page, None when it isn't there."""
+    """Return the value of a counter on the page, None when it isn't there."""
     assert str(answer["status"]) == "200", f"GET /metrics answered {shown(answer['status'])}"
     assert not answer.get("unfit"), f"GET /metrics: {answer['unfit']}"
     lines = answer.get("counters", ())
@@ -498,7 +498,7 @@ def counter(answer, outcome):
 def test_unknown_path(run):
     """Advice: any other path is a 404
 
-    Hint: a check that answers 200 to a misspelled path lets a misspelled probe pass for ever.
+    Hint: a check that answers 200 to a misspelled path lets a misspelled probe pass forever.
     """
     for one in asked(run):
         want = 200 if one.question == "/livez" else 404

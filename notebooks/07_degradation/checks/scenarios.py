@@ -1,4 +1,4 @@
-"""What is done to `Fallback`: a primary that answers, fails, hangs and recovers; callers one by one and at once."""
+"""Scenarios for `Fallback`: a primary answers, fails, hangs and recovers; callers come one by one and at once."""
 
 import asyncio
 
@@ -6,11 +6,11 @@ from faultlab.scenario import scenario
 from faultlab.world import error, hang, ok
 
 PATIENCE = 60
-"""So many seconds the driver waits for an answer that doesn't come back."""
+"""Seconds for which the driver waits for a get that doesn't end."""
 
 
 def said(served):
-    """What a caller or `on_degraded` got, as plain data; what is no `Served` at all as {"bare": what it is}."""
+    """Return what a caller or `on_degraded` got as plain data; anything but a `Served` becomes {"bare": value}."""
     names = ("value", "source", "age", "degraded")
     found = {name: getattr(served, name) for name in names if hasattr(served, name)}
     return {**dict.fromkeys(names), **found} if found else {"bare": served}
@@ -18,12 +18,12 @@ def said(served):
 
 @scenario
 def asked(world, replies, asks, cancel=None, options=None, listens=True):
-    """Gets at the given seconds: some ask again after an answer, some while another get waits.
+    """Call `get` at the given seconds: some gets come after an answer, some while another get waits.
 
-    `replies`: for each key what the primary does, call by call: "ok" (an answer that is drawn), "zero" (the answer 0),
-    "hang" or an error's name; the last one stays. Without `listens` no on_degraded is given. How
-    long an answer takes the world draws: from 0.05 to 0.4 s, from 0.5 to 0.7 s with ["ok", 0.5, 0.7]. `asks`: second and
-    key of each get. `cancel`: get (its number, from 1) to second.
+    `replies` says for each key what the primary does, call by call: "ok" (a drawn answer), "zero" (the answer 0), "hang",
+    or an error's name. The last reply repeats. The world draws how long an answer takes: 0.05 to 0.4 s, or with
+    ["ok", 0.5, 0.7] from 0.5 to 0.7 s. `asks` has the second and the key of each get. `cancel` maps a get's number, from
+    1, to the second of its cancellation. Without `listens`, no on_degraded is given.
     """
     left = {key: list(items) for key, items in replies.items()}
 
@@ -51,16 +51,18 @@ async def _(lab, asks, cancel, options, listens):
         options = {**options, "on_degraded": on_degraded}
     fallback = lab.answer("Fallback")(lab.service("primary", "primary"), **options)
 
-    async def get(number, at, key):
-        await asyncio.sleep(at)
+    async def get(key):
         lab.mark("asks", key)
-        until = cancel.get(str(number))
-        if until is not None:
-            asyncio.get_running_loop().call_later(until - at, tasks[number - 1].cancel)
         return said(await fallback.get(key))
 
-    tasks = [lab.start(f"get {number}", get, number, at, key) for number, (at, key) in enumerate(asks, 1)]
-    await asyncio.wait(tasks, timeout=asks[-1][0] + PATIENCE)
+    tasks = []
+    for number, (at, key) in enumerate(asks, 1):
+        await lab.until(at)
+        tasks.append(lab.start(f"get {number}", get, key))
+        until = cancel.get(str(number))
+        if until is not None:
+            asyncio.get_running_loop().call_later(until - at, tasks[-1].cancel)
+    await asyncio.wait(tasks, timeout=PATIENCE)
     for task in tasks:
         task.cancel()
     await asyncio.sleep(1)

@@ -1,44 +1,44 @@
-"""What must be true of `Fallback`: each test reads the timeline of a scenario (see scenarios.py)."""
+"""Tests of `Fallback`: each reads the timeline of a scenario (see scenarios.py)."""
 
 import pytest
 
 BLINK = 0.05
-"""Seconds that don't matter, where an answer may reckon from one moment or from the next."""
+"""Seconds that don't matter where an answer may count from one moment or from the next."""
 INSTANT = 0.001
 """Seconds that "at once" may take."""
 
 
 def asks(run):
-    """The gets in order: (lane, second, key)."""
+    """List the gets in order: (lane, second, key)."""
     return [(mark.lane, mark.at, mark.value) for mark in run.marks("asks")]
 
 
 def asked_at(run, number):
-    """The second at which the get of this number began."""
+    """Return the second at which the get of this number began."""
     marks = run.marks("asks", lane=f"get {number}")
     assert marks, f"get {number} never began"
     return marks[0].at
 
 
 def ended(run, number):
-    """How the get of this number ended, and when; says so when it didn't."""
+    """Return how the get of this number ended, and when; fail if it never ended."""
     marks = run.marks(f"get {number}")
-    assert marks, f"get {number} never came to an end"
+    assert marks, f"get {number} never ended"
     return marks[-1].value, marks[-1].at
 
 
 def words(seen):
-    """How a get ended, as a person would say it."""
+    """Say in words how a get ended."""
     if seen["how"] != "returned":
         return f"raised {seen['error']}" if seen["how"] == "raised" else "was cancelled"
     got = seen["value"]
     if "bare" in got:
-        return f"got {shown(got['bare'])}, which is no Served"
+        return f"got {shown(got['bare'])}, which isn't a Served"
     return "got " + ", ".join(f"{name} {shown(got[name])}" for name in ("value", "source", "age", "degraded"))
 
 
 def shown(value):
-    """A value as a person would write it."""
+    """Write a value as a person would."""
     if isinstance(value, dict) and len(value) == 1:
         ((kind, what),) = value.items()
         if str(kind).startswith("$"):
@@ -47,13 +47,13 @@ def shown(value):
 
 
 def value_of(seen):
-    """The value that a get returned, in a Served or bare; None where it returned nothing."""
+    """Return the value that a get returned, in a Served or bare; None if it returned nothing."""
     got = seen["value"] if seen["how"] == "returned" else {}
     return got.get("bare", got.get("value"))
 
 
 def call_of(run, number, total):
-    """The primary's call of this number, when there were as many calls as there should be."""
+    """Return the primary's call of this number; check that there were `total` calls."""
     calls = run.calls("primary")
     assert calls, f"the primary was never called; get 1 {words(ended(run, 1)[0])}"
     times = "once" if len(calls) == 1 else f"{len(calls)} times"
@@ -62,7 +62,7 @@ def call_of(run, number, total):
 
 
 def at_once(run, number):
-    """The get ended as soon as the primary had answered, whatever it made of the answer."""
+    """Check that the get ended as soon as the primary answered, whatever the get did with the answer."""
     _, at = ended(run, number)
     key = next(mark.value for mark in run.marks("asks", lane=f"get {number}"))
     calls = [call for call in run.calls("primary") if list(call.args) == [key] and call.start <= at]
@@ -74,14 +74,14 @@ def at_once(run, number):
 
 
 def is_age(age, least, most):
-    """Whether this is a number of seconds between these two, a blink more or less."""
+    """Return whether this is a number of seconds between these two, give or take a blink."""
     return isinstance(age, int | float) and not isinstance(age, bool) and least - BLINK <= age <= most + BLINK
 
 
 def fresh(run, number, call, labels=False):
-    """The get ended with what this call to the primary answered; `labels`: with the right source, age and so on."""
+    """Check that the get returned what this call to the primary answered; with `labels`, also source, age and so on."""
     seen, at = ended(run, number)
-    told = f"get {number}: the primary answered {call.value!r}, and it {words(seen)}"
+    told = f"get {number}: the primary answered {call.value!r}, and the get {words(seen)}"
     assert call.outcome == "ok" and seen["how"] == "returned" and value_of(seen) == call.value, told
     if labels:
         got = seen["value"]
@@ -91,10 +91,10 @@ def fresh(run, number, call, labels=False):
 
 
 def stale(run, number, call, labels=False):
-    """The get ended with what this earlier call answered, out of the cache; `labels`: with its source, age and so on."""
+    """Check that the get returned what this earlier call answered; with `labels`, also source and age."""
     seen, at = ended(run, number)
     old = asked_at(run, number) - call.end
-    told = f"get {number}: the primary failed, {call.value!r} is {old:.4g} s old, and it {words(seen)}"
+    told = f"get {number}: the primary failed, {call.value!r} is {old:.4g} s old, and the get {words(seen)}"
     assert seen["how"] == "returned" and value_of(seen) == call.value, told
     if labels:
         got = seen["value"]
@@ -104,7 +104,7 @@ def stale(run, number, call, labels=False):
 
 
 def mistaken_age(age, old, at, call):
-    """What a wrong age is instead, where that can be told."""
+    """Say what a wrong age is instead, if that can be told."""
     if age == 0:
         return ": no age at all"
     if is_age(age, call.start, call.end):
@@ -116,9 +116,9 @@ def mistaken_age(age, old, at, call):
 
 
 def unavailable(run, number, call, cause=True):
-    """The get ended in Unavailable; `cause`: raised from this call's error."""
+    """Check that the get raised Unavailable; with `cause`, from this call's error."""
     seen, _ = ended(run, number)
-    told = f"get {number}: the primary failed with nothing usable in the cache, and it {words(seen)}"
+    told = f"get {number}: the primary failed with nothing usable in the cache, and the get {words(seen)}"
     assert seen["how"] == "raised" and "Unavailable" in seen["names"], told
     why = seen.get("cause") or {}
     same = why.get("call") == call.id if call.outcome == "error" else "TimeoutError" in why.get("builtins", [])
@@ -135,9 +135,9 @@ def unavailable(run, number, call, cause=True):
     asks=[[0, "ada"], [5, "bob"], [9, "ada"], [12, "ada"]],
 )
 def test_primary(run):
-    """The primary is asked first, each time; its answer is passed on and kept
+    """Each get asks the primary first, returns its answer and keeps it
 
-    Hint: `Served(value, "primary", 0.0, False)`, and the value with the current second into a dict.
+    Hint: return `Served(value, "primary", 0.0, False)`, and keep the value with the current second in a dict.
     """
     call_of(run, 1, 4)
     for number, call in enumerate(run.calls("primary")[:3], 1):
@@ -165,9 +165,9 @@ def test_primary(run):
     options={"primary_timeout": 0.8},
 )
 def test_cached(runs, timeouts=(0.5, 0.8)):
-    """When the primary fails or takes too long the cached answer comes, with its source and its true age
+    """When the primary fails or takes too long, the cached answer comes, with its source and its true age
 
-    Hint: `async with asyncio.timeout(self.primary_timeout)` and `except Exception`; a TimeoutError is one too.
+    Hint: use `async with asyncio.timeout(self.primary_timeout)` and `except Exception`; a TimeoutError is one too.
     """
     for run, timeout in zip(runs, timeouts, strict=True):
         call_of(run, 1, len(asks(run)))
@@ -188,9 +188,9 @@ def test_cached(runs, timeouts=(0.5, 0.8)):
 )
 @pytest.mark.scenario("asked", replies={"ada": ["ok", "OSError"]}, asks=[[0, "ada"], [20, "ada"]], listens=False)
 def test_reported(runs, degraded=(2, 5)):
-    """Each answer out of the cache is reported through on_degraded, and no other
+    """Each answer from the cache is reported through on_degraded, and no other answer is
 
-    Hint: `self.on_degraded(served)` without await, just before you return a stale answer: the same Served.
+    Hint: call `self.on_degraded(served)`, without await, just before you return a stale answer: the same Served.
     """
     run, *unheard = runs
     reports = run.marks("on_degraded")
@@ -208,7 +208,7 @@ def test_reported(runs, degraded=(2, 5)):
         assert told, f"get {number} {words(seen)}, and {heard}"
     for number in range(1, degraded[-1] + 1):
         at_once(run, number)
-    much = f"{len(degraded)} answers came out of the cache, on_degraded was called {len(reports)} times"
+    much = f"{len(degraded)} answers came from the cache, on_degraded was called {len(reports)} times"
     assert len(reports) == len(degraded), much
     for run in unheard:
         seen, _ = ended(run, 2)
@@ -225,9 +225,9 @@ def test_reported(runs, degraded=(2, 5)):
     options={"max_stale": 60.0},
 )
 def test_unavailable(run, none=(2, 3, 5), still=(4,)):
-    """Without an answer that is young enough: Unavailable, raised from the failure; nothing is invented
+    """Without an answer that is fresh enough, Unavailable is raised from the failure; nothing is invented
 
-    Hint: `raise Unavailable(...) from error`, when the key isn't in the cache and when its age is above max_stale.
+    Hint: `raise Unavailable(...) from error` when the key isn't in the cache, and when its age is above max_stale.
     """
     call_of(run, 1, len(asks(run)))
     calls = run.calls("primary")
@@ -246,19 +246,19 @@ def test_unavailable(run, none=(2, 3, 5), still=(4,)):
     asks=[[0, "ada"], [1, "bob"], [10, "ada"], [20, "ada"], [21, "bob"]],
 )
 def test_not_found(run):
-    """NotFound is an answer: it comes out, and the cached value is gone for good
+    """NotFound is an answer: it is raised, and the cached value is gone forever
 
-    Hint: an `except NotFound` above `except Exception`: `self.cache.pop(key, None)` and `raise`.
+    Hint: put an `except NotFound` above `except Exception`, with `self.cache.pop(key, None)` and `raise`.
     """
     call_of(run, 1, 5)
     calls = run.calls("primary")
     fresh(run, 1, calls[0])
     seen, _ = ended(run, 3)
     gone = seen["how"] == "raised" and "NotFound" in seen["names"]
-    assert gone, f"get 3: the primary said NotFound, and it {words(seen)}"
+    assert gone, f"get 3: the primary said NotFound, and the get {words(seen)}"
     at_once(run, 3)
     seen, _ = ended(run, 4)
-    told = f"get 4: the primary failed, 10 s after it had said NotFound, and it {words(seen)}"
+    told = f"get 4: the primary failed, 10 s after it had said NotFound, and the get {words(seen)}"
     assert seen["how"] == "raised" and "Unavailable" in seen["names"], told
     stale(run, 5, calls[1])  # another key stays in the cache
 
@@ -271,9 +271,9 @@ def test_not_found(run):
     asks=[[0, "ada"], [100, "ada"], [200, "ada"], [299, "ada"], [300.6, "ada"], [330, "ada"], [500, "ada"]],
 )
 def test_recovery(run, old=(2, 3, 4), none=5, back=6):
-    """Being served doesn't make an old answer younger, and an answer of the recovered primary is noticed
+    """Serving an old answer doesn't make it fresher, and when the primary has recovered, its answers come again
 
-    Hint: only the primary writes into the cache. A call that hung and was given up must not be joined any more.
+    Hint: write into the cache only what the primary answers. No get may join a call that hung and was given up.
     """
     call_of(run, 1, back + 1)
     calls = run.calls("primary")
@@ -300,9 +300,9 @@ def test_recovery(run, old=(2, 3, 4), none=5, back=6):
     asks=[[0, "eve"], [0.1, "eve"], [3, "eve"], [3.2, "eve"], [6, "eve"], [6.1, "eve"]],
 )
 def test_shared(runs):
-    """Whoever asks for a key while a call for it is under way shares that call, however it ends
+    """Gets of one key share the call that is already in flight, however it ends
 
-    Hint: a dict from key to the task under way. Who finds one awaits it; when it is done it leaves the dict.
+    Hint: keep a dict from key to the task in flight. A get that finds one awaits it. The finished task leaves the dict.
     """
     first, second = runs
     for run in runs:
@@ -311,7 +311,9 @@ def test_shared(runs):
             key = call.args[0] if call.args else None
             beside = spans.get(key)
             alone = beside is None or (beside.end is not None and beside.end <= call.start)
-            assert alone, f"at {call.start:.1f} s the primary was asked for {key!r} while a call for it was under way"
+            assert alone, (
+                f"at {call.start:.1f} s the primary was asked for {key!r} while a call for {key!r} was in flight"
+            )
             spans[key] = call
     call_of(first, 1, 4)
     ada, bob = ([call for call in first.calls("primary") if list(call.args) == [key]] for key in ("ada", "bob"))
@@ -351,9 +353,9 @@ def test_shared(runs):
     cancel={"2": 0.2},
 )
 def test_cancelled(runs, leave=(1, 2), at=0.2):
-    """A caller that is cancelled leaves at once, and the others get the answer of the same call
+    """A cancelled caller leaves at once, and the others get the answer of the same call
 
-    Hint: the call runs in a task of its own, and each caller awaits `asyncio.shield(task)`.
+    Hint: run the call in a task of its own, and let each caller await `asyncio.shield(task)`.
     """
     told = "; ".join(filter(None, (hurt(run, left, at) for run, left in zip(runs, leave, strict=True))))
     assert not told, told
@@ -362,16 +364,16 @@ def test_cancelled(runs, leave=(1, 2), at=0.2):
         for number in range(1, len(asks(run)) + 1):
             if number != left:
                 seen, back = ended(run, number)
-                told = f"get {left} was cancelled at {at:g} s, the call went on to its answer, and get {number} "
+                told = f"get {left} was cancelled at {at:g} s, the call continued to its answer, and get {number} "
                 answered = call.outcome == "ok" and seen["how"] == "returned" and value_of(seen) == call.value
                 assert answered and abs(back - call.end) < INSTANT, f"{told}{words(seen)} at {back:.2f} s"
         seen, when = ended(run, left)
-        assert seen["how"] == "cancelled", f"get {left} was cancelled at {at:g} s, and it {words(seen)}"
+        assert seen["how"] == "cancelled", f"get {left} was cancelled at {at:g} s, but {words(seen)}"
         assert when < at + BLINK, f"get {left} was cancelled at {at:g} s and left at {when:.2f} s"
 
 
 def hurt(run, left, at):
-    """Whether another get was cancelled too when this one left, as a sentence."""
+    """Say in a sentence which other gets were cancelled when this one left, if any."""
     others = [number for number in range(1, len(asks(run)) + 1) if number != left]
     also = [n for n in others if run.marks(f"get {n}") and ended(run, n)[0]["how"] == "cancelled"]
     soon = ", ".join(f"get {number}" for number in also if ended(run, number)[1] < at + BLINK)

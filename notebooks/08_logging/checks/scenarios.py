@@ -1,6 +1,6 @@
-"""What is done to `Logger`, `bind` and `serve`: facts to log, tasks that interleave, requests that end in each way.
+"""Try out `Logger`, `bind` and `serve`: facts to log, tasks that interleave, requests that end in each way.
 
-In which order they come, how long each takes and what is to be bound, the world draws; a driver asks the world for it.
+The world draws the order, how long each thing takes and what is bound. A driver asks the world for each of them.
 """
 
 import asyncio
@@ -13,19 +13,19 @@ from faultlab.world import error, hang, ok
 
 
 class Odd:
-    """An object that JSON knows nothing of; its text is the same in every process."""
+    """An object that JSON can't represent; its text is the same in every process."""
 
     def __repr__(self):
         return "<something odd>"
 
 
 def listening(lab):
-    """A logger of the answer's kind whose every line is shown on the timeline."""
+    """Return an instance of the student's `Logger` that shows each line on the timeline."""
     return lab.answer("Logger")(lambda line: lab.mark("line", line))
 
 
 def attempt(lab, name, function, *args, **options):
-    """Call `function`; what it raises is shown, and the scenario goes on."""
+    """Call `function`. Show what it raises on the timeline, and continue the scenario."""
     try:
         function(*args, **options)
     except Exception as problem:
@@ -34,8 +34,9 @@ def attempt(lab, name, function, *args, **options):
 
 @scenario
 def facts(world, levels, keys):
-    """Facts come in, each with an event's name that nobody can know; each is logged, the second half under a bound
-    context.
+    """Log facts as they come in, the second half in a `bind` block. The world draws each event's name.
+
+    The block also binds the name of one of the call's fields, to another value.
     """
     levels = list(levels)
     world.stream("levels").shuffle(levels)
@@ -52,18 +53,18 @@ async def _(lab, count, keys):
         if number < count / 2:
             attempt(lab, "log", logger.log, level, event, **fields)
         else:
-            attempt(lab, "bind", bound, lab, {keys[2]: value[::-1]}, logger, level, event, fields)
+            attempt(lab, "bind", bound, lab, {keys[2]: value[::-1], keys[1]: value}, logger, level, event, fields)
 
 
 def bound(lab, context, logger, level, event, fields):
-    """Log something with `context` bound."""
+    """Log one line with `context` bound."""
     with lab.answer("bind")(**context):
         attempt(lab, "log", logger.log, level, event, **fields)
 
 
 @scenario
 def odd_values(world, kinds):
-    """Fields that JSON knows nothing of, each beside one that it does know, in an order that the world draws."""
+    """Log values that JSON can't represent, each beside one that it can. The world draws the order."""
     kinds = list(kinds)
     world.stream("kinds").shuffle(kinds)
     world.service("facts", [ok([kind, world.token("value")]) for kind in kinds], latency=0.1)
@@ -89,7 +90,7 @@ async def _(lab, count):
 
 @scenario
 def failures(world, kinds):
-    """A backend fails in several ways, or works; each end is logged, a failure with `exc`."""
+    """Call a backend that works or fails in several ways, and log each end, a failure with `exc`."""
     kinds = list(kinds)
     world.stream("failures").shuffle(kinds)
     world.service("backend", [error(kind) if kind else ok() for kind in kinds], latency=0.1)
@@ -110,9 +111,10 @@ async def _(lab, count):
 
 @scenario
 def nested(world, outer, inner):
-    """Two contexts, one in the other, several times. In which turn an error leaves both, or a cancellation, or an error
-    the inner one alone, and in which the inner one binds the outer one's name anew, the world draws; not in the first:
-    there is no error in that, and the name is.
+    """Nest two `bind` blocks, in several turns.
+
+    The first turn has no error, and its inner block binds the outer block's name anew. The world draws the order of the
+    other turns: an error or a cancellation leaves both blocks, or an error leaves only the inner one.
     """
     turns = [[how, anew] for how in ("calm", "error", "inner error") for anew in (True, False)]
     turns += [["cancelled", False]]
@@ -128,11 +130,12 @@ async def _(lab, turns, outer, inner):
     logger, fact = listening(lab), lab.service("facts")
     for number in range(1, turns + 1):
         told = await fact(number)
-        await asyncio.create_task(turn(lab, logger, number, outer, inner, *told))  # what it leaves bound ends with it
+        # each turn has its own task, so that fields left bound don't reach the next turn
+        await asyncio.create_task(turn(lab, logger, number, outer, inner, *told))
 
 
 async def turn(lab, logger, number, outer, inner, how, anew, first, second, third):
-    """A line in a block, in one within it, back in the first, and after both."""
+    """Log a line in a block, in a block inside it, back in the first, and after both."""
     bind = lab.answer("bind")
     events = {where: f"turn {number}, {where}" for where in ("outer", "inner", "outer again", "after")}
     try:
@@ -155,8 +158,10 @@ async def turn(lab, logger, number, outer, inner, how, anew, first, second, thir
 
 @scenario
 def side_by_side(world, gaps, children):
-    """Some callers at once, each with a context of its own and child tasks, some of which bind more; a child outlives
-    its parent's block. Who comes when, which child binds something and how long each takes, the world draws.
+    """Run several callers at once, each with its own context and child tasks.
+
+    Some children bind more, and a child outlives its parent's block. The world draws when each caller comes, which
+    children bind something and how long each step takes.
     """
     draw, gaps = world.stream("tasks"), list(gaps)
     draw.shuffle(gaps)
@@ -204,8 +209,10 @@ async def _(lab, callers, children):
 
 @scenario
 def secrets(world, keys):
-    """Values of secret keys, as fields and as bound context, beside one that is no secret, in an order that the world
-    draws. Half of the values are texts, the others are numbers, lists and dicts in turn."""
+    """Log the values of these keys, as fields and as bound context, each beside a value that is no secret.
+
+    The world draws the order. Half of the values are texts; the others are numbers, lists and dicts in turn.
+    """
     draw = world.stream("ways")
     kinds = ["number", "list", "dict"]
     ways = [[key, how, kind] for key in keys for how in ("field", "bound") for kind in ("text", "")]
@@ -235,8 +242,9 @@ async def _(lab, count):
 
 @scenario
 def requests(world, ends, latency):
-    """Requests, all at once. Each end is a status: 200 works, others fail with it, 0 fails without any; which request
-    ends how, the world draws.
+    """Serve several requests at once. The world deals out the `ends`.
+
+    Each end is a status: 200 succeeds, 0 fails without a status, and any other fails with that status.
     """
     ends = list(ends)
     world.stream("ends").shuffle(ends)
@@ -261,7 +269,7 @@ async def _(lab, count):
 
 
 async def request(lab, logger, who):
-    """One request, from its arrival to a line that is logged after it."""
+    """Serve one request, and log a line after it."""
     request_id = await lab.service("arrivals", who)()
 
     async def handler():
@@ -280,8 +288,10 @@ async def request(lab, logger, who):
 
 @scenario
 def given_up(world, leave, ends):
-    """Requests whose callers leave after `leave` seconds, beside some that fail in time: which of them, and after how long
-    they fail, the world draws."""
+    """Serve requests whose callers leave after `leave` seconds, beside requests that fail before that.
+
+    The world draws which request is which, and how long each takes to fail.
+    """
     plan = [("hang", after) for after in leave] + [("fails", status) for status in ends]
     world.stream("ends").shuffle(plan)
     world.service("arrivals", lambda call: ok(world.token("request")))

@@ -1,13 +1,13 @@
-"""What must be true of `Logger`, `bind` and `serve`: each test reads the timeline of a scenario (see scenarios.py)."""
+"""Check `Logger`, `bind` and `serve`: each test reads the timeline of a scenario (see scenarios.py)."""
 
 import json
 
 import pytest
 
 BLINK = 0.001
-"""Seconds that "at once" may take."""
+"""How many seconds still count as "at once"."""
 NEAR = 0.011
-"""Seconds by which a duration may be rounded."""
+"""By how many seconds a duration may be rounded."""
 BELOW_ERROR = ("debug", "info", "notice", "warning")
 ODD = {
     "a number": ["7"],
@@ -18,11 +18,11 @@ ODD = {
     "a Decimal": ["0.1"],
     "an exception": ["odd"],
 }
-"""Kinds of values, most of which JSON knows nothing of, and what must be found of each in the text that stands for it."""
+"""Kinds of values, most of which JSON can't represent, and the parts that the text written for each must contain."""
 
 
 def parsed(line):
-    """What the sink got, as a dict; whether it is a string of one line is for `test_line` to say."""
+    """Return what the sink got, as a dict. `test_line` judges whether it is a string of one line."""
     found = line
     if type(line) is str:
         try:
@@ -35,19 +35,19 @@ def parsed(line):
 
 
 def written(run):
-    """All lines as dicts, in order, each with its instant."""
+    """Return all lines as dicts, in order, each with the instant at which it was written."""
     found = [(mark.at, parsed(mark.value)) for mark in run.marks("line")]
     assert found, "the sink never got a line"
     return found
 
 
 def lines(run):
-    """All lines as dicts, in order."""
+    """Return all lines as dicts, in order."""
     return [line for _, line in written(run)]
 
 
 def only(found, what, **wanted):
-    """The one line that has these fields."""
+    """Return the only line that has these fields."""
     fitting = [line for line in found if all(line.get(key) == value for key, value in wanted.items())]
     number = "no line" if not fitting else f"{len(fitting)} lines"
     assert len(fitting) == 1, f"{what}: {number} with {words(wanted)}"
@@ -55,31 +55,31 @@ def only(found, what, **wanted):
 
 
 def answered(run, service):
-    """The calls to this service that came to their end."""
+    """Return the calls to this service that ended."""
     return [call for call in run.calls(service) if call.outcome in ("ok", "error")]
 
 
 def said(value):
-    """A value as a person would write it."""
+    """Return a value in the words of a message."""
     if type(value) is dict and "$object" in value:
         return f"a {value['$object']}"
     return f"{value:g}" if type(value) is float else repr(value)
 
 
 def words(fields):
-    """Fields as a person would write them, without the time."""
+    """Return fields in the words of a message, without the time."""
     return " ".join(f"{key}={value}" for key, value in fields.items() if key != "ts")
 
 
 def raised(run, name):
-    """Says so when a call to the logger raised."""
+    """Fail if a call to the logger raised."""
     for mark in run.marks(name):
         what = "with bind(...)" if name == "bind" else "logger.log"
         raise AssertionError(f"{what} raised {mark.value['error']}: {mark.value['message']}")
 
 
 def complete(run, service, number):
-    """All so many facts came, and none is left out of the judgement."""
+    """Fail if fewer than `number` calls ended, so that no fact goes unjudged."""
     came = len(answered(run, service))
     assert came == number, f"your code ended after {came} of {number} calls" if came else "your code never ran"
 
@@ -87,7 +87,7 @@ def complete(run, service, number):
 @pytest.mark.points(0.25)
 @pytest.mark.scenario("facts", levels=["debug", "info", "warning", "error", "info", "warning"], keys=["a", "n", "b"])
 def test_line(run, keys=("a", "n", "b")):
-    """Each call writes one line of JSON: ts, level, event, the bound context and the fields
+    """Each call writes one line of JSON: ts, level, event, the bound fields and the call's fields
 
     Hint: `self.sink(json.dumps({"ts": ..., "level": level, "event": event, **context, **fields}))`.
     """
@@ -107,7 +107,8 @@ def test_line(run, keys=("a", "n", "b")):
         if number >= len(calls) / 2:
             wanted[keys[2]] = value[::-1]
         for key, right in wanted.items():
-            bound = " (bound)" if key == keys[2] else ""
+            both = " (the call's value, not the bound one)" if keys[2] in wanted and key == keys[1] else ""
+            bound = " (bound)" if key == keys[2] else both
             assert line.get(key) == right, (
                 f"line {number + 1} should have {key}={right!r}{bound}, it says {words(line)}"
             )
@@ -121,7 +122,7 @@ def test_line(run, keys=("a", "n", "b")):
 def test_failure(run):
     """With `exc` the line also has `error`, the error's class, and `error_msg`, its text; without it, neither
 
-    Hint: `type(exc).__name__` and `str(exc)`. `exc` is an argument of its own, not one of the fields.
+    Hint: `type(exc).__name__` and `str(exc)`. `exc` is a separate argument, not one of the fields.
     """
     raised(run, "log")
     found = lines(run)
@@ -130,7 +131,7 @@ def test_failure(run):
         line = only(found, f"call {number}", number=number)
         if call.outcome == "ok":
             assert line.get("error") is None and line.get("error_msg") is None, (
-                f"no exc, and the line says {words(line)}"
+                f"there was no exc, and the line says {words(line)}"
             )
             continue
         name = str(line.get("error")).rpartition(".")[2]
@@ -143,10 +144,10 @@ def test_failure(run):
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("requests", ends=[200, 404, 200, 503, 200, 0, 422, 200], latency=[0.35, 1.2, 0.08, 2.4])
 def test_serve(run):
-    """`serve` passes result and error on; within it request_id is bound; one request_done line says outcome, duration
+    """`serve` returns the result or raises the error, binds request_id, and logs outcome and duration in one line
 
-    Hint: try, except, else around `await handler()`, all of it in `with bind(request_id=request_id):`, and a bare
-    `raise`. The duration is a difference of two readings of the loop's clock, in seconds.
+    Hint: put try, except and else around `await handler()`, all of it inside `with bind(request_id=request_id):`.
+    Re-raise with a bare `raise`. The duration is the difference of two readings of the loop's clock, in seconds.
     """
     for who, request_id, call, ended, _ in served(run):
         handled = len(run.calls("backend", lane=who))
@@ -175,8 +176,9 @@ def test_serve(run):
 
 
 def served(run):
-    """Each request: who, its id, its last call to the backend, how `serve` ended and when. Those that went well first,
-    then by status.
+    """Return for each request: its name, its id, its last call to the backend, how `serve` ended and when.
+
+    Requests that went well come first, then the others by status.
     """
     arrivals = answered(run, "arrivals")
     assert run.calls("backend"), "serve never called a handler"
@@ -191,7 +193,7 @@ def served(run):
 
 
 def came_out(ended, error=""):
-    """How `serve` ended, as a person would say it."""
+    """Return how `serve` ended, in the words of a message."""
     if ended["how"] == "returned":
         return f"returned {said(ended['value'])}"
     if ended["how"] == "cancelled":
@@ -200,24 +202,24 @@ def came_out(ended, error=""):
 
 
 def status_of(call):
-    """The status of a handler's error, 0 without one; of what went well less than any."""
+    """Return the status of a handler's error, 0 if it has none, and -1 for a handler that went well."""
     if call.outcome == "ok":
         return -1
     return call.value[1] if call.outcome == "error" else 0
 
 
 def ending(call):
-    """How a handler ended."""
+    """Return how a handler ended, in words."""
     return {"ok": "went well", "error": "failed", "cancelled": "was cancelled"}.get(call.outcome, "never ended")
 
 
 def done_lines(run, request_id):
-    """The request_done lines of a request."""
+    """Return the request_done lines of a request."""
     return [line for line in lines(run) if line.get("event") == "request_done" and line.get("request_id") == request_id]
 
 
 def done_of(run, who, request_id, at):
-    """The request_done line of a request that ended `at` that instant; whether its id is there, `test_serve` asks."""
+    """Return the request_done line of a request that ended at `at`. `test_serve` judges whether it has the id."""
     done = [(when, line) for when, line in written(run) if line.get("event") == "request_done"]
     here = [line for when, line in done if abs(when - at) < BLINK]
     found = [line for line in here if line.get("request_id") == request_id] or here or done_lines(run, request_id)
@@ -228,9 +230,9 @@ def done_of(run, who, request_id, at):
 @pytest.mark.points(0.25)
 @pytest.mark.scenario("requests", ends=[200, 404, 503, 0, 500, 429, 302, 200, 0, 400, 503], latency=[0.1, 0.3])
 def test_level(run):
-    """request_done is info; after an error warning if its `status` is below 500, else error
+    """The level of request_done is info; after an error it is warning for a `status` below 500, otherwise error
 
-    Hint: `getattr(exc, "status", 500)`: most errors have no status at all. Classes don't matter.
+    Hint: `getattr(exc, "status", 500)`: most errors have no status at all. The error's class doesn't matter.
     """
     wrong = {}
     for who, request_id, call, _, at in served(run):
@@ -248,7 +250,7 @@ def _ends(statuses):
 
 
 def level_of(line):
-    """A line's level; in which case it is written, `test_line` judges."""
+    """Return a line's level in lower case. `test_line` judges whether it was written in lower case."""
     level = line.get("level")
     return level.lower() if type(level) is str else level
 
@@ -256,9 +258,9 @@ def level_of(line):
 @pytest.mark.points(0.25)
 @pytest.mark.scenario("given_up", leave=[0.7, 2.3, 1.1], ends=[503, 500])
 def test_cancelled(run):
-    """A cancelled request has its line too, below error, and the cancellation goes on
+    """A cancelled request has its line too, with a level below error, and the cancellation propagates
 
-    Hint: `except asyncio.CancelledError:` of its own, and `raise` in it. `except Exception` doesn't see it.
+    Hint: write a separate `except asyncio.CancelledError:` with `raise` in it. `except Exception` doesn't see it.
     """
     for who, request_id, call, ended, at in served(run):
         left = [mark.at for mark in run.marks("left") if mark.value == who]
@@ -267,17 +269,17 @@ def test_cancelled(run):
             lasted(done_of(run, who, request_id, at), call, f"{who} failed")
             continue
         assert ended["how"] == "cancelled", f"{who} was cancelled, and serve {came_out(ended)}"
-        assert at - left[0] < BLINK, f"{who} was cancelled, and serve went on for {at - left[0]:.2f} s"
-        assert call.outcome == "cancelled", f"{who} was cancelled, and its handler went on"
+        assert at - left[0] < BLINK, f"{who} was cancelled, and serve kept running for {at - left[0]:.2f} s"
+        assert call.outcome == "cancelled", f"{who} was cancelled, and its handler kept running"
         done = done_of(run, who, request_id, at)
         assert done.get("outcome") == "cancelled", f"{who} was cancelled, its line has outcome={done.get('outcome')!r}"
         level = level_of(done)
-        assert level in BELOW_ERROR, f"{who} was cancelled: the level is {level!r}"
+        assert level in BELOW_ERROR, f"{who} was cancelled: the level is {level!r}, which isn't below error"
         lasted(done, call, f"{who} was cancelled")
 
 
 def lasted(line, call, what):
-    """The line's duration is that of the call, in whichever unit and however rounded: that is for `test_serve`."""
+    """Fail if the line's duration isn't that of the call. `test_serve` judges the unit and the rounding."""
     took, duration = call.end - call.start, line.get("duration")
     right = type(duration) in (int, float) and (
         abs(duration - took) < NEAR or abs(duration / 1000 - took) < NEAR or duration in (int(took), round(took))
@@ -288,7 +290,7 @@ def lasted(line, call, what):
 @pytest.mark.points(0.25)
 @pytest.mark.scenario("nested", outer="tenant", inner="job")
 def test_nests(run, outer="tenant", inner="job"):
-    """Contexts nest, and each is gone after its block, after an error too
+    """Contexts nest, and each is gone after its block, even after an error
 
     Hint: `token = context.set({**context.get(), **fields})`, and `context.reset(token)` in a `finally`.
     """
@@ -302,7 +304,7 @@ def test_nests(run, outer="tenant", inner="job"):
             "after": {},
         }
         if how != "calm":
-            assert turn in out, f"{LEFT[how][1]} in a block didn't come out of it"
+            assert turn in out, f"{LEFT[how][1]} in a block didn't propagate out of it"
         if how in ("error", "cancelled"):
             del wanted["outer again"]
         for where, context in wanted.items():
@@ -316,22 +318,22 @@ def test_nests(run, outer="tenant", inner="job"):
 
 PLACES = {
     "outer": "in a block that binds {outer}",
-    "inner": "in it, in a block that binds {inner}{again}",
+    "inner": "inside it, in a block that binds {inner}{again}",
     "outer again": "back in the block that binds {outer}, after an inner one",
     "after": "after the blocks",
 }
-"""Where a line was logged."""
+"""Where a line was logged, in the words of a message."""
 LEFT = {
     "calm": ("", ""),
     "error": ("after", "an error"),
     "inner error": ("outer again", "an error"),
     "cancelled": ("after", "a cancellation"),
 }
-"""What each turn's blocks were left by, and where that was what had happened just before."""
+"""For each kind of turn: the line that is logged after a block was left early, and what ended the block."""
 
 
 def told(context):
-    """What is bound, as a person would write it."""
+    """Return the bound fields in the words of a message."""
     return words(context) or "nothing bound"
 
 
@@ -340,7 +342,7 @@ def told(context):
 def test_tasks(run):
     """The context reaches child tasks, and those of concurrent callers never mix
 
-    Hint: a `contextvars.ContextVar`: each task starts with a copy. Never change the dict in it; set a new one.
+    Hint: use a `contextvars.ContextVar`: each task starts with a copy. Never change the dict in it; set a new one.
     """
     found = lines(run)
     arrived = {call.lane: call.value for call in answered(run, "arrivals")}
@@ -361,8 +363,10 @@ def test_tasks(run):
 
 
 def same_context(line, where, wanted, also=None):
-    """The line has what was bound there, or what `also` says, and nothing that others bound; whether each block nests
-    and ends, `test_nests` judges."""
+    """Fail if the line's bound fields are neither `wanted` nor `also`.
+
+    So a line must have no field that another task bound. `test_nests` judges whether each block nests and ends.
+    """
     bound = {key: line[key] for key in ("caller", "step") if line.get(key) is not None}
     assert bound in (wanted, also), f"{where}: the line has {told(bound)}, not {told(wanted if also != {} else {})}"
 
@@ -370,9 +374,9 @@ def same_context(line, where, wanted, also=None):
 @pytest.mark.points(0.25)
 @pytest.mark.scenario("secrets", keys=["password", "user_id", "email", "token", "tokens"])
 def test_redacts(run, keys=("password", "email", "token"), number=5):
-    """The values of password, token and email stand nowhere in a line, as fields or bound
+    """The values of password, token and email are redacted, whether they are fields of the call or bound
 
-    Hint: replace them just before the line is written: whatever comes in by whichever way passes there.
+    Hint: replace them just before the line is written: every field passes there, however it came in.
     """
     text, found, leaks = str([mark.value for mark in run.marks("line")]), lines(run), {}
     for key, how, kind, secret, value in sorted(call.value for call in answered(run, "facts")):
@@ -383,19 +387,19 @@ def test_redacts(run, keys=("password", "email", "token"), number=5):
         if key in keys:
             if str(secret) in text:
                 whole = line.get(key) in (secret, [secret], {"is": secret})
-                leaks.setdefault("the raw value" if whole else "more than the raw value", []).append(event)
+                leaks.setdefault("the raw value" if whole else "the raw value, inside a longer text,", []).append(event)
         elif line.get(key) is not None or how == "field":  # that what is bound is there at all, `test_line` asks
             assert str(secret) in f"{line.get(key)}", f"{event}: {key} is no secret, the line says {words(line)}"
     complete(run, "facts", 4 * number)
-    assert not leaks, "; ".join(f"{what} stands in the log: {', '.join(events)}" for what, events in leaks.items())
+    assert not leaks, "; ".join(f"{what} is in the log: {', '.join(events)}" for what, events in leaks.items())
 
 
 @pytest.mark.points(0.25)
 @pytest.mark.scenario("odd_values", kinds=list(ODD))
 def test_odd(run, kinds=tuple(ODD)):
-    """A field that JSON knows nothing of doesn't break the line, nor the program
+    """A value that JSON can't represent breaks neither the line nor the program
 
-    Hint: `json.dumps(..., default=str)` asks `str` for what it can't write itself.
+    Hint: `json.dumps(..., default=str)` calls `str` on what it can't write itself.
     """
     values = dict(call.value for call in answered(run, "facts"))
     for kind in sorted(values, key=kinds.index):

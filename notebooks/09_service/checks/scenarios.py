@@ -1,17 +1,18 @@
-"""What is done to `UserService`: a script of requests, and what becomes of each of their attempts.
+"""Try out `UserService` with a script of requests, which says how each of their attempts ends.
 
 A script is a list of lines such as
 
     "A at 0: works"                        one request, 0 s after the start
-    "B then: fails, fails, works"          it comes when all before it are over; its attempts end so, one after the other
+    "B then: fails, fails, works"          it comes when all before it are over; its attempts end like this
     "C at 2: hangs, cancelled at 2.5"      its caller gives up
-    "8 x D at 31: works after 0.4"         requests D1 to D8, in the same instant
+    "8 x D at 31: works after 0.4"         requests D1 to D8, at the same instant
 
-The last of the endings holds for all further attempts: "fails" fails always. Further endings: "missing" (NotFound),
-"empty" (the value is an empty dict), "nothing" (it is None), "works or missing" (the world draws which). An attempt
-takes a moment, drawn by the world, or as long as "after" says. `faultlab.script` says what else a line can say.
+The last ending holds for all further attempts: "fails" means that every attempt fails. There are four more endings:
+"missing" (NotFound), "empty" (the value is an empty dict), "nothing" (the value is None) and "works or missing" (the
+world draws one of the two). An attempt takes a short time, drawn by the world, or the seconds after "after".
+`faultlab.script` describes the rest of the language.
 
-Whoever asks for a user knows its number, which the world draws; what will come of it only the world knows.
+The world draws each user's number. A request knows its number, and only the world knows how its attempts will end.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from faultlab.world import error, hang, ok
 
 @scenario
 def requests(world, script, seed=None, **options):
-    """The requests of a script at a service with these options; `seed` is that of its `rng`."""
+    """Send the requests of a script to a service with these options. `seed` is the seed of its `rng`."""
     draw = world.stream("requests")
     calls = read_script(script)
     users = draw.sample(range(1_000, 99_999), len(calls))
@@ -60,7 +61,7 @@ def _reply(end, draw):
         return error(end.what or "ConnectionError", after=takes)
     if how == "nothing":
         return ok(None, after=takes)
-    raise ValueError(f"no request ends so: {how!r}")
+    raise ValueError(f"no attempt ends like this: {how!r}")
 
 
 @requests.driver

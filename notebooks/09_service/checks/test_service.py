@@ -1,4 +1,4 @@
-"""What must be true of a `UserService`: each test reads the timeline of one or more scenarios (see scenarios.py)."""
+"""Check a `UserService`: each test reads the timeline of one or more scenarios (see scenarios.py)."""
 
 import re
 from itertools import accumulate, pairwise
@@ -6,56 +6,56 @@ from itertools import accumulate, pairwise
 import pytest
 
 BLINK = 0.001
-"""Seconds that "at once" may take."""
+"""How many seconds still count as "at once"."""
 NEAR = 0.005
-"""Seconds by which a recorded latency may be off."""
+"""By how many seconds a recorded latency may be off."""
 RETRIES = [
     "A then: fails, fails, works",
     "B then: fails",
     "C then: works",
     "D then: fails with ConnectionResetError, works",
 ]
-"""Requests that need one attempt, or more, or have none left."""
+"""Requests that need one attempt, need several, or use up all of them."""
 
 
 def asked(run, who):
-    """When this request came, and for which user."""
+    """Return when this request came, and for which user."""
     mark = next((mark for mark in run.marks("ask") if mark.value[0] == who), None)
     assert mark is not None, f"the run ended before {who} came"
     return mark.at, mark.value[1]
 
 
 def everybody(run):
-    """All who asked, in order."""
+    """Return the names of all requests, in the order in which they came."""
     assert run.calls(), f"fetch was never called{_instead(run)}"
     return [mark.value[0] for mark in run.marks("ask")]
 
 
 def crowd(run, name):
-    """The requests D1, D2, ... of a crowd."""
+    """Return the requests D1, D2, ... of a crowd."""
     return [who for who in everybody(run) if who.startswith(name) and who != name]
 
 
 def attempts(run, who):
-    """The calls of fetch for this request."""
+    """Return the calls of fetch for this request."""
     _, user = asked(run, who)
     return [call for call in run.calls("fetch") if call.args[:1] == (user,)]
 
 
 def ended(run, who):
-    """How `handle` ended for this request, and when."""
+    """Return how `handle` ended for this request, and when."""
     marks = run.marks(who, lane=who)
     assert marks, f"{who}: handle never came to an end"
     return marks[-1].value, marks[-1].at
 
 
 def took(run, who):
-    """How many seconds this request took."""
+    """Return how many seconds this request took."""
     return ended(run, who)[1] - asked(run, who)[0]
 
 
 def status_of(run, who):
-    """The status; None when `handle` raised, or returned no pair. One that was told as text is for `test_answers`."""
+    """Return the status, or None if `handle` raised or returned no pair. `test_answers` judges a status as text."""
     end, _ = ended(run, who)
     pair = end["value"] if end["how"] == "returned" else None
     told = pair[0] if type(pair) is list and len(pair) == 2 else None
@@ -65,10 +65,10 @@ def status_of(run, who):
 
 
 def pair_of(run, who):
-    """Status and body as `handle` returned them."""
+    """Return status and body as `handle` returned them."""
     end, _ = ended(run, who)
     assert end["how"] == "returned", (
-        f"{who}: {story(run, who)}; handle {words(end)}, where (status, body) was to come back"
+        f"{who}: {story(run, who)}; handle {words(end)}, where it should return (status, body)"
     )
     pair = end["value"]
     good = type(pair) is list and len(pair) == 2
@@ -77,14 +77,14 @@ def pair_of(run, who):
 
 
 def words(end):
-    """How `handle` ended, as a person would say it."""
+    """Return how `handle` ended, in the words of a message."""
     if end["how"] == "raised":
         return f"raised {end['error']}"
     return "was cancelled" if end["how"] == "cancelled" else f"returned {said(end['value'])}"
 
 
 def said(value):
-    """A value as a person would write it."""
+    """Return a value in the words of a message."""
     if type(value) is list:
         return f"({', '.join(said(one) for one in value)})"
     if type(value) is not dict:
@@ -96,13 +96,13 @@ def said(value):
 
 
 def told(run, who):
-    """The answer in short, for messages."""
+    """Return the answer in the words of a message."""
     status = status_of(run, who)
     return f"handle {words(ended(run, who)[0])}" if status is None else f"the status is {status}"
 
 
 def story(run, who):
-    """What a request's attempts met, for messages."""
+    """Return how a request's attempts ended, in the words of a message."""
     calls = attempts(run, who)
     if not calls:
         return "no attempt reached fetch"
@@ -125,28 +125,31 @@ def _instead(run):
 
 
 def check_calls(run, who, calls):
-    """This request met so many calls of fetch."""
+    """Fail unless this request made this many calls of fetch."""
     number = len(attempts(run, who))
-    assert number == calls, f"{who}: {story(run, who)}, where {few(calls)} was right; {told(run, who)}"
+    assert number == calls, f"{who}: {story(run, who)}; expected {few(calls)}; {told(run, who)}"
 
 
 def went(run, who, well, calls=None):
-    """This request met so many calls of fetch, and its status is 200, or isn't; which other one, other tests judge."""
+    """Fail unless this request made this many calls of fetch, and its status is 200 exactly if it went well.
+
+    Other tests judge which other status it has.
+    """
     if calls is not None:
         check_calls(run, who, calls)
     end, _ = ended(run, who)
     status = status_of(run, who)
     if status is not None or end["how"] != "returned":  # what is no pair is for `test_answers`
-        right = "200 was right" if well else "no attempt had worked"
-        assert (status == 200) == well, f"{who}: {story(run, who)}; {told(run, who)}, where {right}"
+        why = "the last attempt worked" if well else "no attempt worked"
+        assert (status == 200) == well, f"{who}: {story(run, who)}; {told(run, who)}, but {why}"
     if well and status == 200:
         values, body = [call.value for call in attempts(run, who)], pair_of(run, who)[1]
         other = [one for one in re.findall(r"fetch-[0-9a-f]{10}", f"{body}") if one not in values]
-        assert not other, f"{who}: fetch answered {said(values[-1])}, and the body has {other[0]}, which it never did"
+        assert not other, f"{who}: fetch answered {said(values[-1])}, but the body has {other[0]}"
 
 
 def check(run, who, status, calls=None):
-    """This request was answered with this very status, after so many calls of fetch."""
+    """Fail unless this request was answered with this status, after this many calls of fetch."""
     if calls is not None:
         check_calls(run, who, calls)
     pair_of(run, who)
@@ -155,35 +158,35 @@ def check(run, who, status, calls=None):
 
 
 def check_at_once(run, who):
-    """Turned away without an attempt, and without a wait."""
+    """Fail unless this request was rejected without an attempt and without a wait."""
     went(run, who, well=False, calls=0)
     seconds = took(run, who)
     assert seconds < BLINK, f"{who}: {told(run, who)} without an attempt, but only after {seconds:.2f} s"
 
 
 def left_at(run, who):
-    """When this request's caller gave up."""
+    """Return when this request's caller gave up."""
     mark = next((mark for mark in run.marks("give up") if mark.value[0] == who), None)
     assert mark is not None, f"the run ended before {who} gave up"
     return mark.at
 
 
 def check_cut(run, who):
-    """This request's caller gave up; so did the request, at once, and its attempt with it."""
+    """Fail unless this request and its attempt ended at once when its caller gave up."""
     left = left_at(run, who)
     end, at = ended(run, who)
     assert at > left - BLINK, (
         f"{who}: {story(run, who)}, then handle {words(end)}: it had ended before it was cancelled"
     )
     assert end["how"] == "cancelled", f"{who} was cancelled, but handle {words(end)}"
-    assert at - left < BLINK, f"{who} was cancelled, and handle went on for {at - left:.2f} s"
+    assert at - left < BLINK, f"{who} was cancelled, and handle kept running for {at - left:.2f} s"
     for call in attempts(run, who):
         over = call.end is not None and call.end < left + BLINK
-        assert over, f"{who} was cancelled, and its attempt went on"
+        assert over, f"{who} was cancelled, and its attempt kept running"
 
 
 def check_users(run):
-    """Every call of fetch was given the number of a user who was asked for, and nothing else."""
+    """Fail unless every call of fetch got the number of a requested user, and nothing else."""
     users = [mark.value[1] for mark in run.marks("ask")]
     for call in run.calls("fetch"):
         right = len(call.args) == 1 and call.args[0] in users
@@ -191,7 +194,7 @@ def check_users(run):
 
 
 def at_once(run):
-    """How many attempts ran at the same time, at most."""
+    """Return how many attempts ran at the same time, at most."""
     changes = [(call.start, 1) for call in run.calls("fetch")]
     changes += [(call.end, -1) for call in run.calls("fetch") if call.end is not None]
     return max(accumulate(change for _, change in sorted(changes)), default=0)
@@ -212,7 +215,7 @@ def at_once(run):
 def test_answers(run):
     """200 with the value that fetch returned, 404 for NotFound
 
-    Hint: `return 200, value` when the chain of layers returns, and one `except` for each error that comes out of it.
+    Hint: `return 200, value` when the outermost layer returns. Write one `except` for each error that it raises.
     """
     everybody(run)
     check_users(run)
@@ -254,7 +257,7 @@ def test_answers(run):
 def test_recorded(runs, expected=(("A", "B", "C", "D", "E", "F", "G", "H"), ("A1", "A2", "A3", "A4", "B"))):
     """Each request is recorded once: the seconds of the whole request, and whether its status is below 500
 
-    Hint: read the clock when `handle` begins, and record where every answer passes, rejections too.
+    Hint: read the clock when `handle` begins, and record in a place that every answer passes, even a rejection.
     """
     for run, names in zip(runs, expected, strict=True):
         everybody(run)
@@ -314,7 +317,7 @@ def test_retries(
 ):
     """A failed attempt is tried again, at most max_attempts in all; 502 when the connection stays broken
 
-    Hint: the toolkit's `retry` does it: hand it max_attempts, base, cap and rng.
+    Hint: use the toolkit's `retry`, and pass it max_attempts, base, cap and rng.
     """
     for run, table in zip(runs, expected, strict=False):
         everybody(run)
@@ -394,9 +397,9 @@ def test_timeouts(
         {"A": (504, None), "B": (504, None), "C": (200, 1)},
     ),
 ):
-    """504 when the last attempt takes longer than attempt_timeout, or when the deadline cuts the request
+    """504 when the last attempt takes longer than attempt_timeout, or when the deadline ends the request
 
-    Hint: two `asyncio.timeout`: one around a single call of fetch, one around everything. Which one is retried?
+    Hint: use two `asyncio.timeout`: one around a single call of fetch, one around everything. Which one is retried?
     """
     for run, limit, deadline, over, table in zip(runs, limits, deadlines, late, expected, strict=True):
         everybody(run)
@@ -407,7 +410,7 @@ def test_timeouts(
                 assert lasted < limit + BLINK, seen
                 left = asked(run, who)[0] + deadline - call.start - lasted
                 early = call.outcome == "cancelled" and lasted < limit - BLINK and left > BLINK and calls is not None
-                assert not early, f"{seen}; it was cut off {left:.2f} s before the deadline"
+                assert not early, f"{seen}; it was cancelled {left:.2f} s before the deadline"
             seconds = took(run, who)
             seen = f"{who}: the request took {seconds:.2f} s, the deadline is {deadline:g} s"
             after = [call for call in attempts(run, who) if call.start > asked(run, who)[0] + deadline]
@@ -422,7 +425,7 @@ def test_timeouts(
             else:
                 went(run, who, status == 200, calls)
                 assert status_of(run, who) != 504, (
-                    f"{who}: {story(run, who)}; 504, and the last attempt wasn't too late"
+                    f"{who}: {story(run, who)}; the status is 504, but the last attempt wasn't too slow"
                 )
 
 
@@ -446,14 +449,14 @@ def test_unavailable(
 ):
     """503 with retry_after >= 0 in a dict, when the bulkhead is full and when the circuit is open
 
-    Hint: `CircuitOpenError` has a `retry_after`, `BulkheadFull` has none: say a number of your own.
+    Hint: `CircuitOpenError` has a `retry_after`. `BulkheadFull` has none, so choose a number yourself.
     """
     for run, well, turned_away, most, queue in zip(runs, served, full, slots, queues, strict=False):
         names = crowd(run, "A")
         through = [who for who in names if attempts(run, who)]
         seen = f"max_concurrent={most} and max_queue={queue}: {len(names)} came at once"
         assert at_once(run) <= most, f"{seen}, and {times(at_once(run))} ran at the same time"
-        assert len(through) == well, f"{seen}, {len(through)} got through to fetch, where there was room for {well}"
+        assert len(through) == well, f"{seen}, {len(through)} got through to fetch, but there was room for {well}"
         for who in names:
             if who in through:
                 went(run, who, well=True)
@@ -475,12 +478,12 @@ def test_unavailable(
 
 
 def check_unavailable(run, who):
-    """503, and its body fits."""
+    """Fail unless the status is 503 and the body is a dict with a `retry_after`."""
     check(run, who, 503)
     body = pair_of(run, who)[1]
     after = body.get("retry_after") if type(body) is dict else None
     good = type(after) in (int, float) and after >= 0
-    assert good, f"{who}: 503 with the body {said(body)}, where a dict with a number retry_after >= 0 belongs"
+    assert good, f"{who}: 503 with the body {said(body)}, not a dict with a number retry_after >= 0"
 
 
 @pytest.mark.points(0.5)
@@ -504,10 +507,10 @@ def test_counts_attempts(
     ),
     threshold=5,
 ):
-    """failure_threshold counts attempts: so many consecutive ones reach a dead backend, then requests fail in 0 s
+    """failure_threshold counts failed attempts: exactly that many reach a dead backend, then requests fail in 0 s
 
-    Hint: what does the breaker see, each attempt or each request? Which of retry and breaker is the outer one? And does
-    it hear of requests that the bulkhead turned away?
+    Hint: what does the breaker see, each attempt or each request? Which one is outside, the retry or the breaker? Does
+    the breaker hear of requests that the bulkhead rejected?
     """
     for run, table in zip(runs, expected, strict=False):
         everybody(run)
@@ -524,15 +527,15 @@ def test_counts_attempts(
             else:
                 check_at_once(run, who)
         turned_away = {who: status_of(run, who) for who, (status, _) in table.items() if status == 503}
-        assert len(set(turned_away.values())) < 2, "the open circuit turned away an attempt of each: " + ", ".join(
+        assert len(set(turned_away.values())) < 2, "the open circuit rejected an attempt of each: " + ", ".join(
             f"the status of {who} is {status}" for who, status in turned_away.items()
         )
     for run in runs[len(expected) :]:
         names = everybody(run)
         if at_once(run) > 1:
-            continue  # nobody was turned away, which `test_unavailable` judges
+            continue  # no request was rejected, which `test_unavailable` judges
         reached = len(run.calls("fetch"))
-        seen = f"{len(names)} requests came, one every 0.05 s, to one slot and a dead backend; failure_threshold={threshold}"
+        seen = f"{len(names)} requests, one every 0.05 s, one slot and a dead backend; failure_threshold={threshold}"
         assert reached >= threshold, f"{seen}: only {times(reached)} reached it; a full bulkhead is no failure"
         assert reached == threshold, f"{seen}: {times(reached)} reached it; a full bulkhead is no success either"
 
@@ -542,7 +545,7 @@ def test_counts_attempts(
 def test_hanging(run, expected=(("A", 4), ("B", 1), ("C", 0)), threshold=5, timeout=1.0):
     """A backend that hangs opens the circuit too
 
-    Hint: an attempt that was cut off from outside gives the breaker no verdict. Inside the breaker it is a TimeoutError.
+    Hint: an attempt that is cancelled from outside the breaker is no verdict. A timeout inside it is a TimeoutError.
     """
     everybody(run)
     reached = len(run.calls("fetch"))
@@ -551,7 +554,7 @@ def test_hanging(run, expected=(("A", 4), ("B", 1), ("C", 0)), threshold=5, time
     assert not answered, f"fetch was called with {said(list(answered[0].args))}, not with the user_id of the request"
     for call in run.calls("fetch"):
         lasted = timeout if call.end is None else call.end - call.start
-        assert lasted > timeout - BLINK, f"attempt_timeout={timeout:g}, and an attempt was cut off after {lasted:.2f} s"
+        assert lasted > timeout - BLINK, f"attempt_timeout={timeout:g}, and an attempt was cancelled at {lasted:.2f} s"
     for who, calls in expected:
         went(run, who, well=False, calls=calls)
 
@@ -579,7 +582,7 @@ def test_not_retried(
 ):
     """An open circuit, a full bulkhead and NotFound are not tried again, and NotFound is no failure
 
-    Hint: `retry_on` says what is worth another attempt, `is_failure` says what speaks against the backend.
+    Hint: `retry_on` says which errors are worth another attempt, `is_failure` which errors are the backend's failures.
     """
     for run, table in zip(runs, expected, strict=True):
         everybody(run)
@@ -591,14 +594,14 @@ def test_not_retried(
 
 
 def check_rejected(run, who):
-    """Turned away at once; says what became of it instead."""
+    """Fail unless this request was rejected at once, and say what happened to it instead."""
     came, calls = asked(run, who)[0], attempts(run, who)
     if calls:
         wait = calls[0].start - came
         freed = [call for call in run.calls("fetch") if call.end is not None and abs(call.end - calls[0].start) < BLINK]
         how = f"waited {wait:.2f} s for a slot" if freed else f"was tried again, and got through after {wait:.2f} s"
         how = "got through at once" if wait < BLINK else how
-        raise AssertionError(f"{who} was to be rejected, and {how}: {story(run, who)}; {told(run, who)}")
+        raise AssertionError(f"{who} should be rejected, but it {how}: {story(run, who)}; {told(run, who)}")
     check_at_once(run, who)
 
 
@@ -615,16 +618,16 @@ def check_rejected(run, who):
 def test_backoff_frees(run, waiting=("A1", "A2"), served=("B", "C1", "C2")):
     """While a request waits for its next attempt, others may use its slot
 
-    Hint: the slot protects the backend. Is the backend busy while we sleep? Put the bulkhead around each attempt.
+    Hint: the slot protects the backend. Is it busy while a request sleeps? Put the bulkhead around each attempt.
     """
     everybody(run)
     for who in waiting:
         calls = attempts(run, who)
-        assert len(calls) == 1, f"{who}: {story(run, who)}, where one and then a long pause was right"
+        assert len(calls) == 1, f"{who}: {story(run, who)}; expected one, and then a long pause"
         at, gave_up = ended(run, who)[1], left_at(run, who)
         assert at > gave_up - BLINK, f"{who}: {story(run, who)}, and then no pause; {told(run, who)}"
     for who in served:
-        seen = f"all who had come before {who} were in their pauses"
+        seen = f"all requests that had come before {who} were in their pauses"
         assert attempts(run, who), f"{seen}, and {who} got no slot; {told(run, who)}"
         late = attempts(run, who)[0].start - asked(run, who)[0]
         assert late < BLINK, f"{seen}, and {who} waited {late:.2f} s for a slot"
@@ -652,9 +655,9 @@ def test_half_open(
     crowds=((("D", True),), (("D", True),)),
     after=((("E", True, 1),), (("E", True, 1),)),
 ):
-    """When recovery_time is over, one request of eight goes through as a probe, the others hear 503
+    """When recovery_time is over, one request of eight goes through as a probe, and the others get a 503
 
-    Hint: one breaker for the whole service, made in `__init__`; its half-open state lets one through by itself.
+    Hint: make one breaker for the whole service, in `__init__`. Its half-open state lets one request through by itself.
     """
     for run, seconds, early, crowded, later in zip(runs, recovery, rejected, crowds, after, strict=True):
         everybody(run)
@@ -704,9 +707,9 @@ def test_cancelled(
         {"A": (502, 1), "C": (200, 1), "D": (200, 1)},
     ),
 ):
-    """A cancelled request is over at once: its slot is free, and the breaker has heard neither good nor bad
+    """A cancelled request ends at once: its slot is free, and the breaker counts neither a success nor a failure
 
-    Hint: cancelling raises CancelledError at the `await`; it is no `Exception`. Let it pass through all layers.
+    Hint: a cancellation raises CancelledError at the `await`. It is no `Exception`: let it pass all layers.
     """
     for run, gone, table in zip(runs, leaving, expected, strict=True):
         everybody(run)
@@ -715,7 +718,7 @@ def test_cancelled(
         for who, (status, calls) in table.items():
             came = len(attempts(run, who))
             seen = f"after {_listed(gone)} had been cancelled {who} came"
-            assert came == calls, f"{seen}: {story(run, who)}, where {few(calls)} was right; {told(run, who)}"
+            assert came == calls, f"{seen}: {story(run, who)}; expected {few(calls)}; {told(run, who)}"
             went(run, who, status == 200)
 
 

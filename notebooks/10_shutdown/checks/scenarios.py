@@ -1,4 +1,4 @@
-"""What is done to `GracefulServer`: requests in flight, a call of `shutdown()`, and what comes after it."""
+"""The scenarios for `GracefulServer`: requests in flight, a call of `shutdown()`, and what comes after it."""
 
 import asyncio
 
@@ -6,16 +6,16 @@ from faultlab.scenario import scenario
 from faultlab.world import error, hang, ok
 
 PATIENCE = 8.0
-"""So many seconds after everything should be over the driver still looks."""
+"""How long the driver keeps looking after everything should be over, in seconds."""
 DRAIN_TIMEOUT = 10.0
-"""The default, in seconds."""
+"""The default of `drain_timeout`, in seconds."""
 ENDINGS = ["is cancelled", "answers", "fails"]
-"""How a handler ends after it was cancelled and has cleaned up."""
+"""The ways in which a handler ends after it was cancelled and has cleaned up."""
 
 
 @scenario
 def serving(world, requests=(4, 7)):
-    """Nobody stops the server: some requests arrive close together, some more while those are served."""
+    """The server is never stopped: some requests arrive close together, others while these are served."""
     draw = world.stream("requests")
     replies, plan = {}, []
     for _ in range(draw.randint(*requests)):
@@ -26,7 +26,7 @@ def serving(world, requests=(4, 7)):
 
 @scenario
 def leaving(world, requests=(2, 4), patient=1):
-    """Some clients disconnect while their requests are served; each of these handlers cleans up. `patient` stay."""
+    """Some clients disconnect while their requests are served, and their handlers clean up; `patient` clients stay."""
     draw = world.stream("requests")
     replies, plan = {}, []
     for _ in range(draw.randint(*requests)):
@@ -57,10 +57,10 @@ def deploy(
 ):
     """Requests are in flight when `shutdown()` is called.
 
-    `requests` says how many end by themselves (from, to; drawn), after `lasts` seconds; `fails` with which errors
-    further ones end; `stuck` how many never do (from, to), and `early` how many are over before. `hooks` are the
-    `on_close`, `broken` so many of them fail. `asks` (requests), `hangs` (requests that never end), `looks` (at the
-    attributes) and `callers` (of shutdown) are in seconds after the first call.
+    Numbers of requests are drawn from a range (from, to): `requests` end by themselves after `lasts` seconds, `stuck`
+    ones never end, `early` ones are over before the call. `fails` lists errors, each of which ends one more request.
+    `hooks` is the length of `on_close`; `broken` of these hooks fail. Four lists hold seconds after the first call:
+    `asks` (of requests), `hangs` (of requests that never end), `looks` (at the attributes), `callers` (of shutdown).
     """
     draw = world.stream("deploy")
     stop = draw.uniform(0.4, 0.5)
@@ -93,7 +93,7 @@ def deploy(
 
 
 def _ask(plan, replies, at, reply):
-    """Plan a request, and how its handler will end; returns its name."""
+    """Plan a request, and how its handler will end; return the request's name."""
     name = f"request {len(replies) + 1}"
     replies[name] = reply
     plan.append((at, "ask", name))
@@ -111,7 +111,7 @@ def _brief(world, options, replies, plan, until, hooks=(), endings=ENDINGS):
 
 
 def told(lab, report):
-    """A report as plain data; None for what it doesn't say."""
+    """Return a report as plain data, with None for each field that it lacks."""
     errors = getattr(report, "close_errors", None)
     if isinstance(errors, list | tuple):
         errors = [
@@ -123,7 +123,7 @@ def told(lab, report):
 
 
 async def drive(lab, options, hooks, endings, plan, until):
-    """Do what is planned, each thing at its instant, and show how it ended."""
+    """Carry out each step of the plan at its instant, and show how it ended."""
 
     async def handler(request):
         lane = f"{request}"

@@ -1,4 +1,4 @@
-"""What must be true of `GracefulServer`: each test reads the timeline of one or more scenarios (see scenarios.py)."""
+"""Tests of `GracefulServer`: each reads the timeline of one or more scenarios (see scenarios.py)."""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -6,13 +6,13 @@ from typing import NamedTuple
 import pytest
 
 SOON = 0.03
-"""Seconds that "as soon as" may take: somebody may look every 10 ms."""
+"""Seconds that "as soon as" may take: a server may look every 10 ms."""
 BLINK = 0.005
 """Seconds that "at once" may take."""
 
 
 REPORT = ("completed", "cancelled", "duration", "close_errors")
-"""What a report says."""
+"""The fields of a report."""
 
 
 class Request(NamedTuple):
@@ -29,7 +29,7 @@ class Request(NamedTuple):
 
 
 def requests(run, since=0.0, before=1e9):
-    """The requests that were asked in this span of time, in order."""
+    """Return the requests that were made in this span of time, in order."""
     found = []
     for mark in run.marks("asks"):
         if since <= mark.at < before:
@@ -41,14 +41,14 @@ def requests(run, since=0.0, before=1e9):
 
 
 def everybody(run):
-    """All requests; there were some."""
+    """Return all requests; fail if there were none."""
     found = requests(run)
     assert found, "the run ended before any request was asked"
     return found
 
 
 def words(ended):
-    """How something ended, as a person would say it."""
+    """Say in words how something ended."""
     if ended is None:
         return "has no end"
     if ended["how"] == "returned":
@@ -59,14 +59,14 @@ def words(ended):
 
 
 def said(value):
-    """A value as a person would write it."""
+    """Write a value for people."""
     if type(value) is dict and "$object" in value:
         return f"a {value['$object']} as its answer"
     return f"{value:.2f}" if type(value) is float else repr(value)
 
 
 def accepted(run, asked):
-    """All of these requests reached the handler at once; says which didn't."""
+    """Assert that all of these requests reached the handler at once, and name one that didn't."""
     assert run.calls("handler"), "the handler was never called"
     for one in asked:
         assert one.call, f"{one} never reached the handler; its client {words(one.ended)}"
@@ -76,8 +76,10 @@ def accepted(run, asked):
 
 
 def served(run, asked):
-    """The handlers of all these requests came to their end, and so did their clients; says which didn't. What the
-    clients got, `test_concurrent` asks."""
+    """Assert that each of these handlers ended by itself and its client got an answer; name one that didn't.
+
+    `test_concurrent` checks which answer it was.
+    """
     for one in accepted(run, asked):
         cut = one.call.end if one.call.end is not None else run.duration
         assert one.call.outcome == "ok", f"{one} was {_cut(one.call)} after {cut - one.call.start:.2f} s of work"
@@ -94,9 +96,9 @@ def _cut(call):
 
 
 def rejected(asked, when):
-    """All of these requests were turned away at once; says which weren't."""
+    """Assert that all of these requests were rejected at once, and name one that wasn't."""
     for one in asked:
-        assert one.ended, f"{one} {when} neither got an answer nor was it rejected"
+        assert one.ended, f"{one} {when} neither got an answer nor was rejected"
         told = one.ended["how"] == "raised" and "Rejected" in one.ended["names"]
         assert told, f"{one} {when} should be Rejected: its client {words(one.ended)}"
         waited = one.at - one.asked
@@ -104,7 +106,7 @@ def rejected(asked, when):
 
 
 def stopped(run, who=1):
-    """When the first shutdown() was called, and for this caller the report and when it came."""
+    """Return when shutdown() was first called, the report that this caller got, and when it got it."""
     calls, ends = run.marks("stop"), run.marks(f"shutdown {who}")
     assert calls, "shutdown() was never called"
     assert ends, f"shutdown() called {calls[0].at:.2f} s into the run: it hadn't returned at {run.duration:.1f} s"
@@ -115,7 +117,7 @@ def stopped(run, who=1):
 
 
 def failures(report):
-    """The calls of the hooks whose errors the report has, and their texts; None where it has no list of errors."""
+    """Return the failed calls that the report lists, with their texts; None if it has no list of errors."""
     errors = report["close_errors"]
     if type(errors) is not list:
         return None
@@ -123,27 +125,27 @@ def failures(report):
 
 
 def begun(run):
-    """When shutdown() was first called."""
+    """Return when shutdown() was first called."""
     calls = run.marks("stop")
     assert calls, "shutdown() was never called: the run had ended before"
     return calls[0].at
 
 
 def in_flight(run):
-    """The requests that were under way when shutdown() was called."""
+    """Return the requests that were in flight when shutdown() was called."""
     began = begun(run)
     asked = requests(run, before=began)
     return [one for one in asked if one.call is None or one.call.end is None or one.call.end > began]
 
 
 def over(run, service=None):
-    """When the last call to the handler or to a cleanup ended (to everybody: the service named)."""
+    """Return when the last call of the named service ended; without a name, the last of handler and cleanup."""
     calls = run.calls(service) if service else [*run.calls("handler"), *run.calls("cleanup")]
     return max((call.end if call.end is not None else run.duration for call in calls), default=0.0)
 
 
 def drained(run):
-    """What was under way was served to its end before shutdown() returned; says what wasn't. Returns the report."""
+    """Assert that what was in flight was served to its end before shutdown() returned; return what `stopped` does."""
     began = begun(run)
     flying = in_flight(run)
     accepted(run, flying)
@@ -156,12 +158,12 @@ def drained(run):
 
 
 def counted(report, name, number, what):
-    """One of the report's two numbers."""
-    assert report[name] == number, f"{number} {what}, the report says {name}={said(report[name])}"
+    """Assert that one of the report's two numbers is right."""
+    assert report[name] == number, f"{number} {what}, but the report says {name}={said(report[name])}"
 
 
 def looks(run, asked):
-    """Each time somebody looked at `in_flight`: when, how many requests were in flight, what it said."""
+    """Yield for each look at `in_flight`: when, how many requests were in flight, and what it said."""
     for look in run.marks("look"):
         true = sum(bool(one.call) and one.call.start < look.at < (one.call.end or run.duration) for one in asked)
         yield look.at, true, look.value["in_flight"]
@@ -171,7 +173,7 @@ def looks(run, asked):
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("serving")
 def test_concurrent(run):
-    """Requests are served side by side, each gets its handler's answer
+    """Requests are served side by side, and each gets its handler's answer
 
     Hint: `handle` awaits `handler(request)`; nothing in it waits for another request.
     """
@@ -186,22 +188,22 @@ def test_concurrent(run):
 def test_handler_errors(run):
     """A handler's error goes to its own caller, and its request counts as completed
 
-    Hint: let it through, and see to it that the count is right however `handler` ends: `finally`, or a callback.
+    Hint: let the error through, and keep the count right however `handler` ends: with `finally`, or a callback.
     """
     flying = accepted(run, in_flight(run))
     failing = [one for one in flying if one.call.outcome == "error"]
-    assert failing, "no handler came to its error: they were cancelled before"
+    assert failing, "no handler reached its error: all were cancelled before"
     for one in failing:
-        assert one.ended, f"{one.name}: its handler raised {one.call.error}, its client heard nothing"
+        assert one.ended, f"{one.name}: its handler raised {one.call.error}, but its client heard nothing"
         same = one.ended["how"] == "raised" and one.ended["call"] == one.call.id
         assert same, f"{one.name}: its handler raised {one.call.error}, its client {words(one.ended)}"
     well = len(flying) - len(failing)
     for at, true, told in looks(run, everybody(run)):
-        leaks = told == true + len(failing) and at > begun(run)  # what else it may say, `test_disconnect` asks
-        assert not leaks, f"{len(failing)} requests failed and {well} were answered, then in_flight said {told}"
+        leaks = told == true + len(failing) and at > begun(run)  # `test_disconnect` checks what else it may say
+        assert not leaks, f"{len(failing)} requests failed and {well} were answered, and then in_flight said {told}"
     _, report, _ = drained(run)
     told = report["completed"]
-    seen = f"{well} requests were answered and {len(failing)} failed, the report says completed={said(told)}"
+    seen = f"{well} requests were answered and {len(failing)} failed, but the report says completed={said(told)}"
     assert told == len(flying), seen
 
 
@@ -211,8 +213,8 @@ def test_handler_errors(run):
 def test_disconnect(run):
     """A client that disconnects cancels its handler, and in_flight forgets it
 
-    Hint: cancelling the client's task lands at the `await` in `handle`. Who must be cancelled then, and which line
-    takes the request off the count however it ends?
+    Hint: the cancellation of the client's task lands at the `await` in `handle`. What must be cancelled then, and which
+    line takes the request off the count however it ends?
     """
     asked = accepted(run, everybody(run))
     gone = {mark.lane: mark.at for mark in run.marks("disconnects")}
@@ -224,17 +226,17 @@ def test_disconnect(run):
                 f"{what} was cancelled {one.call.end - gone[one.name]:.2f} s late"
             )
             cleanup = run.calls("cleanup", lane=one.name)
-            assert cleanup and cleanup[0].outcome == "ok", f"{what} was cancelled, but couldn't clean up in peace"
+            assert cleanup and cleanup[0].outcome == "ok", f"{what} was cancelled, and its cleanup was disturbed"
             assert one.ended, f"{one.name}: its client disconnected, and its call of handle() never ended"
     served(run, [one for one in asked if one.name not in gone])
     for at, true, told in reversed(list(looks(run, asked))):
         ended = [one for one in asked if one.call.end is not None and one.call.end < at]
         left = [one for one in ended if one.name in gone]
-        seen = f"at {at:.1f} s {true} requests were in flight, in_flight said {said(told)}"
+        seen = f"at {at:.1f} s {true} requests were in flight, but in_flight said {said(told)}"
         if ended and told == true + len(ended):
-            seen += ": it still counts all that were over"
+            seen += ": it still counts all requests that were over"
         elif left and told == true + len(left):
-            seen += ": it still counts those whose clients had disconnected"
+            seen += ": it still counts requests whose clients had disconnected"
         assert told == true, seen
 
 
@@ -243,7 +245,7 @@ def test_disconnect(run):
 @pytest.mark.scenario("deploy", early=[1, 3], looks=[0.3, 6.0])
 @pytest.mark.scenario("deploy", requests=[0, 0], early=[2, 3], looks=[-0.01, 3.0])
 def test_drains(runs):
-    """What is in flight is served to its end, and only then shutdown() returns
+    """Requests in flight are served to their end, and only then shutdown() returns
 
     Hint: keep the running requests in a set; shutdown() waits until it is empty. `asyncio.wait` waits for many.
     """
@@ -255,9 +257,9 @@ def test_drains(runs):
         counted(report, "completed", flying, f"requests were in flight and ended by themselves{before}")
         counted(report, "cancelled", 0, "requests had to be cancelled")
         for at, true, told in looks(run, everybody(run)):
-            low = type(told) is int and told >= true  # whether it forgets those that ended, `test_disconnect` asks
+            low = type(told) is int and told >= true  # `test_disconnect` checks that it forgets those that ended
             when = f"{at - began:.1f} s after shutdown()" if at > began else "before shutdown()"
-            assert low, f"{when} {true} requests were in flight, in_flight said {said(told)}"
+            assert low, f"{when} {true} requests were in flight, but in_flight said {said(told)}"
 
 
 @pytest.mark.step("Draining")
@@ -268,7 +270,7 @@ def test_drains(runs):
 def test_returns_when_idle(runs, delays=(0.0, 0.0, 0.4)):
     """shutdown() returns as soon as nothing is in flight any more
 
-    Hint: the drain timeout is the longest wait, no pause. With nothing in flight there is nothing to wait for.
+    Hint: the drain timeout is the longest wait, not a pause. With nothing in flight there is nothing to wait for.
     """
     for run, delay in zip(runs, delays, strict=True):
         began, report, at = drained(run)
@@ -285,7 +287,7 @@ def test_returns_when_idle(runs, delays=(0.0, 0.0, 0.4)):
         took = report["duration"]
         near = type(took) in (float, int) and abs(took - (at - began)) < SOON
         about = f" (with readiness_delay={delay:g} and {len(closed)} hooks)" if closed else ""
-        seen = f"shutdown() took {at - began:.2f} s{about}, the report says duration={said(took)}"
+        seen = f"shutdown() took {at - began:.2f} s{about}, but the report says duration={said(took)}"
         if type(took) is float and abs(took - (at - began - delay)) < SOON:
             seen += ", which leaves the delay out"
         elif type(took) is float and abs(took - (over(run) - began)) < SOON:
@@ -294,7 +296,7 @@ def test_returns_when_idle(runs, delays=(0.0, 0.0, 0.4)):
 
 
 def hooks_of(run):
-    """The calls of `on_close`, in order."""
+    """Return the calls of `on_close`, in order."""
     return [call for call in run.calls() if call.service.startswith("hook")]
 
 
@@ -322,7 +324,7 @@ def test_rejects(run):
         rejected(asked, phase)
     number = sum(map(len, phases.values()))
     for _, _, told in looks(run, ()):
-        seen = f"{number} requests had been rejected and all others were over, in_flight said {said(told)}"
+        seen = f"{number} requests had been rejected and all others were over, but in_flight said {said(told)}"
         assert told != number or number == len(in_flight(run)), seen
 
 
@@ -330,9 +332,9 @@ def test_rejects(run):
 @pytest.mark.points(1)
 @pytest.mark.scenario("deploy", stuck=[3, 4], lasts=[0.6, 1.4], drain_timeout=3.0)
 def test_cancels_and_awaits(run, timeout=3.0):
-    """At drain_timeout the rest is cancelled, and shutdown() waits for its cleanup
+    """At drain_timeout the remaining requests are cancelled, and shutdown() waits for their cleanup
 
-    Hint: `task.cancel()` only asks. Who awaits the tasks afterwards, until their `finally` and `except` are through?
+    Hint: `task.cancel()` only asks. Which line then awaits the tasks, until their `finally` and `except` blocks are over?
     """
     began = begun(run)
     flying = accepted(run, in_flight(run))
@@ -345,7 +347,7 @@ def test_cancels_and_awaits(run, timeout=3.0):
         )
         after = one.call.end - began
         right = timeout - BLINK < after < timeout + SOON
-        assert right, f"{one.name}: cancelled {after:.2f} s after shutdown(), drain_timeout is {timeout:g}"
+        assert right, f"{one.name}: cancelled {after:.2f} s after shutdown(), but drain_timeout is {timeout:g}"
         cleanups = run.calls("cleanup", lane=one.name)
         assert len(cleanups) == 1 and cleanups[0].outcome == "ok", f"{one.name}: its cleanup was disturbed"
     assert late == stuck, "some handlers were cancelled that weren't late"
@@ -359,9 +361,9 @@ def test_cancels_and_awaits(run, timeout=3.0):
     assert at - cleaned < SOON, f"{seen}, the last cleanup had ended at {cleaned - began:.2f} s"
     counted(report, "cancelled", len(late), "requests were cancelled")
     well, told = len(flying) - len(late), report["completed"]
-    more = type(told) is int and told > well  # whether it is too few, `test_drains` asks
+    more = type(told) is int and told > well  # `test_drains` checks whether it is too few
     assert not more, (
-        f"{well} requests ended by themselves and {len(late)} were cancelled, the report says completed={told}"
+        f"{well} requests ended by themselves and {len(late)} were cancelled, but the report says completed={told}"
     )
 
 
@@ -376,7 +378,7 @@ def test_cancels_and_awaits(run, timeout=3.0):
 def test_one_deadline(runs, timeouts=(2.9, 2.0, 10.0, 0.0), delays=(0.0, 1.3, 0.0, 0.0)):
     """There is one deadline for all, and it starts when the readiness delay ends
 
-    Hint: one `asyncio.wait` over all tasks has one timeout; a `wait_for` for each starts the clock anew each time.
+    Hint: one `asyncio.wait` over all tasks has one timeout; one `wait_for` per task starts the clock anew each time.
     """
     for run, timeout, delay in zip(runs, timeouts, delays, strict=True):
         began = begun(run)
@@ -401,7 +403,7 @@ def test_one_deadline(runs, timeouts=(2.9, 2.0, 10.0, 0.0), delays=(0.0, 1.3, 0.
         elif abs(first - others - timeout) < SOON:
             when += ", which is drain_timeout after the last of the others had ended"
         right = abs(first - delay - timeout) < SOON and last - first < SOON
-        assert right, f"{about}: the late ones were cancelled {when}"
+        assert right, f"{about}: the late requests were cancelled {when}"
 
 
 @pytest.mark.step("Closing")
@@ -409,7 +411,7 @@ def test_one_deadline(runs, timeouts=(2.9, 2.0, 10.0, 0.0), delays=(0.0, 1.3, 0.
 @pytest.mark.scenario("deploy", hooks=4, broken=2)
 @pytest.mark.scenario("deploy", stuck=[1, 2], lasts=[0.6, 1.4], drain_timeout=2.0, hooks=3, broken=1)
 def test_closes(runs, hooks=(4, 3)):
-    """on_close runs after the drain, last one first, each even if another fails; the errors are collected
+    """on_close runs after the drain, in reverse order, each hook even if another fails; errors are collected
 
     Hint: what was opened first is closed last. Put the `try` inside the loop, and keep what it catches in a list.
     """
@@ -420,11 +422,11 @@ def test_closes(runs, hooks=(4, 3)):
         order = [call.service for call in calls]
         wanted = [f"hook {one}" for one in range(number, 0, -1)]
         ends = run.marks("shutdown 1")
-        what = "none of its callables was called" + (
+        what = "none of its hooks was called" + (
             "" if ends else f", and shutdown() hadn't returned {run.duration - began:.1f} s after its call"
         )
         if any("never awaited" in f"{note.data.get('text')}" for note in run.of("note")):
-            what = "its callables were called, but nobody awaited what they returned"
+            what = "its hooks were called, but what they returned was never awaited"
         assert calls, f"on_close: {what}"
         early = [call for call in calls if call.start < over(run)]
         seen = f"{over(run) - began:.2f} s after shutdown()"
@@ -434,7 +436,7 @@ def test_closes(runs, hooks=(4, 3)):
         missing = [name for name in wanted if name not in order]
         stopped_by = "failed" if calls[-1].outcome == "error" else "had run"
         assert not missing, f"on_close: after {order[-1]} {stopped_by}, {_listed(missing)} never ran"
-        right = list(dict.fromkeys(order)) == wanted  # whether one ran twice, `test_idempotent` asks
+        right = list(dict.fromkeys(order)) == wanted  # `test_idempotent` checks whether one ran twice
         assert right, f"on_close of hook 1 to hook {number}: they were called in the order {_listed(order)}"
         for call, following in pairwise(calls):
             closed = call.end is not None and call.end <= following.start
@@ -447,9 +449,9 @@ def test_closes(runs, hooks=(4, 3)):
         )
         errors = failures(report)
         failed = _listed([call.service for call in broken])
-        assert errors is not None, f"{failed} failed, close_errors is {said(report['close_errors'])}"
+        assert errors is not None, f"{failed} failed, but close_errors is {said(report['close_errors'])}"
         right = [call for call, _ in errors] == [call.id for call in broken]
-        assert right, f"{failed} failed, close_errors has {_listed(text for _, text in errors)}"
+        assert right, f"{failed} failed, but close_errors has {_listed(text for _, text in errors)}"
 
 
 def _listed(names):
@@ -462,10 +464,10 @@ def _listed(names):
 @pytest.mark.scenario("deploy", lasts=[0.02, 0.1], readiness_delay=3.0, asks=[1.1, 2.8, 3.3], looks=[-0.02, 0.02, 3.2])
 @pytest.mark.scenario("deploy", asks=[0.05, 0.3], looks=[-0.1, 0.02, 6.0])
 def test_readiness(runs, delays=(2.0, 3.0, 0.0)):
-    """ready is False at once, but for readiness_delay more work is still accepted, and served
+    """ready is False at once, but for readiness_delay new work is still accepted and served
 
-    Hint: two questions, two attributes: "send me more?" (`ready`) and "do I take what comes?". The load balancer hears
-    the first one late.
+    Hint: two questions, two attributes: "should you send me more?" (`ready`) and "do I accept what comes?". The load
+    balancer hears the first answer late.
     """
     for run, delay in zip(runs, delays, strict=True):
         began = begun(run)
@@ -480,7 +482,7 @@ def test_readiness(runs, delays=(2.0, 3.0, 0.0)):
         kept = [one for one in requests(run, began + delay) if one.call] if delay else []
         seen = f"{kept[0].asked - began:.2f} s after shutdown()" if kept else ""
         assert not kept, f"{about}: {seen} the handler was still given new work"
-        ends = run.marks("shutdown 1")  # whether it comes to an end at all, `test_returns_when_idle` asks
+        ends = run.marks("shutdown 1")  # `test_returns_when_idle` checks whether it ends at all
         left = [one for one in in_time if ends and one.call.end > ends[0].at]
         assert not left, f"{about}: shutdown() returned with {len(left)} accepted requests still in flight"
         found = [(look.at - began, look.value["ready"]) for look in run.marks("look")]
@@ -493,13 +495,13 @@ def test_readiness(runs, delays=(2.0, 3.0, 0.0)):
 @pytest.mark.points(0.5)
 @pytest.mark.scenario("deploy", hooks=2, broken=1, callers=[0.0, 7.0, 7.5])
 def test_idempotent(run, callers=3):
-    """Whoever calls shutdown() gets the same report, and the hooks run once
+    """Every caller of shutdown() gets the same report, and the hooks run once
 
-    Hint: the first call starts the work and keeps it; every call awaits that. A second leave would close twice.
+    Hint: the first call starts one task and keeps it; every call awaits that task. A second task would close twice.
     """
     served(run, in_flight(run))
     hooks = [call.service for call in hooks_of(run)]
-    assert hooks, f"shutdown() was called {callers} times, and none of on_close was called and awaited"
+    assert hooks, f"shutdown() was called {callers} times, and no hook of on_close was called and awaited"
     twice = sorted({name for name in hooks if hooks.count(name) > 1})
     assert not twice, f"shutdown() was called {callers} times, {_listed(twice)} ran more than once"
     _same_report(run, callers)
@@ -519,9 +521,9 @@ def test_idempotent(run, callers=3):
     callers=[0.0, 0.2, 1.0, 1.0, 3.6],
 )
 def test_joins_midway(run):
-    """Who calls shutdown() while it is under way joins it: same end, same report, same deadline
+    """A call of shutdown() during a shutdown joins it: same end, same report, same deadline
 
-    Hint: a second caller awaits what the first one started. If the waiting is done in a task of its own, both can.
+    Hint: a second caller awaits what the first one started. If a task of its own does the leaving, both can await it.
     """
     began = begun(run)
     served(run, [one for one in accepted(run, in_flight(run)) if one.call.outcome == "ok"])
@@ -532,8 +534,8 @@ def test_joins_midway(run):
     one = f"{second.name}, asked 0.3 s after the first: its client {words(second.ended)}"
     assert second.call or not first.call, f"{about}: {one}"
     late = [call.end - began for call in run.calls("handler") if call.outcome == "cancelled"]
-    earliest = min(late, default=0.0)  # whether all are cancelled then, `test_one_deadline` asks
-    assert earliest < 2.5 + SOON, f"{about}: the late ones were cancelled {earliest:.2f} s after the first"
+    earliest = min(late, default=0.0)  # `test_one_deadline` checks whether all are cancelled then
+    assert earliest < 2.5 + SOON, f"{about}: the late requests were cancelled {earliest:.2f} s after the first"
     _, _, at = stopped(run)
     hooks = [call.service for call in hooks_of(run)]
     assert len(set(hooks)) == len(hooks), f"five callers, two hooks: these ran: {_listed(sorted(hooks))}"
@@ -551,7 +553,7 @@ def _same_report(run, callers):
         _, report, _ = stopped(run, who)
         for name in ("completed", "cancelled", "duration"):
             seen = f"caller 1 was told {name}={said(first[name])}, caller {who} {name}={said(report[name])}"
-            assert first[name] == report[name], f"{seen}: everybody gets the first one's report"
+            assert first[name] == report[name], f"{seen}: every caller gets the same report"
         errors = failures(first), failures(report)
         same = [call for call, _ in errors[0] or ()] == [call for call, _ in errors[1] or ()]
         assert same, f"caller 1 was told of {len(errors[0] or ())} close_errors, caller {who} of {len(errors[1] or ())}"
