@@ -32,6 +32,7 @@ _NAMES = """<script>(() => {
       box.setAttribute("role", "group");
       box.setAttribute("aria-label", still.getAttribute("aria-label"));
       for (const one of box.querySelectorAll(".noUi-handle, input[type=radio]")) {
+        one.setAttribute("data-lm-suppress-shortcuts", "true");
         const label = one.closest(".jupyter-widgets").querySelector(".widget-label");
         if (one.type === "radio") one.name = still.dataset.alive;
         else if (label) one.setAttribute("aria-label", label.textContent);
@@ -44,7 +45,10 @@ _NAMES = """<script>(() => {
   window.faultlabNames.observe(document.body, { childList: true, subtree: true });
   soon();
 })()</script>"""
-"""Names what ipywidgets leaves without a name: the group, sliders' handles, radio buttons that belong together."""
+"""Names what ipywidgets leaves without a name: the group, sliders' handles, radio buttons that belong together.
+
+Their keys are their own: otherwise JupyterLab takes the arrows to choose another cell.
+"""
 
 
 def show_alive(box: Any, still: Markup, label: str, words: str) -> None:

@@ -43,6 +43,12 @@ def run(failures=1):
 explore(run, alt="Calls until one works.", failures=(0, 8), labels={"failures": "consecutive failures"})
 """
 
+QUIZ = """
+from faultlab.warmup import predict
+
+predict("When do three naps of 2 s end?", ["after 2 s", "after 6 s"], lambda: "after 6 s", why="One after the other.")
+"""
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, own_course: Callable[[Path], Course]) -> Iterator[Server]:
@@ -178,6 +184,20 @@ def test_sliders_go_with_their_kernel(with_slider: str, open_notebook) -> None:
     page.run_all()
     expect(named).to_be_visible(timeout=WAIT)
     assert not page.page.get_by_text("Run this cell to move the sliders.").is_visible()
+
+
+def test_a_quiz_is_a_named_group(server: Server, open_notebook) -> None:
+    """A question names the group of its answers, which are one stop for the keyboard; what happens is announced."""
+    write_notebook(server.folder / "quiz" / "quiz.ipynb", SET_UP, QUIZ)
+    page = open_notebook("quiz/quiz.ipynb")
+    page.run_all()
+    quiz = page.page.get_by_role("group", name="When do three naps of 2 s end?")
+    answers = quiz.get_by_role("radio")
+    expect(answers).to_have_count(2, timeout=WAIT)
+    quiz.get_by_role("radio", name="after 2 s").focus()
+    page.page.keyboard.press("ArrowDown")
+    expect(quiz.get_by_role("radio", name="after 6 s")).to_be_focused(timeout=WAIT)
+    expect(quiz.get_by_role("status")).to_contain_text("Yes: after 6 s. One after the other.", timeout=WAIT)
 
 
 def test_stop(server: Server, open_notebook) -> None:
