@@ -28,7 +28,7 @@ import asyncio
 #
 # A shop has one database and twenty connections to it. Two kinds of request use them:
 #
-# | | how often | holds a connection for |
+# | request | how often | holds a connection for |
 # |---|---|---|
 # | product page | 100 times a second | 50 milliseconds |
 # | sales report | 10 times a second | 30 seconds, since this morning |
@@ -788,7 +788,7 @@ estimate(
 # %% [markdown]
 # These are the defaults in the libraries' own sources and documentation:
 #
-# | | calls at once | waiting |
+# | library | calls at once | waiting |
 # |---|---|---|
 # | resilience4j (Java) | 25 | no time at all (`maxWaitDuration` 0) |
 # | Polly (.NET) | 1,000 | no caller (queue 0) |

@@ -553,7 +553,7 @@ show_callers(asyncio.shield, "await asyncio.shield(task): what does caller 2 get
 # 4. It calls and awaits `on_close`, one after the other in reverse order. If one fails, the others still run.
 # 5. The report says what happened:
 #
-# | | |
+# | field | meaning |
 # |---|---|
 # | `.completed` | how many of the drained requests ended by themselves, with an answer or an error |
 # | `.cancelled` | how many had to be cancelled, however these ended |
