@@ -64,6 +64,7 @@ class Veiled {
     const x = ((at - this.since) / (this.until - this.since)) * this.wide;
     const move = `translateX(${x.toFixed(1)}px)`;
     this.veil.style.transform = move;
+    this.veil.hidden = at >= this.until; // at the end, words beyond the axis are read too
     this.head.style.transform = move;
   }
 }
