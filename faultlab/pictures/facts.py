@@ -123,6 +123,8 @@ def _mark_words(event: Event, waits: _Waits) -> str:
     if is_wait(name, value):
         return waits.words(event.lane, bool(value["on"]))
     if name == "state" and isinstance(value, str):
+        if event.at == 0:  # where it begins isn't a change
+            return f"is {state_word(value)}"
         return _STATES.get(value, f"becomes {state_word(value)}")
     return mark_words(event.lane, name, value)
 

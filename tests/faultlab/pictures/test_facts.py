@@ -59,6 +59,18 @@ def test_facts_in_words():
     ]
 
 
+def test_the_first_state_is_no_change():
+    """A breaker that is closed at 0 s is closed; it doesn't close."""
+
+    async def main():
+        mark("state", "closed", lane="breaker")
+        await asyncio.sleep(1)
+        mark("state", "open", lane="breaker")
+
+    told = [fact.words for fact in facts(simulate(main).timeline) if fact.who == "breaker"]
+    assert told == ["is closed", "opens"]
+
+
 def test_every_kind_of_event_has_words(busy):
     """No event is told by the names of its fields."""
     fields = ("timer", "what ", "until", "how ", "args", "service ", "value ", "None", "{", "[")
