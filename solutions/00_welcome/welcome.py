@@ -474,7 +474,7 @@ for each in heard:
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 def order_taken():
     world = World()
-    save, send = (world.service(name, latency=0.2).for_lane("shop") for name in ("save", "receipt"))
+    save, send = (world.service(name, latency=0.2).for_lane(name) for name in ("save", "receipt"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return simulate(take_order(save, send, "tea"), world=world)
