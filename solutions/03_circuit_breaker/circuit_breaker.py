@@ -190,7 +190,7 @@ print(*(await live(on_the_real_clock(real_service), world=real_world)).value, se
 
 # %% [markdown]
 # Now to the sixty workers and the database that comes back cold. It is down from 5 s to 15 s, and the breaker's
-# recovery time is over at 15.3 s. Make a prediction, and then press play.
+# recovery time is over at 15.3 s. Make a prediction, and then press *Play*.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -273,7 +273,7 @@ predict(
     "When do the sixty workers get their answers again, without any failures?",
     {"a few seconds after 15 s": "soon", "after one more recovery time": "later", "not within the minute": "never"},
     lambda: last_failure(tiny_minute),
-    why="Press play to see the reason.",
+    why="Press Play to see the reason.",
 )
 
 # %%
