@@ -254,10 +254,11 @@ def play_incident(timeline, title, alt):
         "in flight (cold: 10 at most)": in_flight(timeline),
         "rejected so far": counted(timeline, "rejected"),
     }
+    tops = dict(zip(lines, (30, 3600), strict=True))  # the same in each run, and no hint before it has been played
     play(
         timeline, alt=alt, title=title, view="flow", until=60, seconds=30, who="workers",
         gate="state", refused="rejected",
-        still=breaker_picture(timeline, title, who="workers", until=60, height=150, bin=0, steps=lines),
+        still=breaker_picture(timeline, title, who="workers", until=60, height=150, bin=0, steps=lines, tops=tops),
     )  # fmt: skip
 
 
@@ -276,7 +277,7 @@ predict(
     why="Press Play to see the reason.",
 )
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 play_incident(
     tiny_minute,
     "The database is back at 15 s: what happens to the sixty workers?",
