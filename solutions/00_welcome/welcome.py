@@ -255,6 +255,7 @@ async def breakfast():
     mark("all is ready")
 
 
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 play(
     simulate(breakfast()),
     title="Two tasks: how long do they take?",
