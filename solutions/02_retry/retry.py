@@ -523,7 +523,7 @@ play_herd(
 )
 
 # %% [markdown]
-# Press *Play* after each move: the setting before plays beside the new one. Things to find:
+# Press *Play* after each move: the setting before plays along with the new one. Things to find:
 #
 # * Go from *exponential* to *full*. What becomes of the waves?
 # * Choose *the lecture's*. Are the holes gone?
