@@ -1,9 +1,10 @@
 # %% [markdown] lecture="Circuit Breaker Pattern"
 # # Circuit breaker
 #
-# *When do I stop asking?* Retrying helps against a hiccup. In an outage it keeps every caller busy with calls that
-# fail, and the service never gets the quiet moment that it needs to recover. About 35 minutes of reading and trying,
-# and 100 for the exercise, which comes in five steps.
+# **When do I stop asking?** Retrying helps against a hiccup. In an outage it keeps every caller busy with calls that
+# fail, and the service never gets the quiet moment that it needs to recover.
+#
+# About 35 minutes to read, 100 for the exercise, which comes in five steps.
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 import contextlib
@@ -1227,8 +1228,8 @@ scopes_chart()
 #
 # <details><summary>Code review: what else is wrong in the listing</summary>
 #
-# * Missing users open the circuit. Every error counts as a failure, even one that says that the request was wrong.
-#   Hence `is_failure`.
+# * Requests for a user who doesn't exist open the circuit. Every error counts as a failure, even one that says that the
+#   request was wrong. Hence `is_failure`.
 # * A failure that arrives while the circuit is open sets `last_failure_time` again. With sixty slow calls in flight
 #   that fail one second apart, the circuit recovers at 90 s instead of 33 s.
 # * A cancelled call records nothing. That is right, but then a service that *hangs* never opens the circuit if the
