@@ -58,8 +58,13 @@ def told(timeline: Timeline) -> list[tuple[Event, Fact]]:
     timers = {event.data["timer"]: event for event in timeline.of("sleep")}
     waits = _Waits(timeline)
     found = []
+    changed: set[str] = set()
     for event in timeline:
         words = _words(event, timers, waits)
+        if event.kind == "mark" and event.data["name"] == "state":
+            if words == _STATES["closed"] and event.lane not in changed:
+                words = "is closed"  # what hasn't been open yet doesn't close
+            changed.add(event.lane)
         if words:
             found.append((event, Fact(event.seconds, clean(names.get(event.lane, event.lane), 60), words)))
     return found
@@ -123,8 +128,6 @@ def _mark_words(event: Event, waits: _Waits) -> str:
     if is_wait(name, value):
         return waits.words(event.lane, bool(value["on"]))
     if name == "state" and isinstance(value, str):
-        if event.at == 0:  # where it begins isn't a change
-            return f"is {state_word(value)}"
         return _STATES.get(value, f"becomes {state_word(value)}")
     return mark_words(event.lane, name, value)
 
