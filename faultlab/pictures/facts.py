@@ -58,8 +58,13 @@ def told(timeline: Timeline) -> list[tuple[Event, Fact]]:
     timers = {event.data["timer"]: event for event in timeline.of("sleep")}
     waits = _Waits(timeline)
     found = []
+    changed: set[str] = set()
     for event in timeline:
         words = _words(event, timers, waits)
+        if event.kind == "mark" and event.data["name"] == "state":
+            if words == _STATES["closed"] and event.lane not in changed:
+                words = "is closed"  # what hasn't been open yet doesn't close
+            changed.add(event.lane)
         if words:
             found.append((event, Fact(event.seconds, clean(names.get(event.lane, event.lane), 60), words)))
     return found

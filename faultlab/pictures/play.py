@@ -81,7 +81,7 @@ def play(
     switch: a balancer: the name of its mark or lane; it points to the server that its state names.
     states: what a state lets pass: "through", "some" or "shut". The words closed, half_open, open, and those that
         begin with "not" are known.
-    refused: names of marks, each of which is a request that was turned away at the gate.
+    refused: names of marks, each of which is a request that was rejected at the gate.
 
     Returns nothing; without a notebook it prints `alt`. Raises ValueError for another view or way, and for a picture
     without one time axis.

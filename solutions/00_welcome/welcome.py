@@ -164,8 +164,8 @@ show(two_users(), title="What do two users of ask_twice get?", order=["Ada", "Bo
 #   at the left.
 # * A **bar** is a call to a service, from the question to the answer. Its colour and its pattern say how it ended; the
 #   legend under the picture names them.
-# * A **stroke** is an instant, and a cross is where a cancellation lands: here Bob's timeout went off twice. Both of his
-#   bars are hollow: he stopped waiting, and there was no answer.
+# * A **stroke** is an instant: here Bob's timeout went off twice. Both of his bars are hollow: he stopped waiting, and
+#   there was no answer. (In later pictures, a cross shows where a cancellation lands that has no words of its own.)
 # * Everything in the picture also stands in the table folded below it, event by event.
 #
 # ## Thirty seconds in no time
@@ -255,6 +255,7 @@ async def breakfast():
     mark("all is ready")
 
 
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 play(
     simulate(breakfast()),
     title="Two tasks: how long do they take?",
@@ -474,7 +475,7 @@ for each in heard:
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 def order_taken():
     world = World()
-    save, send = (world.service(name, latency=0.2).for_lane("shop") for name in ("save", "receipt"))
+    save, send = (world.service(name, latency=0.2).for_lane(name) for name in ("save", "receipt"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return simulate(take_order(save, send, "tea"), world=world)

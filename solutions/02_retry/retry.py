@@ -116,12 +116,12 @@ play_herd(
 )
 
 # %% [markdown]
-# Above, each request is a dot on its way from the clients to the service and back. Below, each client is a row and each
-# call a dot. The bars at the bottom count the calls in each tenth of a second.
+# At the top, each request is a dot on its way from the clients to the service and back. Under that, each client is a
+# row and each call a dot. The bars at the bottom count the calls in each tenth of a second.
 #
 # This is the **thundering herd**. A real service suffers more than ours: refusing a call costs it work too, and a wave
-# may knock it over again. Remember the picture: by the middle of this notebook you will dissolve the herd with one
-# slider.
+# may knock it over again. Remember the picture: by the middle of this notebook you will dissolve the herd with a single
+# choice.
 
 # %% [markdown] lecture="Retry Patterns"
 # ## The pattern
@@ -507,13 +507,13 @@ def herd_by(recipe="exponential", clients=100, base=0.1, cap=2.0):
     return herd(client, clients)
 
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 play_herd(
     herd_by,
     "The first six seconds: what becomes of the waves?",
     "The first six seconds of a herd, with the recipe and the numbers that the sliders set.",
     until=6.0,
-    width=560,
+    width=480,
     height=220,
     labels={"base": "base (s)", "cap": "cap (s)"},
     recipe=RECIPES,
@@ -523,7 +523,7 @@ play_herd(
 )
 
 # %% [markdown]
-# Press *Play* after each move: the setting before plays beside the new one. Things to find:
+# Press *Play* after each move: the setting before plays along with the new one. Things to find:
 #
 # * Go from *exponential* to *full*. What becomes of the waves?
 # * Choose *the lecture's*. Are the holes gone?

@@ -1,9 +1,10 @@
 # %% [markdown] lecture="Circuit Breaker Pattern"
 # # Circuit breaker
 #
-# *When do I stop asking?* Retrying helps against a hiccup. In an outage it keeps every caller busy with calls that
-# fail, and the service never gets the quiet moment that it needs to recover. About 35 minutes of reading and trying,
-# and 100 for the exercise, which comes in five steps.
+# **When do I stop asking?** Retrying helps against a hiccup. In an outage it keeps every caller busy with calls that
+# fail, and the service never gets the quiet moment that it needs to recover.
+#
+# About 35 minutes to read, 100 for the exercise, which comes in five steps.
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 import contextlib
@@ -190,7 +191,7 @@ print(*(await live(on_the_real_clock(real_service), world=real_world)).value, se
 
 # %% [markdown]
 # Now to the sixty workers and the database that comes back cold. It is down from 5 s to 15 s, and the breaker's
-# recovery time is over at 15.3 s. Make a prediction, and then press play.
+# recovery time is over at 15.3 s. Make a prediction, and then press *Play*.
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -254,10 +255,11 @@ def play_incident(timeline, title, alt):
         "in flight (cold: 10 at most)": in_flight(timeline),
         "rejected so far": counted(timeline, "rejected"),
     }
+    tops = dict(zip(lines, (30, 3600), strict=True))  # the same in each run, and no hint before it has been played
     play(
         timeline, alt=alt, title=title, view="flow", until=60, seconds=30, who="workers",
         gate="state", refused="rejected",
-        still=breaker_picture(timeline, title, who="workers", until=60, height=150, bin=0, steps=lines),
+        still=breaker_picture(timeline, title, who="workers", until=60, height=150, bin=0, steps=lines, tops=tops),
     )  # fmt: skip
 
 
@@ -273,10 +275,10 @@ predict(
     "When do the sixty workers get their answers again, without any failures?",
     {"a few seconds after 15 s": "soon", "after one more recovery time": "later", "not within the minute": "never"},
     lambda: last_failure(tiny_minute),
-    why="Press play to see the reason.",
+    why="Press Play to see the reason.",
 )
 
-# %%
+# %% tags=["plumbing"] jupyter={"source_hidden": true}
 play_incident(
     tiny_minute,
     "The database is back at 15 s: what happens to the sixty workers?",
@@ -1226,8 +1228,8 @@ scopes_chart()
 #
 # <details><summary>Code review: what else is wrong in the listing</summary>
 #
-# * Missing users open the circuit. Every error counts as a failure, even one that says that the request was wrong.
-#   Hence `is_failure`.
+# * Requests for a user who doesn't exist open the circuit. Every error counts as a failure, even one that says that the
+#   request was wrong. Hence `is_failure`.
 # * A failure that arrives while the circuit is open sets `last_failure_time` again. With sixty slow calls in flight
 #   that fail one second apart, the circuit recovers at 90 s instead of 33 s.
 # * A cancelled call records nothing. That is right, but then a service that *hangs* never opens the circuit if the

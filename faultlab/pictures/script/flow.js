@@ -295,9 +295,9 @@ class Flow {
       const { started, answered, failed, left } = this.tallies[number];
       const [ok, bad, gone] = [upTo(answered, at), upTo(failed, at), upTo(left, at)];
       const fault = this.data.faults.find(([server, from, to]) => (server === number || server < 0) && from <= at && at < to);
-      const ends = [bad ? `failed ${bad}` : "", gone ? `given up ${gone}` : ""].filter(Boolean);
+      const ends = [bad ? `failed ${grouped(bad)}` : "", gone ? `given up ${grouped(gone)}` : ""].filter(Boolean);
       write(box.says[0], `in flight ${upTo(started, at) - ok - bad - gone}${fault ? ` · ${fault[3]}` : ""}`);
-      write(box.says[1], [`answered ${ok}`, ...(box.says[2] ? [] : ends)].join(" · "));
+      write(box.says[1], [`answered ${grouped(ok)}`, ...(box.says[2] ? [] : ends)].join(" · "));
       if (box.says[2]) write(box.says[2], ends.join(" · "));
       box.fault.setAttribute("visibility", fault ? "visible" : "hidden");
     });
@@ -307,6 +307,6 @@ class Flow {
 
   refusedWord(at) {
     this.refusals ||= this.text(this.gateX, 14, "", { class: "small", "text-anchor": "middle" });
-    write(this.refusals, `turned away ${upTo(this.turned, at)}`);
+    write(this.refusals, `rejected ${grouped(upTo(this.turned, at))}`);
   }
 }

@@ -36,7 +36,7 @@ const STYLE = `
   button:hover { border-color: var(--lit) }
   .go { min-width: 6.5em }
   :focus-visible { outline: 2px solid var(--lit); outline-offset: 1px }
-  input { flex: 1 1 160px; min-width: 120px; accent-color: var(--lit) }
+  input { flex: 1 1 90px; min-width: 90px; accent-color: var(--lit) }
   .clock { min-width: 9em; text-align: right; font-variant-numeric: tabular-nums }
   .said { min-height: 2.8em; margin: 2px 4px; width: 0; min-width: calc(100% - 8px); overflow-wrap: anywhere }`;
 
@@ -64,6 +64,7 @@ class Veiled {
     const x = ((at - this.since) / (this.until - this.since)) * this.wide;
     const move = `translateX(${x.toFixed(1)}px)`;
     this.veil.style.transform = move;
+    this.veil.hidden = at >= this.until; // at the end, words beyond the axis are read too
     this.head.style.transform = move;
   }
 }

@@ -24,6 +24,7 @@ function upTo(values, at) {
 
 const sorted = (values) => Float64Array.from(values).sort();
 const write = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+const grouped = new Intl.NumberFormat("en").format; // 3,037, as the still pictures write it
 const blend = (a, b, share) => a + (b - a) * Math.min(1, Math.max(0, share));
 
 function clock(seconds, span) {

@@ -59,6 +59,18 @@ def test_facts_in_words():
     ]
 
 
+def test_the_first_state_is_no_change():
+    """A breaker that hasn't been open yet is closed; it doesn't close."""
+
+    async def main():
+        for state in ("closed", "open", "closed"):
+            await asyncio.sleep(1)
+            mark("state", state, lane="breaker")
+
+    told = [fact.words for fact in facts(simulate(main).timeline) if fact.who == "breaker"]
+    assert told == ["is closed", "opens", "closes"]
+
+
 def test_every_kind_of_event_has_words(busy):
     """No event is told by the names of its fields."""
     fields = ("timer", "what ", "until", "how ", "args", "service ", "value ", "None", "{", "[")
