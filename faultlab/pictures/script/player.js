@@ -64,6 +64,7 @@ class Veiled {
     const x = ((at - this.since) / (this.until - this.since)) * this.wide;
     const move = `translateX(${x.toFixed(1)}px)`;
     this.veil.style.transform = move;
+    this.veil.style.visibility = at < this.until ? "" : "hidden"; // the last words may begin before the end and reach beyond it
     this.head.style.transform = move;
   }
 }
