@@ -81,10 +81,11 @@ def compared(
     flag, flag_height = _flag(two.difference, axis, 6 + strip_height)
     top = 6 + strip_height + flag_height
     drawn, bottom = _draw_lanes(two, axis, top)
+    plot = axis.plot(top, bottom)  # without what is said of the rest: a player never veils it
     rest = [f"and {two.hidden:,} more"] if two.hidden else []
     rest += [f"what comes after {instant(until)} isn't drawn"] if cut else []
     if rest:
-        drawn.append(Text(8, bottom + 12, "; ".join(rest), color=PALE))
+        drawn.append(Text(8, bottom + 12, "; ".join(rest), color=PALE, halo=True))
         bottom += 16
     key, key_height = swatches([*legend_of(_styles(two)), ("meant", "intended run")], width)
     grid, scale = axis.drawn(top, bottom)
@@ -98,7 +99,6 @@ def compared(
     sources = (("your run", own), ("intended run", intended))
     height = round(bottom + 36 + key_height + 2)
     alt = said if alt is None else alt
-    plot = axis.plot(top, bottom)
     return two.difference, Sheet(width, height, tuple(shapes), "Your run over the intended run", alt, sources, plot)
 
 
