@@ -112,6 +112,10 @@ class Player extends HTMLElement {
       if (run.flow) this.views.push(new Flow(run, place, this.rate));
       this.views.push(new Veiled(run, number, place, data.crop));
     });
+    // as a still picture does, a run shrinks in a narrow page as long as its words can be read
+    new ResizeObserver(() => data.runs.forEach((run, number) => {
+      runs.children[number].style.zoom = Math.max(0.75, Math.min(1, (this.clientWidth - 14) / run.size[0]));
+    })).observe(this);
     made("slot", {}, root); // the tables
     // the run scrolls as a whole, so that the veil stays where it belongs
     for (const one of this.querySelectorAll(":scope > [slot]")) one.setAttribute("style", "overflow:visible");
