@@ -92,7 +92,7 @@ def compared(
     behind = [band_shape(band, axis, top, bottom) for band in visible(two.own.bands, axis)]
     here = [shape for shape in drawn if isinstance(shape, Bar) and shape.style == "here"]
     drawn = [shape for shape in drawn if shape not in here]
-    line = _line(two.difference, axis, top, bottom)
+    line = _line(two.difference, axis, top, plot.bottom)
     shapes: list[Shape] = [*here, *behind, *grid, *line, *drawn, *scale, *words, *flag]
     shapes += Sheet(0, 0, tuple(key)).moved(bottom + 36)
     said = f"Your run over the intended run. {two.difference.words if two.difference else SAME} {describe(own)}"
