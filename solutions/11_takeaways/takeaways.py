@@ -275,7 +275,7 @@ def small_multiples(title, rows, unit=1):
         ax.set_ylabel("requests\na second", fontsize=8)
         ax.tick_params(labelsize=8)
         ax.spines[["top", "right"]].set_visible(False)
-    key = "blue line: asked · green: answered in time · beige: cable out"
+    key = "blue line: asked · green: answered in time · shaded: cable out"
     panels[-1].set_xlabel(f"seconds\n{key}", fontsize=9)
     return fig
 
@@ -642,9 +642,9 @@ def storm_figure(run, title, seconds=90):
 LOOKS = {"plugged in": "ok", "out": "world", "closed": "ok", "open": "failed", "half-open": "attempt"}
 CHOICES = {
     "timeout and retry": (),
-    "and old answers": ("old answers",),
-    "and bulkhead": ("bulkhead",),
-    "and breaker": ("breaker",),
+    "plus old answers": ("old answers",),
+    "plus bulkhead": ("bulkhead",),
+    "plus breaker": ("breaker",),
     "all parts": EVERYTHING,
 }
 two_parts = storm(part, layers=())
