@@ -81,24 +81,24 @@ def compared(
     flag, flag_height = _flag(two.difference, axis, 6 + strip_height)
     top = 6 + strip_height + flag_height
     drawn, bottom = _draw_lanes(two, axis, top)
+    plot = axis.plot(top, bottom)  # without what is said of the rest: a player never veils it
     rest = [f"and {two.hidden:,} more"] if two.hidden else []
     rest += [f"what comes after {instant(until)} isn't drawn"] if cut else []
     if rest:
-        drawn.append(Text(8, bottom + 12, "; ".join(rest), color=PALE))
+        drawn.append(Text(8, bottom + 12, "; ".join(rest), color=PALE, halo=True))
         bottom += 16
     key, key_height = swatches([*legend_of(_styles(two)), ("meant", "intended run")], width)
     grid, scale = axis.drawn(top, bottom)
     behind = [band_shape(band, axis, top, bottom) for band in visible(two.own.bands, axis)]
     here = [shape for shape in drawn if isinstance(shape, Bar) and shape.style == "here"]
     drawn = [shape for shape in drawn if shape not in here]
-    line = _line(two.difference, axis, top, bottom)
+    line = _line(two.difference, axis, top, plot.bottom)
     shapes: list[Shape] = [*here, *behind, *grid, *line, *drawn, *scale, *words, *flag]
     shapes += Sheet(0, 0, tuple(key)).moved(bottom + 36)
     said = f"Your run over the intended run. {two.difference.words if two.difference else SAME} {describe(own)}"
     sources = (("your run", own), ("intended run", intended))
     height = round(bottom + 36 + key_height + 2)
     alt = said if alt is None else alt
-    plot = axis.plot(top, bottom)
     return two.difference, Sheet(width, height, tuple(shapes), "Your run over the intended run", alt, sources, plot)
 
 

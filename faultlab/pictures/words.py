@@ -71,8 +71,8 @@ def faults_of(timeline: Timeline) -> list[tuple[str, float, float]]:
 def ending_of(event: Event) -> str:
     """How a run ended, in words."""
     how = str(event.data.get("how", "ended"))
-    detail = event.data.get("error") or event.data.get("message")
-    return clean(f"{how} {detail}" if detail else how)
+    error, message = event.data.get("error"), event.data.get("message")
+    return clean(f"{how} {error}" if error else f"{how}: {message}" if message else how)
 
 
 def _calls(calls: Sequence[Call]) -> str:

@@ -129,6 +129,7 @@ connections = slots(
     until=4,
     tenants={"page": "tone0", "report": "tone1"},
     steps={"waiting": line_length(shared)},
+    tops={"waiting": 150},
 )
 play(
     # without the two tasks that only send the requests in
@@ -175,6 +176,7 @@ show(
         order=[f"pages slot {number}" for number in range(1, 11)],
         tenants={"page": "tone0", "report": "tone1"},
         steps={"waiting": line_length(after)},
+        tops={"waiting": 150},
     ),
     fold="What happens",
 )
@@ -393,8 +395,7 @@ def small_shop(own=0, queue=30, wait=1.0):
     happy = {kind: number for _, _, served_now in found for kind, number in served_now.items()}
     words = f"pages served {happy['page'] / 240:.0%}, reports {happy['report'] / 16:.0%}"
     ends = sorted(change for _, waits, _ in found for a, b in waits for change in ((a, 1), (b, -1)))
-    # The line begins as an axis up to 60, the most places in the queue, so that every setting has the same scale.
-    line = [(0.0, 60.0), (0.0, 0.0)]
+    line = [(0.0, 0)]
     line += zip([at for at, _ in ends], accumulate(change for _, change in ends), strict=True)
     return slots(
         [one for held, _, _ in found for one in held],
@@ -403,6 +404,7 @@ def small_shop(own=0, queue=30, wait=1.0):
         until=8,
         tenants={"page": "tone0", "report": "tone1"},
         steps={"waiting": line},
+        tops={"waiting": 60},  # the most places in the queue
     )
 
 

@@ -3,7 +3,7 @@
 #
 # Twice a day the team deploys. Nothing is broken, no alarm rings, and each time the support desk gets the same mail: "I
 # pressed Pay and got an error page. The second time it worked." The team counts: most of the month's failed requests
-# fall into the few minutes of the deploys.
+# happen in the few minutes of the deploys.
 #
 # A deploy starts a new process and tells the old one to go. This notebook is about the second half: **how do I leave?**
 # About 30 minutes to read and try, and 100 for the exercise.
@@ -227,8 +227,8 @@ show(drawn(deploy(Draining), "A process that drains: which requests suffer?"), f
 #
 # "I am leaving, so I reject new work" is right, but a moment too early. There are two questions, and for a while they
 # have different answers. *Should you send me more?* No. *Do I accept what still comes?* Yes. The SRE book calls a
-# process in this state a [lame duck](https://sre.google/sre-book/load-balancing-datacenter/). We call the time that it
-# lasts the **readiness delay**.
+# process in this state a [lame duck](https://sre.google/sre-book/load-balancing-datacenter/). We call its
+# duration the **readiness delay**.
 
 
 # %%
@@ -540,7 +540,7 @@ show_callers(asyncio.shield, "await asyncio.shield(task): what does caller 2 get
 #
 # **Serving.** `handle` awaits `handler(request)` and returns its answer, for any number of requests side by side. An
 # error of the handler goes to its caller. A client that disconnects (its call of `handle` is cancelled) cancels its
-# handler. However a request ends, `in_flight` forgets it.
+# handler. However a request ends, `in_flight` no longer counts it.
 #
 # **Draining.** `shutdown()` makes the server leave:
 #
@@ -598,7 +598,7 @@ show_callers(asyncio.shield, "await asyncio.shield(task): what does caller 2 get
 # await asyncio.wait(late)
 # ```
 #
-# `asyncio.wait` refuses an empty set: ask first.
+# `asyncio.wait` raises ValueError for an empty set: check first.
 #
 # </details>
 
@@ -692,7 +692,7 @@ else:
 # %% [markdown]
 # ## What practitioners use
 #
-# You don't have to write this class anew for each service: web servers bring it along. So let us watch one leave, on
+# You don't have to write this class anew for each service: web servers come with one. So let us watch one leave, on
 # the real clock, with a real signal. The next cells start [uvicorn](https://www.uvicorn.org) in a process of its own.
 # It gets one second for the drain (`timeout_graceful_shutdown=1`; without this setting uvicorn waits forever). The
 # application cleans up for 0.3 s when it is cancelled.

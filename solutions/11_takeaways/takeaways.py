@@ -275,7 +275,7 @@ def small_multiples(title, rows, unit=1):
         ax.set_ylabel("requests\na second", fontsize=8)
         ax.tick_params(labelsize=8)
         ax.spines[["top", "right"]].set_visible(False)
-    key = "blue line: asked · green: answered in time · beige: cable out"
+    key = "blue line: asked · green: answered in time · shaded: cable out"
     panels[-1].set_xlabel(f"seconds\n{key}", fontsize=9)
     return fig
 
@@ -298,7 +298,7 @@ show(
 #
 # All five bring it back.
 #
-# * The first three cure the **queue**: a request that no user waits for any more holds up no other. They help within
+# * The first three cure the **queue**: a request whose user has given up no longer delays the others. They help within
 #   seconds.
 # * The last two cure the **crowd**. They help too, but first the database has to work off the backlog, at 20 requests a
 #   second more than come in. For two minutes the service is as good as dead, and then it is well.
@@ -341,7 +341,7 @@ def small_evening(attempts=2, jitter=0, earned_by="no budget", budget=20):
     counts = collapse(280 / STANDS_FOR, attempts, jitter, share, earned_by, steady=True, capacity=300 / STANDS_FOR)
     asked, good = ([STANDS_FOR * one for one in each] for each in counts)
     said = f"{level(asked):.0f} asked and {level(good):.0f} answered in time at 200-300 s"
-    return over_time(asked, good, f"Does it come back? {said}", 5, 1200)
+    return over_time(asked, good, f"Does it come back? {said}", 5, 1300)
 
 
 explore(
@@ -495,7 +495,7 @@ class Layers:
 
 
 # %% [markdown]
-# The shop stands around it. It adds old answers where there are no fresh ones, a log line for each visit, a health
+# The shop wraps these layers. It adds old answers where there are no fresh ones, a log line for each visit, a health
 # monitor, and your server, which knows how to leave.
 
 
@@ -642,9 +642,9 @@ def storm_figure(run, title, seconds=90):
 LOOKS = {"plugged in": "ok", "out": "world", "closed": "ok", "open": "failed", "half-open": "attempt"}
 CHOICES = {
     "timeout and retry": (),
-    "and old answers": ("old answers",),
-    "and bulkhead": ("bulkhead",),
-    "and breaker": ("breaker",),
+    "plus old answers": ("old answers",),
+    "plus bulkhead": ("bulkhead",),
+    "plus breaker": ("breaker",),
     "all parts": EVERYTHING,
 }
 two_parts = storm(part, layers=())
@@ -657,7 +657,8 @@ def played(parts="timeout and retry"):
 def storm_raster(timeline):
     fresh = counted(SimpleNamespace(timeline=timeline))[1]["primary"]
     steps = {"fresh answers, a second": list(enumerate(map(float, fresh)))}
-    seen = {"state": "state", "states": LOOKS, "steps": steps, "service": "database", "who": "users"}
+    scales = {"most": 40, "tops": dict.fromkeys(steps, 20)}  # the same for all parts; they tell no answer in advance
+    seen = {"state": "state", "states": LOOKS, "steps": steps, "service": "database", "who": "users"} | scales
     return raster(timeline, title="Does the service come back?", width=480, height=150, until=75, bin=1.0, **seen)
 
 
@@ -665,6 +666,7 @@ def storm_raster(timeline):
 play(
     played,
     parts=list(CHOICES),
+    labels={"parts": "parts:"},
     view="flow",
     title="Does the service come back?",
     alt="A hundred users ask one database, whose cable is out from 30 to 40 s. Below, each call as a dot over 75 s.",
@@ -695,7 +697,7 @@ show(
 # saw an error, and nobody was called at night.
 # </details>
 #
-# Some numbers of that evening, each from a different part:
+# Here are some numbers from that evening, each from a different part:
 
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
@@ -812,7 +814,7 @@ predict(
     lambda: min((40, 45, 70, 100), key=lambda at: abs(at - ready_again(tenth))),
     why="Refusals cost nothing, so there are many: 172 of the 840 visits in the window, 20 %, where the monitor allows "
     "5 %. The window of 60 s keeps them until second 99, although every visit since second 43 was answered. A load "
-    "balancer that reads this monitor keeps a healed service out for a minute. It does the same to every other process "
+    "balancer that reads this monitor keeps a recovered service out for a minute. It does the same to every other process "
     "that shares the database.",
 )
 
@@ -1012,7 +1014,7 @@ predict(
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
     "A crawler asks for 100 ids that don't exist. The repository reports 'no row' as a ConnectionError, and the worked "
-    "`retry` with its defaults stands around it. How often is the database asked?",
+    "`retry` with its defaults wraps it. How often is the database asked?",
     crawled,
     unit="calls",
     why="Four times each. And a breaker would open after the first five attempts. A missing row is an answer, not a "
@@ -1082,7 +1084,7 @@ predict(
     "ten attempts in all. What is the service offered in the end?",
     {"1 % more": 1.01, "10 % more": 1.1, "2.7 times as much": 2.7, "more and more, without end": 0},
     lambda: round(saturated() / 10_000, 1),
-    why="In the end 27,000 calls a second. The same example stands in 'Site Reliability Engineering', chapter 22. "
+    why="In the end 27,000 calls a second. The same example is in 'Site Reliability Engineering', chapter 22. "
     "Retries turn a small overload into a big one.",
 )
 
@@ -1187,8 +1189,8 @@ predict(
     "retry outside the breaker, and inside?",
     {"5 and 5": (5, 5), "5 and 20": (5, 20), "20 and 5": (20, 5), "20 and 20": (20, 20)},
     lambda: (attempts_until_open(True), attempts_until_open(False)),
-    why="With the retry inside, four attempts count as one failure, so the breaker hears of the trouble four times too "
-    "late.",
+    why="With the retry inside, four attempts count as one failure, so the breaker opens only after four times as many "
+    "attempts.",
 )
 
 # %% [markdown] lecture="Timeouts are mandatory"
@@ -1259,7 +1261,7 @@ def admitted(deadline, threads=100, rate=100, hanging=0.05, seconds=600):
 
 # %% tags=["plumbing"] jupyter={"source_hidden": true}
 estimate(
-    "`async with asyncio.timeout(1)` stands around work whose `finally` takes 3 s. After how many seconds does it end?",
+    "`async with asyncio.timeout(1)` wraps work whose `finally` takes 3 s. After how many seconds does it end?",
     slow_cleanup,
     unit="s",
     why="At 1 s the work is told to stop, and then it takes its 3 s. The timeout waits for it.",

@@ -286,7 +286,8 @@ class Flow {
     part.to = y;
     part.arm.setAttribute("x2", x.toFixed(1));
     part.arm.setAttribute("y2", y.toFixed(1));
-    part.arm.setAttribute("style", `stroke:${[COLORS.ok, COLORS.flying, COLORS.failed][way]}`);
+    const color = [COLORS.ok, COLORS.flying, COLORS.failed][way];
+    part.arm.setAttribute("style", `stroke:light-dark(${color}, ${NIGHT[color]})`);
     write(part.word, word);
   }
 

@@ -1,6 +1,8 @@
 // What moves: dots on a canvas, one path for each colour.
 
 const COLORS = { ok: "#009E73", failed: "#D55E00", flying: "#0072B2", waiting: "#8C8C8C" };
+/** Their counterparts on dark pages, which are the still pictures' too. */
+const NIGHT = { "#009E73": "#16AD82", "#D55E00": "#E8742A", "#0072B2": "#4CA3DD", "#8C8C8C": "#7D7D7D" };
 const CORNERS = [ // of the shapes of a few groups of callers: circle, square, diamond, triangle
   [],
   [[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]],
@@ -10,7 +12,7 @@ const CORNERS = [ // of the shapes of a few groups of callers: circle, square, d
 
 class Pen {
   constructor(parent, width, height, shaped) {
-    this.canvas = made("canvas", { "aria-hidden": "true" }, parent);
+    this.canvas = made("canvas", { "aria-hidden": "true", style: "color:light-dark(#000, #fff)" }, parent);
     Object.assign(this, { width, height, shaped, paths: new Map() });
   }
 
@@ -27,6 +29,7 @@ class Pen {
       this.brush.setTransform(ratio, 0, 0, ratio, 0, 0);
     }
     this.brush.clearRect(0, 0, this.width, this.height);
+    this.night = getComputedStyle(this.canvas).color === "rgb(255, 255, 255)"; // a canvas doesn't know light-dark()
   }
 
   /** A request of this caller's: a few groups of callers have shapes of their own. */
@@ -70,11 +73,12 @@ class Pen {
 
   paint() {
     for (const { color, how, path } of this.paths.values()) {
+      const shown = this.night ? NIGHT[color] : color;
       if (how === "fill") {
-        this.brush.fillStyle = color;
+        this.brush.fillStyle = shown;
         this.brush.fill(path);
       } else {
-        this.brush.strokeStyle = color;
+        this.brush.strokeStyle = shown;
         this.brush.lineWidth = 1.6;
         this.brush.stroke(path);
       }

@@ -64,7 +64,7 @@ class Veiled {
     const x = ((at - this.since) / (this.until - this.since)) * this.wide;
     const move = `translateX(${x.toFixed(1)}px)`;
     this.veil.style.transform = move;
-    this.veil.hidden = at >= this.until; // at the end, words beyond the axis are read too
+    this.veil.style.visibility = at < this.until ? "" : "hidden"; // the last words may begin before the end and reach beyond it
     this.head.style.transform = move;
   }
 }
@@ -112,6 +112,10 @@ class Player extends HTMLElement {
       if (run.flow) this.views.push(new Flow(run, place, this.rate));
       this.views.push(new Veiled(run, number, place, data.crop));
     });
+    // as a still picture does, a run shrinks in a narrow page as long as its words can be read
+    new ResizeObserver(() => data.runs.forEach((run, number) => {
+      runs.children[number].style.zoom = Math.max(0.75, Math.min(1, (this.clientWidth - 14) / run.size[0]));
+    })).observe(this);
     made("slot", {}, root); // the tables
     // the run scrolls as a whole, so that the veil stays where it belongs
     for (const one of this.querySelectorAll(":scope > [slot]")) one.setAttribute("style", "overflow:visible");

@@ -88,6 +88,11 @@ class TestSteps:
         found = steps(behaviour("a", True, "X"), behaviour("b", True, "Y"), behaviour("c", True, "X"))
         assert [one[1] for one in found] == ["✓ X · 2 of 2 points", "✓ Y · 1 of 1 points"]
 
+    def test_a_step_explained_elsewhere_is_no_passed_one(self):
+        """Its cause is told at an earlier step; its mark still says that something is missing."""
+        ones = [replace(behaviour(name, False, step), cause="one") for name, step in (("a", "X"), ("b", "Y"))]
+        assert [one[1] for one in steps(*ones)] == ["✗ X · 0 of 1 points", "✗ Y · 0 of 1 points"]
+
     def test_without_steps_one_table(self):
         """The folds are those of what failed, the first one open."""
         markup = part_html(result(behaviour("a", True), behaviour("b", False), behaviour("c", False)))

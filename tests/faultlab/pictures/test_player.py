@@ -18,6 +18,7 @@ from faultlab.pictures.lanes import lanes
 from faultlab.pictures.moments import moments, side_by_side
 from faultlab.pictures.player import ELEMENT, Played, has_player, player_html, script, script_hash, script_html
 from faultlab.pictures.sheet import Sheet
+from faultlab.pictures.theme import DARK
 from faultlab.timeline import Event, Timeline
 
 HOSTILE = {
@@ -259,3 +260,9 @@ def test_the_script_is_one_and_fixed() -> None:
     assert str(script_html()) == f"<script>{text}</script>"
     digest = hashlib.sha256(text.encode()).digest()
     assert script_hash().removeprefix("sha256-") == base64.b64encode(digest).decode()
+
+
+def test_dots_have_the_pictures_colours_in_the_dark() -> None:
+    """The script's pairs of colours are those of the still pictures."""
+    pairs = re.findall(r'"(#\w{6})": "(#\w{6})"', script())
+    assert len(pairs) == 4 and pairs == [(color, DARK[color]) for color, _ in pairs]
