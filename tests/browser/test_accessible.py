@@ -1,7 +1,7 @@
 """Pages for everybody: axe finds nothing serious in exported notebooks, feedback, the report and one's progress.
 
-Both themes are tried. Of an exported notebook only what is ours is looked at: text and outputs, as they are shown without a kernel and without
-fetched scripts. nbconvert's frame, its links and its colours of code aren't ours.
+Both themes are tried. Of an exported notebook only our text and outputs are looked at, shown without a kernel and
+without fetched scripts. The frame, the links and the colours of code are nbconvert's.
 """
 
 from __future__ import annotations
