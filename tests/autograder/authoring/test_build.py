@@ -424,10 +424,10 @@ class TestRules:
         found = self.problems(course)
         for said in ("teaching.md", "3 other right", "Hint 2", "binds add", "small is worth", "solution misses small"):
             assert any(said in problem for problem in found), said
-        assert not any("not looked at" in problem for problem in found)
+        assert not any("not checked" in problem for problem in found)
         (folder / "hidden" / "test_sample.py").unlink()
         found = self.problems(course, check=True)
-        waiting = [problem for problem in found if "not looked at before that is fixed" in problem]
+        waiting = [problem for problem in found if "not checked until that is fixed" in problem]
         assert len(waiting) == 1 and any("no hidden/test_sample.py" in problem for problem in found)
         assert any("Hint 2" in problem for problem in found)
 
