@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -16,6 +17,8 @@ from autograder.errors import UnreadableSubmission
 
 MAX_NOTEBOOK = 16 * 1024 * 1024
 """The most bytes of a submission that are read; honest notebooks with pictures stay far below."""
+NO_ROOM = "no room is left on its disk; make room, then run again"
+"""The end of a line about a file that a full disk has no room for: of all such files one line is enough."""
 _FILE_NAME = re.compile(r"[\w@+][\w.@+-]{0,63}")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 
@@ -83,6 +86,8 @@ def write_alone(path: Path, data: bytes) -> None:
 
 def cannot_write(error: OSError, path: object = None) -> str:
     """A line for what couldn't be written: `path`, or the file that the error names."""
+    if error.errno == errno.ENOSPC:
+        return f"{path or error.filename}: {NO_ROOM}"
     return f"{path or error.filename}: {error.strerror}; make room or allow writing, then run again"
 
 

@@ -31,6 +31,7 @@ from sqlalchemy.pool import NullPool
 
 from autograder.course import Course
 from autograder.errors import GradebookProblem
+from autograder.files import NO_ROOM
 from autograder.judging.result import Standing
 from autograder.nbgrader import release
 
@@ -128,7 +129,7 @@ def _database_problem(db_url: str, error: Exception) -> str:
     if "locked" in said:
         return f"{where} is in use by another program: close formgrader or nbgrader, then run again"
     if "is full" in said:
-        return f"{where} can't grow: there is no room left on its disk; make room, then run again"
+        return f"{where}: {NO_ROOM}"
     if "readonly" in said or "unable to open" in said:
         return f"{where} can't be opened for writing: allow writing to it and to its folder, then run again"
     if "no such column" in said or "no such table" in said:

@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 
 from autograder.course import Course, Section
 from autograder.grading.demo import write_submission
+from faultlab.pictures.player import script_html
 from tests.browser.conftest import Server, Visit, served
 from tests.browser.labpage import WAIT
 
@@ -137,6 +138,8 @@ def test_feedback_and_report(graded: Class, visit: Callable[[], Visit]) -> None:
             (graded.course.feedback / student / graded.section.name).as_uri() + f"/{graded.section.notebook}.html"
         )
         assert student in one.page.title() and one.page.locator("html").get_attribute("lang") == "en"
-        assert one.page.locator("iframe, script, [onerror], [src*=outside]").count() == 0
+        assert one.page.locator("iframe, [onerror], [src*=outside]").count() == 0
+        scripts = one.page.locator("script").all_text_contents()  # the player's own, where there is a run to play
+        assert all(str(script_html()).partition(">")[2].removesuffix("</script>") == script for script in scripts)
         unharmed(one)
         one.page.goto(report.as_uri())

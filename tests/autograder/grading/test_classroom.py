@@ -365,7 +365,7 @@ class TestRows:
                 for n in range(20):
                     rows.add(judged(f"s{n}"))
             rows.sort()
-        assert "No space left" in rows.problem
+        assert "no room is left" in rows.problem
         lines = (tmp_path / "rows.json").read_text().splitlines(keepends=True)
         assert 0 < len(lines) < 20 and all(json.loads(line) and line.endswith("\n") for line in lines)
 
